@@ -1,0 +1,1 @@
+"""One module an experiment, in folders named like the book's chapters."""

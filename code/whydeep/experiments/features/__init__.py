@@ -1,0 +1,1 @@
+"""Experiments of the part *It is all about the features*."""
