@@ -1,0 +1,259 @@
+"""A claim is a sentence with conditions that a result meets or misses; a verdict is what came out.
+
+The rules (DESIGN section 3, told to the reader in *How to read a verdict*):
+
+* *effect*: reproduced if every condition holds for the mean over the seeds and for at least four
+  in five of them; partly reproduced if some conditions do; else not reproduced.
+* *exact*: holds if every condition holds for every seed.
+* *null*: not at this scale, if no condition holds although a positive control meets them.
+* *account*: history or an open question; no verdict.
+
+A control is a run of a variant that takes the claimed cause away (for a *null*: puts it in). It
+must be finite, be valid in itself, and miss the same condition by a stated margin; else the verdict
+is void, whatever the main run says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from whydeep.results import MAIN, Result
+
+KINDS = ("effect", "exact", "null", "account")
+REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
+HOLDS, DOES_NOT_HOLD = "holds", "does not hold"
+NOT_AT_THIS_SCALE, NO_VERDICT, VOID = "not at this scale", "no verdict", "void"
+SHARE_OF_SEEDS = 0.8
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``measure(result)`` lies on the stated side of ``bound``; ``sense`` is ">=" or "<="."""
+
+    name: str
+    says: str
+    measure: Callable[[Result], float]
+    sense: str
+    bound: float
+    unit: str = "ratio"
+
+    def margin(self, value: float) -> float:
+        """How far ``value`` is on the right side of the bound, in the condition's unit."""
+        return value - self.bound if self.sense == ">=" else self.bound - value
+
+
+@dataclass(frozen=True)
+class Control:
+    """A variant that removes the cause: ``misses`` maps a condition to the margin it must miss by.
+
+    ``valid`` are conditions on the control's own result, without which its failing shows nothing.
+    """
+
+    variant: str
+    removes: str
+    misses: Mapping[str, float]
+    valid: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of a work, the paper's numbers, what we measure, and the registered verdict.
+
+    ``paper`` holds (what, value, where it stands); ``disputed`` is the objection with its cite key
+    in braces, or "" where none is known; ``changes`` lists later corrections of thresholds or
+    settings with their reasons, for the ledger.
+    """
+
+    id: str
+    cite: str
+    sentence: str
+    kind: str
+    expected: str
+    paper: tuple[tuple[str, str, str], ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    controls: tuple[Control, ...] = ()
+    disputed: str = ""
+    changes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"claim {self.id}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        if self.kind != "account" and not (self.conditions and self.controls):
+            raise ValueError(
+                f"claim {self.id}: a claim that gets a verdict needs conditions and controls"
+            )
+        names = {condition.name for condition in self.conditions}
+        attacked = {name for control in self.controls for name in control.misses}
+        if not attacked <= names:
+            raise ValueError(
+                f"claim {self.id}: no condition called {', '.join(sorted(attacked - names))}"
+            )
+        if self.kind != "account" and attacked != names:
+            raise ValueError(
+                f"claim {self.id}: no control attacks {', '.join(sorted(names - attacked))}"
+            )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One condition over the seeds: its values, whether it holds, its margin in spreads."""
+
+    condition: Condition
+    values: tuple[float, ...]
+    holds: bool
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation over the seeds (n - 1); nan for fewer than two."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else math.nan
+
+    @property
+    def margin_in_sd(self) -> float:
+        """Distance of the mean from the bound in standard deviations; inf where nothing varies."""
+        margin = self.condition.margin(self.mean)
+        return margin / self.sd if self.sd else math.copysign(math.inf, margin)
+
+    @property
+    def chance_of_failing(self) -> float:
+        """Upper bound on the chance that fresh seeds, as many, would not meet the condition.
+
+        The seeds are taken as draws from one normal law: Student's t predicts a single seed and
+        the mean, the binomial law how many seeds miss.
+        """
+        n = len(self.values)
+        if n < 2 or not self.sd:
+            return 0.0 if self.holds else 1.0
+        law, margin = stats.t(n - 1), self.condition.margin(self.mean)
+        one_misses = law.sf(margin / (self.sd * math.sqrt(1 + 1 / n)))
+        mean_misses = law.sf(margin / (self.sd * math.sqrt(2 / n)))
+        allowed = n - math.ceil(SHARE_OF_SEEDS * n)
+        return float(min(1.0, mean_misses + stats.binom.sf(allowed, n, one_misses)))
+
+
+@dataclass(frozen=True)
+class ControlOutcome:
+    """What a control did: ``worked`` is what the verdict needs, ``why`` says it in words."""
+
+    control: Control
+    worked: bool
+    why: str
+    measured: tuple[Measured, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of one claim; ``as_registered`` is what checks and pages assert."""
+
+    claim: Claim
+    word: str
+    why: str
+    measured: tuple[Measured, ...]
+    controls: tuple[ControlOutcome, ...]
+
+    @property
+    def as_registered(self) -> bool:
+        return self.word == self.claim.expected
+
+    def __str__(self) -> str:
+        return f"{self.claim.id}: {self.word}" + (f" ({self.why})" if self.why else "")
+
+
+def _measure(condition: Condition, results: Sequence[Result], kind: str) -> Measured:
+    values = tuple(float(condition.measure(result)) for result in results)
+    met = [condition.margin(value) >= 0 for value in values]
+    if not all(map(math.isfinite, values)):
+        holds = False
+    elif kind == "exact":
+        holds = all(met)
+    else:
+        enough = sum(met) >= math.ceil(SHARE_OF_SEEDS * len(met))
+        holds = enough and condition.margin(float(np.mean(values))) >= 0
+    return Measured(condition, values, holds)
+
+
+def _judge_control(
+    control: Control, claim: Claim, runs: Mapping[str, Mapping[int, Result]], seeds: Sequence[int]
+) -> ControlOutcome:
+    by_seed = runs.get(control.variant, {})
+    missing = [seed for seed in seeds if seed not in by_seed]
+    if missing:
+        return ControlOutcome(control, False, f"no run of seed {missing[0]}", ())
+    results = [by_seed[seed] for seed in seeds]
+    valid = [_measure(condition, results, claim.kind) for condition in control.valid]
+    measured = tuple(
+        _measure(condition, results, claim.kind)
+        for condition in claim.conditions
+        if condition.name in control.misses
+    )
+    if not all(math.isfinite(value) for m in (*valid, *measured) for value in m.values):
+        return ControlOutcome(control, False, "not finite", measured)
+    for check in valid:
+        if not check.holds:
+            return ControlOutcome(
+                control,
+                False,
+                f"not valid: {check.condition.says} (measured {check.mean:.4g})",
+                measured,
+            )
+    for m in measured:
+        needed = control.misses[m.condition.name]
+        if claim.kind == "null":
+            if not m.holds or m.condition.margin(m.mean) < needed:
+                return ControlOutcome(control, False, f"does not show {m.condition.name}", measured)
+            continue
+        margins = (
+            [m.condition.margin(v) for v in m.values]
+            if claim.kind == "exact"
+            else [m.condition.margin(m.mean)]
+        )
+        if max(margins) > -needed:
+            return ControlOutcome(
+                control, False, f"does not miss {m.condition.name} by {needed:g}", measured
+            )
+    word = "shows the effect" if claim.kind == "null" else "misses, as it should"
+    return ControlOutcome(control, True, word, measured)
+
+
+def judge(claim: Claim, runs: Mapping[str, Mapping[int, Result]]) -> Verdict:
+    """The verdict on ``claim`` from ``runs[variant][seed]``; all seeds of the main run count."""
+    if claim.kind == "account":
+        return Verdict(claim, NO_VERDICT, "", (), ())
+    seeds = sorted(runs.get(MAIN, {}))
+    if not seeds:
+        return Verdict(claim, VOID, "no run", (), ())
+    results = [runs[MAIN][seed] for seed in seeds]
+    measured = tuple(_measure(condition, results, claim.kind) for condition in claim.conditions)
+    if not all(math.isfinite(value) for m in measured for value in m.values):
+        return Verdict(claim, VOID, "a measured value is not finite", measured, ())
+    controls = tuple(_judge_control(control, claim, runs, seeds) for control in claim.controls)
+    held = [m.condition.name for m in measured if m.holds]
+    for outcome in controls:
+        # A control speaks only about conditions that the main run meets; for a null, always.
+        if not outcome.worked and (claim.kind == "null" or set(outcome.control.misses) & set(held)):
+            return Verdict(
+                claim,
+                VOID,
+                f"control {outcome.control.variant!r}: {outcome.why}",
+                measured,
+                controls,
+            )
+    if claim.kind == "exact":
+        word = HOLDS if len(held) == len(measured) else DOES_NOT_HOLD
+    elif len(held) == len(measured):
+        word = REPRODUCED
+    elif held:
+        word = PARTLY
+    else:
+        word = NOT_AT_THIS_SCALE if claim.kind == "null" else NOT_REPRODUCED
+    failed = [m.condition.name for m in measured if not m.holds]
+    why = f"missed: {', '.join(failed)}" if failed and word != NOT_AT_THIS_SCALE else ""
+    return Verdict(claim, word, why, measured, controls)
