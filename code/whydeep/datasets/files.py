@@ -1,0 +1,544 @@
+"""Where the book's data files lie, whether they are whole, how to fetch those that are not here.
+
+`data/datasets.yaml` lists every file with its checksum. Three kinds of file:
+
+* *shipped*: committed under `data/`. Found in the checkout (or in the folder that the environment
+  variable `WHYDEEP_DATA` names). If the package was installed without the repository, as on Colab,
+  the same file is downloaded from the repository and commit that the package was installed from.
+* *download*: too large to commit. Looked for on disk first, then fetched from a mirror
+  (`WHYDEEP_MIRROR`, or `whydeep data fetch NAME --mirror URL`, or the mirrors in the catalogue).
+* *package*: comes inside a Python package that the book requires anyway.
+
+Checksums are those of what is used: array bytes of an npz (compression differs between zlib
+builds), the uncompressed IDX file (Debian recompressed the archives), the file itself of a JPEG.
+No file is ever unpickled. Whatever is wrong with a file is a `DataError` of one line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import os
+import re
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pooch
+import requests
+import yaml
+
+from whydeep.errors import DataError
+
+CATALOGUE = "datasets.yaml"
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+# Seconds without a byte from the server before a download is given up.
+TIMEOUT = 30.0
+
+# (path, mtime, size) of files whose checksum this process has already seen to be right.
+_verified: set[tuple[str, int, int]] = set()
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """What one array must be: shape, numpy dtype string, SHA-256 of its C-ordered bytes."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One line of the catalogue.
+
+    `name` is what the command line takes, `set` the data set it belongs to, `kind` one of
+    "shipped", "download", "package" (see the module's docstring), `file` its path under `data/`
+    (for "package": what the package calls it), `bytes` its size (unpacked for "download").
+    `sha256` is that of the file itself, `arrays` those of the arrays in it.
+    """
+
+    name: str
+    set: str
+    kind: str
+    file: str
+    bytes: int
+    licence: str
+    credit: str
+    package: str
+    version: str
+    sha256: str = ""
+    arrays: Mapping[str, ArraySpec] = field(default_factory=dict)
+    mirrors: tuple[str, ...] = ()
+
+
+# --- the catalogue ---------------------------------------------------------------------------
+
+
+def data_root() -> Path | None:
+    """The folder that holds the shipped files; None if the package stands without the repository.
+
+    Raises `DataError` if `WHYDEEP_DATA` names no folder.
+    """
+    named = os.environ.get("WHYDEEP_DATA")
+    if named:
+        root = Path(named).expanduser()
+        if not root.is_dir():
+            raise DataError(
+                f"WHYDEEP_DATA is {named!r}, which is no folder; "
+                "set it to the book's data folder, or unset it."
+            )
+        return root
+    root = Path(__file__).resolve().parents[3] / "data"
+    return root if (root / CATALOGUE).is_file() else None
+
+
+def cache_root() -> Path:
+    """The folder of downloaded files: the user's cache for `whydeep`, outside any checkout."""
+    return Path(pooch.os_cache("whydeep"))
+
+
+def catalogue() -> list[DataFile]:
+    """Every data file that the book uses, in the order of `data/datasets.yaml`.
+
+    Raises `DataError` if the catalogue is missing or not readable.
+    """
+    beside_package = Path(__file__).resolve().parents[3] / "data" / CATALOGUE
+    # The checkout's own pins come first: WHYDEEP_DATA says where files lie, not what they must be.
+    if beside_package.is_file():
+        path = beside_package
+    elif (root := data_root()) is not None:
+        path = root / CATALOGUE
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing, which lists the data files and their checksums; "
+                "set WHYDEEP_DATA to the data folder of a checkout of the book."
+            )
+    else:
+        path = _stamped_catalogue()
+    try:
+        return _parse(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} is damaged ({type(error).__name__}: {error}); restore it from the repository."
+        ) from error
+
+
+def entries(name: str) -> list[DataFile]:
+    """The files of the set called `name`, or the one file so called.
+
+    Raises `DataError` for a name that the catalogue does not have.
+    """
+    listed = catalogue()
+    found = [entry for entry in listed if name in (entry.set, entry.name)]
+    if not found:
+        names = ", ".join(dict.fromkeys(entry.set for entry in listed))
+        raise DataError(f"No data set is called {name!r}; there are: {names}.")
+    return found
+
+
+def _parse(sets: Mapping) -> list[DataFile]:
+    """Data files from the parsed YAML; KeyError, TypeError or ValueError if it is misshapen."""
+    files = []
+    for set_name, about in sets.items():
+        for item in about["files"]:
+            single = len(about["files"]) == 1
+            arrays = {
+                key: ArraySpec(tuple(spec["shape"]), spec["dtype"], spec["sha256"])
+                for key, spec in item.get("arrays", {}).items()
+            }
+            files.append(
+                DataFile(
+                    name=set_name if single else f"{set_name}/{Path(item['file']).stem}",
+                    set=set_name,
+                    kind=about["kind"],
+                    file=item["file"],
+                    bytes=item["bytes"],
+                    licence=about["licence"],
+                    credit=item.get("credit", about["credit"]),
+                    package=about["source"]["package"],
+                    version=about["source"]["version"],
+                    sha256=item.get("sha256", ""),
+                    arrays=arrays,
+                    mirrors=tuple(about.get("mirrors", ())),
+                )
+            )
+    return files
+
+
+# --- finding and reading, always verified ----------------------------------------------------
+
+
+def read_arrays(name: str) -> dict[str, np.ndarray]:
+    """The arrays of the npz file called `name`, after their shapes, types and checksums agree.
+
+    Raises `DataError` if the file is missing, truncated or altered.
+    """
+    (entry,) = entries(name)
+    return _load_npz(_shipped_path(entry), entry)
+
+
+def read_bytes(name: str) -> bytes:
+    """The content of the shipped file called `name`, after its checksum agrees.
+
+    Raises `DataError` if the file is missing, truncated or altered.
+    """
+    (entry,) = entries(name)
+    path = _shipped_path(entry)
+    return _checked_bytes(path, entry, _read(path, entry))
+
+
+def read_idx(name: str) -> np.ndarray:
+    """The array in the IDX file called `name` (found on disk, else downloaded), verified.
+
+    IDX is the format of LeCun's MNIST page: two zero bytes, a type byte (8: unsigned byte), the
+    number of dimensions, their sizes as big-endian 32-bit integers, then the values.
+    Raises `DataError` if the file is missing and cannot be fetched, or is truncated or altered.
+    """
+    (entry,) = entries(name)
+    path = _on_disk(entry) or _download(entry, None)
+    content = _checked_bytes(path, entry, _read(path, entry))
+    dimensions = content[3]
+    start = 4 + 4 * dimensions
+    shape = np.frombuffer(content[4:start], ">u4")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def check_arrays(entry: DataFile, arrays: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise `DataError` unless `arrays` are exactly those that the catalogue states for `entry`.
+
+    `where` names the file in the message.
+    """
+    for key, spec in entry.arrays.items():
+        if key not in arrays:
+            raise DataError(f"{where} has no array {key!r}; {_mend(entry)}")
+        array = arrays[key]
+        found = (tuple(array.shape), array.dtype.str)
+        expected = (spec.shape, np.dtype(spec.dtype).str)
+        if found != expected:
+            raise DataError(
+                f"{where} is altered: array {key!r} is {found}, expected {expected}; {_mend(entry)}"
+            )
+        digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+        if digest != spec.sha256:
+            raise DataError(
+                f"{where} is altered: array {key!r} has sha256 {digest[:12]}…, "
+                f"expected {spec.sha256[:12]}…; {_mend(entry)}"
+            )
+
+
+def _load_npz(path: Path, entry: DataFile) -> dict[str, np.ndarray]:
+    stamp = _stamp_of(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in entry.arrays if key in archive}
+    except (
+        OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, MemoryError,
+        NotImplementedError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
+        raise DataError(
+            f"{path} cannot be read ({type(error).__name__}), expected an npz of {entry.bytes:,} "
+            f"bytes, found {stamp[2]:,}; {_mend(entry)}"
+        ) from error
+    if stamp not in _verified:
+        check_arrays(entry, arrays, str(path))
+        _verified.add(stamp)
+    return arrays
+
+
+def _read(path: Path, entry: DataFile) -> bytes:
+    """The content of `path`, unpacked if it ends in .gz, at most one byte more than expected."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            return file.read(entry.bytes + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{path} cannot be read ({type(error).__name__}: {error}), "
+            f"expected {entry.bytes:,} bytes unpacked; {_mend(entry)}"
+        ) from error
+
+
+def _checked_bytes(path: Path, entry: DataFile, content: bytes) -> bytes:
+    stamp = _stamp_of(path)
+    if stamp not in _verified:
+        if len(content) < entry.bytes:
+            raise DataError(
+                f"{path} is truncated: {len(content):,} bytes, expected {entry.bytes:,}; "
+                f"{_mend(entry)}"
+            )
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != entry.sha256:
+            raise DataError(
+                f"{path} is altered: sha256 {digest[:12]}…, expected {entry.sha256[:12]}…; "
+                f"{_mend(entry)}"
+            )
+        _verified.add(stamp)
+    return content
+
+
+def _stamp_of(path: Path) -> tuple[str, int, int]:
+    status = path.stat()
+    return (str(path), status.st_mtime_ns, status.st_size)
+
+
+def _mend(entry: DataFile) -> str:
+    """What the reader should do about a bad file."""
+    if entry.kind == "package":
+        return f"reinstall {entry.package}: pip install --force-reinstall {entry.package}"
+    if entry.kind == "download":
+        return f"delete that file, then run: whydeep data fetch {entry.set}"
+    if os.environ.get("WHYDEEP_DATA"):
+        return "copy it afresh from the book's data folder, or unset WHYDEEP_DATA"
+    if data_root() is not None:
+        return f"restore it with: git checkout -- data/{entry.file}"
+    return f"run: whydeep data fetch {entry.set}"
+
+
+def _shipped_path(entry: DataFile) -> Path:
+    """Where the shipped file lies; downloaded if the package stands without the repository."""
+    root = data_root()
+    if root is None:
+        return _download(entry, None)
+    path = root / entry.file
+    if not path.is_file():
+        raise DataError(f"{path} is missing ({entry.set}, {entry.bytes:,} bytes); {_mend(entry)}")
+    return path
+
+
+def _on_disk(entry: DataFile) -> Path | None:
+    """The first copy of a downloadable file on this machine, packed or not; None without one."""
+    name = Path(entry.file).name
+    root = data_root()
+    folders = [] if root is None else [(root / entry.file).parent]
+    folders += [(cache_root() / entry.file).parent, DEBIAN_FASHION]
+    for folder in folders:
+        for candidate in (folder / name, folder / f"{name}.gz"):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+# --- fetching --------------------------------------------------------------------------------
+
+
+def fetch(name: str, mirror: str | None = None) -> Path:
+    """Make sure that the set or file called `name` is on this machine; return where it lies.
+
+    `mirror` is the address of a folder that holds the files (http or https); it takes the place of
+    `WHYDEEP_MIRROR` and of the mirrors in the catalogue. A file that is here and whole is not
+    fetched again. Returns the file, or the folder if the set has several.
+    Raises `DataError` if nothing could be fetched, or if what came is not the expected file.
+    """
+    paths = []
+    for entry in entries(name):
+        if entry.kind == "package":
+            _verify_one(entry)
+            return Path(importlib.util.find_spec(_module_of(entry)).origin).parent
+        path = _on_disk(entry) if entry.kind == "download" else None
+        if entry.kind == "shipped" and (root := data_root()) is not None:
+            path = root / entry.file if (root / entry.file).is_file() else None
+        if path is not None:
+            try:
+                _verify_one(entry)
+            except DataError:
+                path = None
+        paths.append(path or _download(entry, mirror))
+    return paths[0] if len(paths) == 1 else paths[0].parent
+
+
+def verify(name: str | None = None) -> list[tuple[str, bool, str]]:
+    """Check every file of the set `name`, or all files: a list of (file's name, whole?, message).
+
+    A large file that was never fetched is no fault, unless its set is asked for by name.
+    Raises `DataError` only for an unknown name or an unreadable catalogue.
+    """
+    _verified.clear()
+    report = []
+    for entry in catalogue() if name is None else entries(name):
+        try:
+            if entry.kind == "download" and _on_disk(entry) is None:
+                message = f"not on this machine; to have it: whydeep data fetch {entry.set}"
+                report.append((entry.name, name is None, message))
+                continue
+            report.append((entry.name, True, f"as stated: {_verify_one(entry)}"))
+        except DataError as error:
+            report.append((entry.name, False, str(error)))
+    return report
+
+
+def _verify_one(entry: DataFile) -> Path:
+    """Check one file that should be here; return where it lies. Raises `DataError` if it is bad."""
+    if entry.kind == "package":
+        return _package_arrays(entry)[1]
+    path = _on_disk(entry) if entry.kind == "download" else _shipped_path(entry)
+    if entry.arrays:
+        _load_npz(path, entry)
+    else:
+        _checked_bytes(path, entry, _read(path, entry))
+    return path
+
+
+def read_package_arrays(name: str) -> dict[str, np.ndarray]:
+    """The arrays of a set that comes with a required package, after their checksums agree.
+
+    Raises `DataError` if the package is missing or its data differ from the catalogue's.
+    """
+    (entry,) = entries(name)
+    return _package_arrays(entry)[0]
+
+
+def _package_arrays(entry: DataFile) -> tuple[dict[str, np.ndarray], Path]:
+    # scikit-learn takes a second to import, which readers of other sets need not wait for.
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise DataError(f"{entry.package} is not installed; {_mend(entry)}") from error
+    digits = datasets.load_digits()
+    # scikit-learn stores the levels 0 to 16 as float64; as bytes they are the same numbers.
+    arrays = {"x": digits.images.astype(np.uint8), "y": digits.target.astype(np.uint8)}
+    path = Path(datasets.__file__).parent
+    check_arrays(entry, arrays, f"{entry.package}'s digits in {path}")
+    return arrays, path
+
+
+def _download(entry: DataFile, mirror: str | None) -> Path:
+    """Fetch one file into the cache, or, for a shipped file of a checkout, into `data/`.
+
+    pooch writes to a temporary file beside the target and moves it there only when the checksum is
+    right, so that an interrupted or wrong download leaves nothing behind.
+    """
+    root = data_root() if entry.kind == "shipped" else None
+    target = (root or cache_root()) / entry.file
+    tried = []
+    for url in _addresses(entry, mirror):
+        try:
+            return _retrieve(url, target, entry)
+        except DataError as error:
+            tried.append(str(error))
+    raise DataError(
+        f"Cannot fetch {entry.name} ({entry.bytes:,} bytes): {'; '.join(tried)}. Name a mirror "
+        f"with: whydeep data fetch {entry.set} --mirror URL; or put the file at {target}."
+    )
+
+
+def _addresses(entry: DataFile, mirror: str | None) -> list[str]:
+    """Where to fetch `entry` from, best first; a mirror that the reader names is the only one."""
+    named = mirror or os.environ.get("WHYDEEP_MIRROR")
+    if named and not re.match(r"https?://[^/\s]+", named):
+        raise DataError(
+            f"The mirror {named!r} is no web address; "
+            "give one that begins with https:// or http:// and names the folder of the files."
+        )
+    if entry.kind == "download":
+        folders = [named] if named else entry.mirrors
+        return [f"{folder.rstrip('/')}/{Path(entry.file).name}.gz" for folder in folders]
+    return [f"{named.rstrip('/')}/{entry.file}" if named else stamped_address(f"data/{entry.file}")]
+
+
+def _retrieve(url: str, target: Path, entry: DataFile) -> Path:
+    """One attempt at one address. Raises `DataError` that says what went wrong there."""
+    received = 0
+
+    def download(url: str, output: str, _pooch: object) -> None:
+        nonlocal received
+        with tempfile.TemporaryFile() as packed:
+            pooch.HTTPDownloader(
+                progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT
+            )(url, packed, None)
+            packed.seek(0)
+            is_gzip = packed.read(2) == b"\x1f\x8b" and entry.kind == "download"
+            packed.seek(0)
+            # One byte past the expected size is enough to know that the file is wrong.
+            source = gzip.GzipFile(fileobj=packed) if is_gzip else packed
+            content = source.read(entry.bytes + 1)
+        received = len(content)
+        Path(output).write_bytes(content)
+
+    # pooch reports every download on stderr, which would show up as a difference in a notebook.
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        pooch.retrieve(
+            url, f"sha256:{entry.sha256}", fname=target.name, path=target.parent,
+            downloader=download,
+        )  # fmt: skip
+    except requests.exceptions.HTTPError as error:
+        raise DataError(f"{url} answered {error.response.status_code}") from error
+    except requests.exceptions.Timeout as error:
+        raise DataError(f"{url} sent nothing for {TIMEOUT:g} s") from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise DataError(f"{url} broke off before the end") from error
+    except requests.exceptions.RequestException as error:
+        raise DataError(f"{url} cannot be reached ({type(error).__name__})") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{url} sent a truncated or damaged archive") from error
+    except ValueError as error:
+        raise DataError(
+            f"{url} sent another file ({received:,} bytes unpacked, "
+            f"sha256 is not {entry.sha256[:12]}…)"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{target} cannot be written ({error.strerror})") from error
+    return target
+
+
+# --- the repository that an installed package came from ---------------------------------------
+
+
+def stamped_address(path: str) -> str:
+    """The web address of `path` in the repository and at the commit the package came from.
+
+    Both come from `whydeep._stamp` (`REPOSITORY`, `COMMIT`) where publishing wrote it, else from
+    the record that pip keeps of an installation from git (PEP 610, `direct_url.json`).
+    Raises `DataError` if neither knows.
+    """
+    repository, commit = _stamp()
+    if not (repository and commit):
+        raise DataError(
+            f"{path} is not here, and this copy of whydeep does not say which repository and "
+            "commit it came from; run it in a checkout of the book, or set WHYDEEP_DATA to the "
+            "book's data folder, or WHYDEEP_MIRROR to a web address of it."
+        )
+    repository = repository.removesuffix("/").removesuffix(".git")
+    if match := re.fullmatch(r"(?:https://github\.com/)?([\w.-]+/[\w.-]+)", repository):
+        return f"https://raw.githubusercontent.com/{match[1]}/{commit}/{path}"
+    return f"{repository}/raw/{commit}/{path}"
+
+
+def _stamp() -> tuple[str | None, str | None]:
+    try:
+        stamp = importlib.import_module("whydeep._stamp")
+        return stamp.REPOSITORY, stamp.COMMIT
+    except (ImportError, AttributeError):
+        pass
+    try:
+        record = importlib.metadata.distribution("whydeep").read_text("direct_url.json")
+        origin = json.loads(record or "{}")
+        return origin["url"], origin["vcs_info"]["commit_id"]
+    except (importlib.metadata.PackageNotFoundError, KeyError, json.JSONDecodeError):
+        return None, None
+
+
+def _stamped_catalogue() -> Path:
+    """The catalogue at the stamped commit, downloaded once per address (its hash is the name)."""
+    if named := os.environ.get("WHYDEEP_MIRROR"):
+        url = f"{named.rstrip('/')}/{CATALOGUE}"
+    else:
+        url = stamped_address(f"data/{CATALOGUE}")
+    name = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{CATALOGUE}"
+    downloader = pooch.HTTPDownloader(timeout=TIMEOUT)
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(pooch.retrieve(url, None, fname=name, path=cache_root(), downloader=downloader))
+    except (requests.exceptions.RequestException, OSError) as error:
+        raise DataError(
+            f"Cannot fetch the list of data files from {url} ({type(error).__name__}); "
+            "check the connection, or set WHYDEEP_DATA to the book's data folder."
+        ) from error
