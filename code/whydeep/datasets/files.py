@@ -125,11 +125,9 @@ def catalogue() -> list[DataFile]:
     else:
         path = _stamped_catalogue()
     try:
-        return _parse(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path} is damaged ({type(error).__name__}: {error}); restore it from the repository."
-        ) from error
+        return _parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}); restore it from the repository.") from error
 
 
 def entries(name: str) -> list[DataFile]:
@@ -145,8 +143,18 @@ def entries(name: str) -> list[DataFile]:
     return found
 
 
-def _parse(sets: Mapping) -> list[DataFile]:
-    """Data files from the parsed YAML; KeyError, TypeError or ValueError if it is misshapen."""
+def _parse(text: str) -> list[DataFile]:
+    """The data files listed in the YAML `text`; `ValueError` if it is cut short or misshapen."""
+    # The document ends with YAML's "...", which a list cut short has lost.
+    if not text.rstrip().endswith("\n..."):
+        raise ValueError("its end is missing")
+    try:
+        return _data_files(yaml.safe_load(text))
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _data_files(sets: Mapping) -> list[DataFile]:
     files = []
     for set_name, about in sets.items():
         for item in about["files"]:
@@ -337,21 +345,21 @@ def fetch(name: str, mirror: str | None = None) -> Path:
     fetched again. Returns the file, or the folder if the set has several.
     Raises `DataError` if nothing could be fetched, or if what came is not the expected file.
     """
-    paths = []
-    for entry in entries(name):
-        if entry.kind == "package":
-            _verify_one(entry)
-            return Path(importlib.util.find_spec(_module_of(entry)).origin).parent
-        path = _on_disk(entry) if entry.kind == "download" else None
-        if entry.kind == "shipped" and (root := data_root()) is not None:
-            path = root / entry.file if (root / entry.file).is_file() else None
-        if path is not None:
-            try:
-                _verify_one(entry)
-            except DataError:
-                path = None
-        paths.append(path or _download(entry, mirror))
+    mirror = mirror or os.environ.get("WHYDEEP_MIRROR")
+    paths = [_fetch_one(entry, mirror) for entry in entries(name)]
     return paths[0] if len(paths) == 1 else paths[0].parent
+
+
+def _fetch_one(entry: DataFile, mirror: str | None) -> Path:
+    if entry.kind == "download" and _on_disk(entry) is None:
+        return _download(entry, mirror)
+    try:
+        return _verify_one(entry)
+    except DataError:
+        # Git, not the network, mends a checkout, unless a mirror is named; pip mends a package.
+        if entry.kind == "package" or (entry.kind == "shipped" and data_root() and not mirror):
+            raise
+        return _download(entry, mirror)
 
 
 def verify(name: str | None = None) -> list[tuple[str, bool, str]]:
@@ -430,7 +438,11 @@ def _download(entry: DataFile, mirror: str | None) -> Path:
 
 
 def _addresses(entry: DataFile, mirror: str | None) -> list[str]:
-    """Where to fetch `entry` from, best first; a mirror that the reader names is the only one."""
+    """Where to fetch `entry` from, best first.
+
+    A mirror that the reader names takes the place of the catalogue's. For a shipped file the
+    stamped commit comes after it: who names a mirror for a large set may not hold the small ones.
+    """
     named = mirror or os.environ.get("WHYDEEP_MIRROR")
     if named and not re.match(r"https?://[^/\s]+", named):
         raise DataError(
@@ -440,7 +452,14 @@ def _addresses(entry: DataFile, mirror: str | None) -> list[str]:
     if entry.kind == "download":
         folders = [named] if named else entry.mirrors
         return [f"{folder.rstrip('/')}/{Path(entry.file).name}.gz" for folder in folders]
-    return [f"{named.rstrip('/')}/{entry.file}" if named else stamped_address(f"data/{entry.file}")]
+    return _shipped_addresses(entry.file, named)
+
+
+def _shipped_addresses(file: str, named: str | None) -> list[str]:
+    addresses = [f"{named.rstrip('/')}/{file}"] if named else []
+    if not named or all(_stamp()):
+        addresses.append(stamped_address(f"data/{file}"))
+    return addresses
 
 
 def _retrieve(url: str, target: Path, entry: DataFile) -> Path:
@@ -485,7 +504,7 @@ def _retrieve(url: str, target: Path, entry: DataFile) -> Path:
             f"sha256 is not {entry.sha256[:12]}…)"
         ) from error
     except OSError as error:
-        raise DataError(f"{target} cannot be written ({error.strerror})") from error
+        raise DataError(f"{target} cannot be written ({error.strerror or error})") from error
     return target
 
 
@@ -528,17 +547,22 @@ def _stamp() -> tuple[str | None, str | None]:
 
 def _stamped_catalogue() -> Path:
     """The catalogue at the stamped commit, downloaded once per address (its hash is the name)."""
-    if named := os.environ.get("WHYDEEP_MIRROR"):
-        url = f"{named.rstrip('/')}/{CATALOGUE}"
-    else:
-        url = stamped_address(f"data/{CATALOGUE}")
-    name = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{CATALOGUE}"
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT)
+
+    def download(url: str, output: str, _pooch: object) -> None:
+        pooch.HTTPDownloader(timeout=TIMEOUT)(url, output, None)
+        # Nothing else vouches for this file: what does not parse whole must not stay in the cache.
+        _parse(Path(output).read_text(encoding="utf-8"))
+
     pooch.get_logger().setLevel("WARNING")
-    try:
-        return Path(pooch.retrieve(url, None, fname=name, path=cache_root(), downloader=downloader))
-    except (requests.exceptions.RequestException, OSError) as error:
-        raise DataError(
-            f"Cannot fetch the list of data files from {url} ({type(error).__name__}); "
-            "check the connection, or set WHYDEEP_DATA to the book's data folder."
-        ) from error
+    tried = []
+    for url in _shipped_addresses(CATALOGUE, os.environ.get("WHYDEEP_MIRROR")):
+        name = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{CATALOGUE}"
+        try:
+            kept = pooch.retrieve(url, None, fname=name, path=cache_root(), downloader=download)
+            return Path(kept)
+        except (OSError, ValueError) as error:
+            tried.append(f"{url} ({type(error).__name__})")
+    raise DataError(
+        f"Cannot fetch the list of data files from {', '.join(tried)}; "
+        "check the connection, or set WHYDEEP_DATA to the book's data folder."
+    )

@@ -25,9 +25,9 @@ def first_layer_filters() -> Float[Tensor, "32 3 7 7"]:
 def photographs() -> dict[str, Float[Tensor, "3 h w"]]:
     """Seven photographs (Getty Open Content, CC0) by name; float32 RGB in [0, 1], longer side 1024.
 
-    The values are those of the JPEG as sRGB-like bytes over 255; other decoders may differ by one
-    level in places. The prints are monochrome or toned: they are for the statistics of edges, not
-    of colour. See `data/photographs/README.md`.
+    The values are the JPEG's sRGB bytes over 255 (not linear light); another JPEG decoder may
+    differ by a level in places. The prints are toned monochrome: they serve the statistics of
+    edges, not of colour. See `data/photographs/README.md`.
     Raises `DataError` if a file is missing or damaged.
     """
     pictures = {}
