@@ -1,0 +1,160 @@
+# The catalogue of claims and the bibliography: complete, consistent, and written for a reader.
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from pybtex.database import BibliographyData, parse_file
+
+ROOT = Path(__file__).resolve().parents[1]
+# The parts of the book, in its order (DESIGN: the chapters of the catalogue's index).
+CHAPTERS = [
+    "features",
+    "design-choices",
+    "mysterious-steps",
+    "hacking",
+    "survey-optimization",
+    "survey-generalization",
+    "survey-convnets",
+    "survey-depth",
+    "survey-physics",
+    "readers-questions",
+    "since-then",
+]
+STRENGTHS = {"exact", "strong", "medium", "weak", "mixed", "not-run", "process-check"}
+FIELDS = {"id", "chapter", "documents", "cite", "strength", "aliases", "claim"}
+# Works of use to several chapters that no single claim cites.
+BACKGROUND = {
+    "bishop2006",
+    "boyd2004",
+    "cox1958",
+    "goodfellow2016",
+    "robbins1951",
+    "ronen2017",
+    "shalev2014",
+    "xiao2017",
+}
+KEY = re.compile(r"[a-z][A-Za-z]*[0-9]{4}[a-z]*")
+
+
+@pytest.fixture(scope="module")
+def entries() -> list[dict]:
+    text = (ROOT / "data" / "catalogue.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)["entries"]
+
+
+@pytest.fixture(scope="module")
+def bibliography() -> BibliographyData:
+    return parse_file(str(ROOT / "references.bib"), "bibtex")
+
+
+def test_every_claim_of_the_documents_stands_once(entries):
+    # 196 drafts, of which 9 are aliases and 2 stood in two files: 196 - 9 - 2 = 185.
+    ids = [entry["id"] for entry in entries]
+    assert len(ids) == len(set(ids)) == 185
+
+
+def test_nine_drafts_are_folded_and_none_hides_a_claim(entries):
+    ids = {entry["id"] for entry in entries}
+    aliases = [alias for entry in entries for alias in entry["aliases"]]
+    assert len(aliases) == len(set(aliases)) == 9
+    assert not ids & set(aliases)
+
+
+def test_an_entry_has_its_fields_and_a_note_at_most(entries):
+    for entry in entries:
+        assert set(entry) - {"note"} == FIELDS, entry["id"]
+        assert entry["strength"] in STRENGTHS, entry["id"]
+        assert entry["documents"], entry["id"]
+        assert set(entry["documents"]) <= {"000", "001", "002", "003"}
+
+
+def test_a_mixed_strength_says_which_part_is_strong_and_which_is_not(entries):
+    assert not [e["id"] for e in entries if e["strength"] == "mixed" and "note" not in e]
+
+
+def test_chapters_are_known_and_stand_in_the_order_of_the_book(entries):
+    seen = [entry["chapter"] for entry in entries]
+    assert sorted(seen, key=CHAPTERS.index) == seen
+    assert set(seen) == set(CHAPTERS)
+
+
+def test_a_claim_is_one_sentence_in_the_words_of_the_book(entries):
+    for entry in entries:
+        claim = entry["claim"]
+        assert claim == claim.strip(), entry["id"]
+        assert claim.endswith("."), entry["id"]
+        assert not re.search(r"[.?!] [A-Z(]", claim), f"more than one sentence: {entry['id']}"
+        assert 5 <= len(claim.split()) <= 60, entry["id"]
+        # The fixed vocabulary: network and unit, not net and neuron; British spelling.
+        foreign = r"\b(nets?|neurons?|\w+ization|generalizes?|color)\b"
+        assert not re.search(foreign, claim, re.IGNORECASE), entry["id"]
+
+
+def test_nothing_in_the_catalogue_rests_on_memory():
+    for name in ("data/catalogue.yaml", "references.bib"):
+        text = (ROOT / name).read_text(encoding="utf-8").lower()
+        assert "from memory" not in text
+        assert "todo" not in text
+
+
+def test_every_citation_is_in_the_bibliography_and_every_work_is_used(entries, bibliography):
+    known = set(bibliography.entries.keys())
+    cited = {key for entry in entries for key in entry["cite"]}
+    assert all(entry["cite"] for entry in entries)
+    assert not cited - known
+    assert known - cited == BACKGROUND
+
+
+def test_keys_are_plain_and_differ_by_more_than_case(bibliography):
+    keys = list(bibliography.entries.keys())
+    assert all(KEY.fullmatch(key) for key in keys)
+    assert len({key.lower() for key in keys}) == len(keys)
+
+
+def test_a_work_can_be_found_by_its_reader(bibliography):
+    # A journal or a book names its place; anything else has a number, an address or a place.
+    for key, work in bibliography.entries.items():
+        fields = work.fields
+        assert fields["title"], key
+        assert re.fullmatch(r"\d{4}", fields["year"]), key
+        assert work.persons.get("author"), key
+        if work.type == "article":
+            assert fields["journal"], key
+        elif work.type in {"inproceedings", "incollection"}:
+            assert fields["booktitle"], key
+        elif work.type == "book":
+            assert fields["publisher"], key
+        else:
+            assert work.type == "misc", key
+            assert {"eprint", "url", "howpublished"} & set(fields.keys()), key
+
+
+def test_numbers_that_machines_follow_are_well_formed(bibliography):
+    for key, work in bibliography.entries.items():
+        fields = work.fields
+        if "eprint" in fields:
+            # New and old style of https://info.arxiv.org/help/arxiv_identifier.html
+            assert re.fullmatch(r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}", fields["eprint"]), key
+            assert fields["archiveprefix"] == "arXiv", key
+        if "doi" in fields:
+            assert re.fullmatch(r"10\.\d{4,9}/\S+", fields["doi"]), key
+        if "url" in fields:
+            assert fields["url"].startswith("https://"), key
+
+
+def test_no_arxiv_number_or_doi_belongs_to_two_works(bibliography):
+    for name in ("eprint", "doi"):
+        values = [w.fields[name] for w in bibliography.entries.values() if name in w.fields]
+        assert len(values) == len(set(values))
+
+
+def test_licences_and_citation_file_are_whole():
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
+    text = (ROOT / "LICENSE-text").read_text(encoding="utf-8")
+    assert "Creative Commons Attribution 4.0 International Public License" in text
+    assert all(f"Section {number} -- " in text for number in range(1, 9))
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0"
+    # The keys that the Citation File Format 1.2.0 requires.
+    assert {"authors", "cff-version", "message", "title"} <= set(citation)
