@@ -1,0 +1,72 @@
+# Every command of the book. `make book` and `make test` do all the set-up they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+CHAPTERS := $(shell find chapters -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' | sort)
+export PYTHONHASHSEED := 0
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help install book serve test lint unit claims notebooks site system verify bench lock clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
+
+# torch is installed beside the hashed lock: readers' machines need different builds of it.
+.venv/installed: requirements.txt requirements.lock code/pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' requirements.txt)"
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e code
+	touch $@
+
+install: .venv/installed  ## everything the book needs, into .venv
+
+book: install  ## execute every chapter and build the site
+	$(BIN)/jupyter-book build . --nitpick --warningiserror --keep-going
+	@echo "The book is in $(CURDIR)/_build/html. Open index.html there, or run: make serve"
+
+serve: book  ## show the book on http://127.0.0.1:8000
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+test: lint unit claims book notebooks site  ## everything that CI runs
+
+lint: install  ## style of code and notebooks, and what notebooks may store
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check code tests data
+	$(BIN)/python -m whydeep.book.notebooks lint chapters
+
+unit: install  ## the package, the claim logic, the data, the book's own machinery
+	$(BIN)/python -m pytest tests -m "not site and not fresh" -q
+
+claims: install  ## verdicts from the recorded runs; reruns what changed and a tenth of the rest
+	$(BIN)/whydeep data verify
+	$(BIN)/whydeep check --recorded
+	$(BIN)/whydeep check --changed
+
+notebooks: install  ## execute the chapters again and compare what they store
+	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -q -p no:cacheprovider $(CHAPTERS)
+
+site: book system  ## the built pages in a browser, with the network off
+	$(BIN)/python -m pytest tests/site -m site -q
+
+system:  ## Chromium, for the browser tests
+	@command -v chromium >/dev/null || (S=$$( [ $$(id -u) = 0 ] || echo sudo ); \
+	  $$S apt-get update -qq && $$S apt-get install -y -qq --no-install-recommends chromium)
+
+verify: install  ## rerun every recorded experiment in full
+	$(BIN)/whydeep check
+
+bench: install  ## the stack of K networks beside a plain loop and JAX
+	$(BIN)/python -m pip install --quiet -r code/benchmarks/requirements.txt
+	$(BIN)/python code/benchmarks/stack.py
+
+lock:  ## pin every package but torch, with hashes, from requirements.txt
+	$(BIN)/python -m pip install --quiet uv
+	(grep -vE '^(torch==|-e )' requirements.txt; \
+	  printf '%s\n' filelock fsspec jinja2 networkx sympy typing-extensions) | \
+	  $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make lock" --quiet -o requirements.lock
+
+clean:  ## remove what was built, keep the environment
+	rm -rf _build .whydeep
