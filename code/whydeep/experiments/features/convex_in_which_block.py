@@ -1,0 +1,243 @@
+"""In which block of weights is the loss convex?
+
+The post says that the loss is convex in W_L and thanks Nicolas Le Roux for it ({cite}`bubeck2015`).
+With the post's own definition, Phi(x) = sigma_L(W_L^T x^(L)) followed by a logistic regression with
+weights V, the loss is convex in V. It is not convex in W_L, which sits under sigma_L, nor in W_1.
+
+What would refute it: a random line through V along which the loss rises above its convex envelope
+by more than rounding, or no line through W_1 or W_L along which it does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import HOLDS, Claim, Condition, Control
+from whydeep.datasets import digits
+from whydeep.results import Result
+
+PAGE = "features/raw-pixels"
+BLOCKS = ("W_1", "W_2", "V", "all")
+SIGMA = {"relu": torch.relu, "identity": lambda z: z}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """L = 2 learned maps of ``width`` units on ``examples`` digits; float64 throughout.
+
+    ``lines`` random lines through each block, ``points`` losses on each; ``loss`` is "log-loss" or,
+    as a mutation, "brier", the squared error of the probabilities, which is not convex in V.
+    """
+
+    examples: int = 20
+    width: int = 8
+    lines: int = 50
+    points: int = 401
+    reach: float = 4.0
+    sigma_1: str = "relu"
+    sigma_2: str = "relu"
+    loss: str = "log-loss"
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "no ReLU after W_L": {"sigma_2": "identity"},
+    "no ReLU at all": {"sigma_1": "identity", "sigma_2": "identity"},
+    "squared error of probabilities": {"loss": "brier"},
+}
+
+
+def losses(
+    weights: tuple[
+        Float[Tensor, "t n_1 d_1"], Float[Tensor, "t n_2 d_2"], Float[Tensor, "t d_2 k"]
+    ],
+    x: Float[Tensor, "n n_1"],
+    y: Float[Tensor, "n k"],
+    settings: Settings,
+) -> Float[Tensor, "t"]:
+    """Mean loss, in nats, of each of ``t`` networks (W_1, W_2, V) on images x, one-hot labels y."""
+    w_1, w_2, v = weights
+    phi = SIGMA[settings.sigma_2](SIGMA[settings.sigma_1](x @ w_1) @ w_2)
+    log_p = torch.log_softmax(phi @ v, dim=-1)
+    if settings.loss == "brier":
+        return ((log_p.exp() - y) ** 2).sum(-1).mean(-1)
+    return -(y * log_p).sum(-1).mean(-1)
+
+
+def envelope(t: Float[np.ndarray, "p"], f: Float[np.ndarray, "p"]) -> Float[np.ndarray, "p"]:
+    """The greatest convex function below f on the grid t: the lower hull, by the monotone chain."""
+    hull: list[int] = []
+    for i in range(len(t)):
+        while len(hull) > 1:
+            a, b = hull[-2:]
+            if (f[b] - f[a]) * (t[i] - t[a]) < (f[i] - f[a]) * (t[b] - t[a]):
+                break
+            hull.pop()
+        hull.append(i)
+    return np.interp(t, t[hull], f[hull])
+
+
+def above_envelope(t: Float[np.ndarray, "p"], f: Float[np.ndarray, "p"]) -> float:
+    """The most by which f rises above its convex envelope: 0 if f is convex on the grid t.
+
+    Midpoint tests miss a concave kink that lies between their points; the envelope of a fine grid
+    does not.
+    """
+    return float((f - envelope(t, f)).max())
+
+
+def along_line(
+    block: str,
+    x: Float[Tensor, "n n_1"],
+    y: Float[Tensor, "n k"],
+    settings: Settings,
+    generator: torch.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Loss along one random line through ``block``, the other blocks held at random weights.
+
+    Returns t (p,), in units of the length of the block's weights, and the losses (p,), in nats.
+    Weights and directions are normal with variance 2 / inputs (He et al. 2015).
+    """
+    width, k = settings.width, y.shape[1]
+    shapes = ((x.shape[1], width), (width, width), (width, k))
+
+    def draw(shape: tuple[int, int]) -> Tensor:
+        w = torch.randn(shape, generator=generator, dtype=torch.float64)
+        return w * (2 / shape[0]) ** 0.5
+
+    t = torch.linspace(-settings.reach, settings.reach, settings.points, dtype=torch.float64)
+    start, direction = [draw(s) for s in shapes], [draw(s) for s in shapes]
+    weights = tuple(
+        w + t[:, None, None] * d * (block in (name, "all"))
+        for name, w, d in zip(BLOCKS, start, direction, strict=False)
+    )
+    return t.numpy(), losses(weights, x, y, settings).numpy()
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Worst rise above the convex envelope over all lines, for W_1, W_2 = W_L, V and all at once.
+
+    Also the share of lines that are not convex (rise above 1e-6 nats) and the loss along the worst
+    line of each block. Runs on the CPU in float64 whatever the ``device``.
+    """
+    data = digits().subset(settings.examples, seed=seed)
+    x = data.train_x.flatten(1).double()
+    y = torch.nn.functional.one_hot(data.train_y, len(data.classes)).double()
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for block in BLOCKS:
+        lines = [along_line(block, x, y, settings, generator) for _ in range(settings.lines)]
+        rises = np.array([above_envelope(t, f) for t, f in lines])
+        t, worst = lines[int(rises.argmax())]
+        found |= {
+            f"rise_{block}": (rises.max(), "nats"),
+            f"share_{block}": ((rises > 1e-6).mean(), "share of lines"),
+            f"line_{block}": (worst[::4].astype(np.float32), "nats"),
+        }
+    return Result(t=(t[::4].astype(np.float32), "lengths of the block's weights"), **found)
+
+
+def _rise(block: str) -> Condition:
+    return Condition(
+        f"rise_{block}",
+        f"along some line through {block} the loss rises above its convex envelope by 0.001 nats",
+        lambda result: float(result[f"rise_{block}"]),
+        ">=",
+        1e-3,
+        "nats",
+    )
+
+
+# A control misses "rise >= 1e-3" by this much if it rises by at most 1e-9: rounding, and no more.
+FLAT = 1e-3 - 1e-9
+CLAIMS = (
+    Claim(
+        id="convex-in-which-block",
+        cite="bubeck2015",
+        sentence="As the post defines its network, the loss is convex in the weights V of the "
+        "logistic regression, but not in W_L, which sits under a ReLU, nor in any other matrix.",
+        kind="exact",
+        expected=HOLDS,
+        paper=(
+            (
+                "statement of the post",
+                "convex in W_L (no number)",
+                "section 'Some mysterious steps', corrected there after a comment by N. Le Roux",
+            ),
+        ),
+        conditions=(
+            Condition(
+                "rise_V",
+                "along no line through V does the loss rise above its convex envelope",
+                lambda result: float(result["rise_V"]),
+                "<=",
+                1e-9,
+                "nats",
+            ),
+            _rise("W_1"),
+            _rise("W_2"),
+        ),
+        controls=(
+            Control(
+                "no ReLU after W_L",
+                "the non-linearity over W_L: the loss is then convex in W_L = W_2 too",
+                {"rise_W_2": FLAT},
+                (_rise("W_1"),),
+            ),
+            Control(
+                "no ReLU at all",
+                "both non-linearities: the loss is then convex in each block, though not in all "
+                "of them at once",
+                {"rise_W_1": FLAT, "rise_W_2": FLAT},
+                (_rise("all"),),
+            ),
+            Control(
+                "squared error of probabilities",
+                "the log-loss, whose convexity in V is the point",
+                {"rise_V": 1e-3},
+                (_rise("W_2"),),
+            ),
+        ),
+        disputed="Whether W_L counts as the last layer is a matter of numbering: for a network "
+        "whose last learned matrix is the classifier itself, the post's sentence is right. "
+        "For ReLU networks the loss is moreover convex in each single layer within every linear "
+        "piece {cite}`rister2016`.",
+    ),
+)
+
+TITLES = {"W_1": "through $W_1$", "W_2": "through $W_2 = W_L$", "V": "through $V$"}
+
+
+def figure(result: Result) -> figures.Figure:
+    """The worst line of each block, beside its convex envelope."""
+    t = result["t"].astype(np.float64)
+    with figures.style():
+        drawn, axes = plt.subplots(1, 3, figsize=(8.4, 3.0))
+        for panel, (block, title) in zip(axes, TITLES.items(), strict=True):
+            f = result[f"line_{block}"].astype(np.float64)
+            panel.plot(t, f, marker="", label="loss")
+            panel.plot(t, envelope(t, f), **figures.THEORY, label="convex envelope")
+            panel.fill_between(t, envelope(t, f), f, color=figures.COLOURS["vermillion"], alpha=0.3)
+            panel.set(title=title, xlabel="$t$ (lengths of the block's weights)")
+        axes[0].set_ylabel("mean loss (nats)")
+        axes[2].legend()
+    rises = {block: float(result[f"rise_{block}"]) for block in TITLES}
+    return figures.Figure(
+        drawn,
+        label="fig-convex-blocks",
+        caption="The loss along the least convex of the random lines through each block of "
+        "weights, the other blocks held fixed. "
+        f"Through $W_1$ it rises above its convex envelope (shaded) by up to {rises['W_1']:.2f} "
+        f"nats, through $W_2 = W_L$ by up to {rises['W_2']:.2f}, through the logistic weights $V$ "
+        f"by {rises['V']:.0e}.",
+        alt="Three curves of the loss along straight lines in weight space. Through the first and "
+        "the second matrix the curve has humps above its dashed convex envelope; through the "
+        "logistic weights the curve is a single bowl and lies on the envelope.",
+    )
