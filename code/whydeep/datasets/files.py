@@ -246,7 +246,8 @@ def check_arrays(entry: DataFile, arrays: Mapping[str, np.ndarray], where: str) 
 def _load_npz(path: Path, entry: DataFile) -> dict[str, np.ndarray]:
     stamp = _stamp_of(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here because np.load leaves a file it cannot read open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in entry.arrays if key in archive}
     except (
         OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, MemoryError,
