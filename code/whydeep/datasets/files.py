@@ -491,11 +491,12 @@ def _retrieve(url: str, target: Path, entry: DataFile) -> Path:
         )  # fmt: skip
     except requests.exceptions.HTTPError as error:
         raise DataError(f"{url} answered {error.response.status_code}") from error
-    except requests.exceptions.Timeout as error:
-        raise DataError(f"{url} sent nothing for {TIMEOUT:g} s") from error
     except requests.exceptions.ChunkedEncodingError as error:
         raise DataError(f"{url} broke off before the end") from error
     except requests.exceptions.RequestException as error:
+        # A server that falls silent in the middle raises ConnectionError, not Timeout.
+        if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error):
+            raise DataError(f"{url} sent nothing for {TIMEOUT:g} s") from error
         raise DataError(f"{url} cannot be reached ({type(error).__name__})") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{url} sent a truncated or damaged archive") from error
