@@ -10,6 +10,7 @@ by more than rounding, or no line through W_1 or W_L along which it does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -21,7 +22,7 @@ from torch import Tensor
 from whydeep import figures
 from whydeep.claims import HOLDS, Claim, Condition, Control
 from whydeep.datasets import digits
-from whydeep.results import Result
+from whydeep.results import MAIN, Result
 
 PAGE = "features/raw-pixels"
 BLOCKS = ("W_1", "W_2", "V", "all")
@@ -215,8 +216,9 @@ CLAIMS = (
 TITLES = {"W_1": "through $W_1$", "W_2": "through $W_2 = W_L$", "V": "through $V$"}
 
 
-def figure(result: Result) -> figures.Figure:
-    """The worst line of each block, beside its convex envelope."""
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The worst line of each block in the first main run, beside its convex envelope."""
+    result = next(iter(runs[MAIN].values()))
     t = result["t"].astype(np.float64)
     with figures.style():
         drawn, axes = plt.subplots(1, 3, figsize=(8.4, 3.0))
@@ -225,7 +227,7 @@ def figure(result: Result) -> figures.Figure:
             panel.plot(t, f, marker="", label="loss")
             panel.plot(t, envelope(t, f), **figures.THEORY, label="convex envelope")
             panel.fill_between(t, envelope(t, f), f, color=figures.COLOURS["vermillion"], alpha=0.3)
-            panel.set(title=title, xlabel="$t$ (lengths of the block's weights)")
+            panel.set(title=title, xlabel="place $t$ on the line")
         axes[0].set_ylabel("mean loss (nats)")
         axes[2].legend()
     rises = {block: float(result[f"rise_{block}"]) for block in TITLES}
