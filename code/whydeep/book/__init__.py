@@ -1,0 +1,19 @@
+"""What the book needs of Sphinx: claim boxes, numbers bound to records, figures, ledger, cache.
+
+An extension for Jupyter Book 1.x (``local_extensions: whydeep.book: code`` in _config.yml). It
+only reads experiments, claims and records; nothing in them knows of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Register the extension's parts with the Sphinx application ``app``."""
+    # Imported here, so that whydeep.book.notebooks works where Sphinx is not installed.
+    from whydeep.book import cache, claims, ledger, numbers, site
+
+    for part in (cache, site, claims, numbers, ledger):
+        part.setup(app)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,202 @@
+"""What pages show of an experiment: its committed record, the verdicts from it, and their words."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+
+from whydeep.claims import Measured, Verdict, judge
+from whydeep.errors import BadSettings
+from whydeep.experiments import find, recorded_scale
+from whydeep.provenance import VERSIONED, code_hash
+from whydeep.results import MAIN, Record, read_record
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+STATISTICS = {
+    "mean": np.mean,
+    "sd": lambda v: np.std(v, ddof=1),
+    "min": np.min,
+    "max": np.max,
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """An experiment's record at the scale that verdicts rest on, with a verdict a claim."""
+
+    experiment: str
+    module: ModuleType
+    record: Record
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def code_now(self) -> str:
+        return code_hash(self.module.__name__)
+
+    @property
+    def moved_on(self) -> bool:
+        """Whether the experiment's code has changed since the record was made."""
+        return self.code_now != self.record.provenance["code"]
+
+    def verdict(self, claim: str) -> Verdict:
+        return next(v for v in self.verdicts if v.claim.id == claim)
+
+
+@lru_cache
+def evidence(name: str) -> Evidence:
+    """The evidence of the experiment ``name``, or of the one that holds the claim ``name``.
+
+    WhydeepError names an unknown id, or a missing or damaged record.
+    """
+    experiment, module = find(name)
+    record = read_record(experiment, recorded_scale(module))
+    verdicts = tuple(judge(claim, record.runs) for claim in module.CLAIMS)
+    return Evidence(experiment, module, record, verdicts)
+
+
+# ---------------------------------------------------------------------------------- words
+
+
+def number(value: float, digits: int = 4) -> str:
+    """``value`` with so many significant digits, a true minus sign, and powers of ten."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "not a number"
+    text = f"{value:.{digits}g}"
+    mantissa, _, exponent = text.partition("e")
+    if exponent:
+        text = f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    return text.replace("-", "−")
+
+
+def spread(mean: float, sd: float) -> str:
+    """``mean ± sd`` to the second significant digit of the spread; the mean where none is."""
+    if not math.isfinite(sd) or sd == 0:
+        return number(mean)
+    places = 1 - math.floor(math.log10(sd))
+    size = max(abs(mean), sd)
+    if places > 7 or size >= 1e6:
+        power = math.floor(math.log10(size))
+        digits = max(0, places + power)
+        scaled = f"({mean / 10**power:.{digits}f} ± {sd / 10**power:.{digits}f})"
+        return f"{scaled} × 10{str(power).translate(SUPERSCRIPTS)}".replace("-", "−")
+    digits = max(0, places)
+    return f"{mean:.{digits}f} ± {sd:.{digits}f}".replace("-", "−")
+
+
+def with_unit(text: str, unit: str) -> str:
+    """``text`` and its unit; a ratio has none."""
+    return text if unit in ("", "ratio") else f"{text} {unit}"
+
+
+def measured_words(measured: Measured) -> str:
+    return with_unit(spread(measured.mean, measured.sd), measured.condition.unit)
+
+
+def bound_words(measured: Measured) -> str:
+    condition = measured.condition
+    sign = {">=": "≥", "<=": "≤"}[condition.sense]
+    return with_unit(f"{sign} {number(condition.bound)}", condition.unit)
+
+
+def margin_words(measured: Measured) -> str:
+    """The margin in standard deviations over the seeds, or in the unit where nothing varies."""
+    if math.isfinite(measured.margin_in_sd):
+        return f"{measured.margin_in_sd:.1f} sd".replace("-", "−")
+    margin = measured.condition.margin(measured.mean)
+    return with_unit(number(margin), measured.condition.unit)
+
+
+def seeds_words(seeds: Sequence[int]) -> str:
+    """``seed 0``, or ``5 seeds (0–4)``."""
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{len(seeds)} seeds ({seeds[0]}–{seeds[-1]})"
+    return f"{len(seeds)} seeds ({', '.join(map(str, seeds))})"
+
+
+def versions_words(provenance: dict) -> str:
+    names = ("python", *VERSIONED)
+    return ", ".join(f"{name} {provenance[name]}" for name in names if name in provenance)
+
+
+# ---------------------------------------------------------------------------------- numbers
+
+_ELEMENT = re.compile(r"(?P<name>.+?)(?:\[(?P<index>-?\d+)\])?")
+
+
+def _statistic(values: Iterable[float], words: list[str], text: str) -> str:
+    values = np.asarray(list(values), dtype=float)
+    statistic, form, plus_minus = "mean", ".4g", False
+    for word in words:
+        if word in STATISTICS:
+            statistic = word
+        elif word == "±":
+            plus_minus = True
+        else:
+            form = word
+    try:
+        shown = format(float(STATISTICS[statistic](values)), form)
+        if plus_minus:
+            shown += f" ± {format(float(STATISTICS['sd'](values)), form)}"
+    except ValueError:
+        raise BadSettings(
+            f"number {text!r}: {form!r} is no format; write .3f, .1% or .2g, after the quantity, "
+            "with mean, sd, min, max or ± beside it"
+        ) from None
+    return shown.replace("-", "−")
+
+
+def resolve(text: str) -> str:
+    """The number that ``{num}`` shows for ``text``, from the committed record.
+
+    ``EXPERIMENT[@VARIANT] QUANTITY[[INDEX]] [mean|sd|min|max] [FORMAT] [±]`` gives a recorded
+    quantity, ``CLAIM[@VARIANT]:CONDITION ...`` what a claim's condition measures; a name with
+    spaces stands in double quotes. The mean is over the seeds; ``±`` adds the standard deviation.
+    WhydeepError names what is unknown.
+    """
+    words = shlex.split(text)
+    if not words:
+        raise BadSettings("an empty number: write an experiment and a quantity")
+    source, _, condition = words[0].partition(":")
+    name, _, variant = source.partition("@")
+    found = evidence(name)
+    runs = found.record.runs.get(variant or MAIN)
+    if runs is None:
+        raise BadSettings(
+            f"number {text!r}: no recorded variant {variant!r}; there are "
+            f"{', '.join(repr(v) for v in found.record.runs)}"
+        )
+    results = [runs[seed] for seed in sorted(runs)]
+    if condition:
+        claim = next((c for c in found.module.CLAIMS if c.id == name), None)
+        conditions = {c.name: c for c in claim.conditions} if claim else {}
+        if condition not in conditions:
+            raise BadSettings(
+                f"number {text!r}: no condition {condition!r} of a claim {name!r}; there are "
+                f"{', '.join(conditions) or 'none'}"
+            )
+        return _statistic(map(conditions[condition].measure, results), words[1:], text)
+    if len(words) < 2:
+        raise BadSettings(f"number {text!r}: name a quantity after the experiment")
+    quantity = _ELEMENT.fullmatch(words[1])
+    if quantity["name"] not in results[0]:
+        raise BadSettings(
+            f"number {text!r}: no quantity {quantity['name']!r}; there are {', '.join(results[0])}"
+        )
+    values = [result[quantity["name"]] for result in results]
+    if quantity["index"]:
+        values = [value[int(quantity["index"])] for value in values]
+    if values[0].ndim:
+        raise BadSettings(
+            f"number {text!r}: {quantity['name']} has shape {values[0].shape}; write one element, "
+            f"such as {quantity['name']}[-1]"
+        )
+    return _statistic(values, words[2:], text)

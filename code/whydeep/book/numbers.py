@@ -1,0 +1,82 @@
+"""Roles that put recorded numbers, verdicts and provenance into sentences.
+
+{num}`features/raw-pixels error_raw .3f ±`     {verdict}`bubeck2015-linear-on-raw-vs-features`
+{experiment}`features/raw-pixels`              (whydeep.book.evidence.resolve has the grammar)
+"""
+
+from __future__ import annotations
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
+
+from whydeep.book.evidence import Evidence, evidence, resolve, seeds_words, versions_words
+from whydeep.errors import WhydeepError
+
+logger = logging.getLogger(__name__)
+
+
+def verdict_badge(word: str) -> nodes.inline:
+    """A verdict as a badge: the word itself, and a class for its colour and mark."""
+    return nodes.inline("", word, classes=["verdict", f"verdict-{word.replace(' ', '-')}"])
+
+
+def provenance_line(found: Evidence) -> list[nodes.Node]:
+    """Seeds, scale, code hash, device, versions; and whether the code has moved on since."""
+    about = found.record.provenance
+    parts: list[nodes.Node] = [
+        nodes.Text(f"{seeds_words(found.record.seeds)}, scale {found.record.scale}, code "),
+        nodes.literal("", about["code"]),
+        nodes.Text(f", {about['device']}, {versions_words(about)}"),
+    ]
+    if found.moved_on:
+        parts += [
+            nodes.Text("; recorded with code "),
+            nodes.literal("", about["code"]),
+            nodes.Text(", which has since moved on to "),
+            nodes.literal("", found.code_now),
+        ]
+    return parts
+
+
+class _Role(SphinxRole):
+    """A role whose content may be wrong: a WhydeepError becomes a build warning."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        try:
+            return self.shown(), []
+        except WhydeepError as error:
+            logger.warning("%s", error, location=self.get_location(), type="whydeep")
+            return [nodes.problematic("", self.text)], []
+
+    def shown(self) -> list[nodes.Node]:
+        raise NotImplementedError
+
+
+class Number(_Role):
+    """``{num}``: a recorded number."""
+
+    def shown(self) -> list[nodes.Node]:
+        return [nodes.inline("", resolve(self.text), classes=["recorded-number"])]
+
+
+class VerdictWord(_Role):
+    """``{verdict}``: the verdict on a claim, as its record gives it."""
+
+    def shown(self) -> list[nodes.Node]:
+        return [verdict_badge(evidence(self.text).verdict(self.text).word)]
+
+
+class Provenance(_Role):
+    """``{experiment}``: how an experiment's record was made."""
+
+    def shown(self) -> list[nodes.Node]:
+        return provenance_line(evidence(self.text))
+
+
+def setup(app: Sphinx) -> None:
+    """Register the roles."""
+    app.add_role("num", Number())
+    app.add_role("verdict", VerdictWord())
+    app.add_role("experiment", Provenance())

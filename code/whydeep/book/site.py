@@ -1,0 +1,73 @@
+"""The site around the pages: our style and scripts, vendored MathJax, the repository's address.
+
+Jupyter Book loads every script below a source folder called _static on every page, so ours are
+served from static paths that this extension appends instead.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+from whydeep.provenance import PACKAGE, repository
+
+HOSTS = ("github.com", "gitlab.com", "bitbucket.org")
+
+
+def repository_url() -> str:
+    """Where the book's source is published: GITHUB_REPOSITORY, else git's origin, else "".
+
+    Only a public forge counts; a path on this machine is no address for a reader.
+    """
+    if name := os.environ.get("GITHUB_REPOSITORY"):
+        return f"https://github.com/{name}"
+    remote = subprocess.run(
+        ["git", "-C", str(repository()), "remote", "get-url", "origin"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    found = re.fullmatch(r"(?:https?://|ssh://)?(?:[^@/]+@)?([\w.-]+)[:/](.+?)(?:\.git)?/?", remote)
+    if found and found[1] in HOSTS:
+        return f"https://{found[1]}/{found[2]}"
+    return ""
+
+
+def _configure(app: Sphinx, config: Config) -> None:
+    book = PACKAGE / "book"
+    config.html_static_path.extend([str(book / "static"), str(book / "vendor")])
+    url = repository_url()
+    config.whydeep_repository = url
+    options = config.html_theme_options
+    for name in ("repository_url", "repository_branch", "path_to_docs"):
+        options.pop(name, None)
+    if url:
+        options["repository_url"] = url
+        options["repository_branch"] = "main"
+        options["use_repository_button"] = True
+        options["use_issues_button"] = True
+
+
+def _without_thebe(app: Sphinx, config: Config) -> None:
+    """Drop sphinx-thebe, which Jupyter Book always loads.
+
+    It declares the same constant twice on every page, a script error, and its button would fetch
+    a script from unpkg.com.
+    """
+    for listeners in list(app.events.listeners.values()):
+        for listener in list(listeners):
+            if listener.handler.__module__.partition(".")[0] == "sphinx_thebe":
+                app.disconnect(listener.id)
+
+
+def setup(app: Sphinx) -> None:
+    """Add the site's files and settings."""
+    app.add_config_value("whydeep_repository", "", "env", str)
+    app.connect("config-inited", _configure)
+    app.connect("config-inited", _without_thebe)
+    app.add_css_file("whydeep.css")
+    app.add_js_file("whydeep.js", loading_method="defer")
