@@ -130,6 +130,24 @@ def test_digits_are_scikit_learns_and_split_once():
     assert torch.equal(data.test_x, datasets.digits().test_x)
 
 
+def test_a_broken_scikit_learn_is_one_clear_line(monkeypatch):
+    from sklearn import datasets as sklearn_datasets
+
+    def missing():
+        raise FileNotFoundError("digits.csv.gz")
+
+    changed = sklearn_datasets.load_digits()
+    changed.images[0, 0, 0] += 1
+    monkeypatch.setattr(sklearn_datasets, "load_digits", missing)
+    with pytest.raises(DataError) as caught:
+        datasets.digits()
+    one_line(caught, "scikit-learn's digits cannot be read", "pip install --force-reinstall")
+    monkeypatch.setattr(sklearn_datasets, "load_digits", lambda: changed)
+    with pytest.raises(DataError) as caught:
+        datasets.digits()
+    one_line(caught, "array 'x'", "altered")
+
+
 def test_filters_look_like_trained_filters():
     weight = datasets.first_layer_filters()
     assert weight.shape == (32, 3, 7, 7)

@@ -378,7 +378,7 @@ def test_an_installed_package_refuses_wrong_files_and_recovers(server, installed
 
 def test_an_installed_package_without_stamp_says_what_to_do(installed):
     _, said, _ = installed(LOAD)
-    assert "which repository and commit" in said
+    assert "which repository and commit on the web" in said
     assert "WHYDEEP_DATA" in said
     assert said.count("\n") == 1
     assert installed(LOAD, WHYDEEP_DATA=str(ROOT / "data"))[1].startswith("(32, 3, 7, 7)")
@@ -395,6 +395,8 @@ def test_an_installed_package_takes_a_mirror_of_the_data_folder(server, installe
     [
         ("https://github.com/who/book", "https://raw.githubusercontent.com/who/book/abc/data/x.npz"),
         ("https://github.com/who/book.git", "https://raw.githubusercontent.com/who/book/abc/data/x.npz"),
+        ("ssh://git@github.com/who/book.git", "https://raw.githubusercontent.com/who/book/abc/data/x.npz"),
+        ("git@github.com:who/book.git", "https://raw.githubusercontent.com/who/book/abc/data/x.npz"),
         ("who/book", "https://raw.githubusercontent.com/who/book/abc/data/x.npz"),
         ("https://git.example.org/who/book/", "https://git.example.org/who/book/raw/abc/data/x.npz"),
     ],
@@ -402,6 +404,14 @@ def test_an_installed_package_takes_a_mirror_of_the_data_folder(server, installe
 def test_stamp_becomes_the_address_of_the_raw_file(monkeypatch, repository, address):
     monkeypatch.setattr(files, "_stamp", lambda: (repository, "abc"))
     assert files.stamped_address("data/x.npz") == address
+
+
+@pytest.mark.parametrize("repository", [None, "", "file:///home/me/book", "/home/me/book"])
+def test_a_stamp_that_is_no_web_address_is_one_clear_line(monkeypatch, repository):
+    monkeypatch.setattr(files, "_stamp", lambda: (repository, "abc"))
+    with pytest.raises(DataError, match="which repository and commit on the web") as caught:
+        files.stamped_address("data/x.npz")
+    assert "\n" not in str(caught.value)
 
 
 def test_what_pip_records_of_a_git_installation_is_a_stamp(monkeypatch):

@@ -410,7 +410,10 @@ def _package_arrays(entry: DataFile) -> tuple[dict[str, np.ndarray], Path]:
         from sklearn import datasets
     except ImportError as error:
         raise DataError(f"{entry.package} is not installed; {_mend(entry)}") from error
-    digits = datasets.load_digits()
+    try:
+        digits = datasets.load_digits()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{entry.package}'s digits cannot be read; {_mend(entry)}") from error
     # scikit-learn stores the levels 0 to 16 as float64; as bytes they are the same numbers.
     arrays = {"x": digits.images.astype(np.uint8), "y": digits.target.astype(np.uint8)}
     path = Path(datasets.__file__).parent
@@ -521,15 +524,19 @@ def stamped_address(path: str) -> str:
     Raises `DataError` if neither knows.
     """
     repository, commit = _stamp()
-    if not (repository and commit):
+    repository = (repository or "").removesuffix("/").removesuffix(".git")
+    github = re.fullmatch(
+        r"(?:https://github\.com/|ssh://git@github\.com/|git@github\.com:)?([\w.-]+/[\w.-]+)",
+        repository,
+    )
+    if not commit or not (github or re.match("https?://", repository)):
         raise DataError(
             f"{path} is not here, and this copy of whydeep does not say which repository and "
-            "commit it came from; run it in a checkout of the book, or set WHYDEEP_DATA to the "
-            "book's data folder, or WHYDEEP_MIRROR to a web address of it."
+            "commit on the web it came from; run it in a checkout of the book, or set WHYDEEP_DATA "
+            "to the book's data folder, or WHYDEEP_MIRROR to a web address of it."
         )
-    repository = repository.removesuffix("/").removesuffix(".git")
-    if match := re.fullmatch(r"(?:https://github\.com/)?([\w.-]+/[\w.-]+)", repository):
-        return f"https://raw.githubusercontent.com/{match[1]}/{commit}/{path}"
+    if github:
+        return f"https://raw.githubusercontent.com/{github[1]}/{commit}/{path}"
     return f"{repository}/raw/{commit}/{path}"
 
 
