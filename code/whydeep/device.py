@@ -28,7 +28,11 @@ def device(name: str | torch.device | None = None) -> torch.device:
         return torch.device(next(kind for kind in KINDS if _count(kind) > 0))
 
     kind, _, number = str(name).partition(":")
-    if kind not in KINDS or (number and not number.isdecimal()) or (":" in str(name) and not number):
+    if (
+        kind not in KINDS
+        or (number and not number.isdecimal())
+        or (":" in str(name) and not number)
+    ):
         raise UnknownDevice(
             f"{source} is '{name}', expected one of {', '.join(KINDS)} (or cuda:0, cuda:1, ...): "
             f"correct the name or leave it out to take the best device found"
