@@ -187,7 +187,7 @@ def command_data(args: argparse.Namespace) -> int:
     """What data the book ships, whether it is intact, and the full sets fetched on demand."""
     if args.action == "list":
         for file in datasets.catalogue():
-            print(f"{file.name:20} {file.bytes:>10,} bytes  {file.licence}")
+            print(f"{file.name:44} {file.bytes:>10,} bytes  {file.licence}")
         return 0
     if args.action == "fetch":
         print(datasets.fetch(args.name, mirror=args.mirror))

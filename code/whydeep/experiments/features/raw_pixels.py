@@ -13,18 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from whydeep import features, figures
 from whydeep.claims import PARTLY, Claim, Condition, Control
 from whydeep.datasets import fashion_mnist
-from whydeep.networks import convolutional
+from whydeep.networks import Convolutional
 from whydeep.results import MAIN, Result
 from whydeep.training import train
 
@@ -47,7 +49,7 @@ class Settings:
     """
 
     examples: int = 1000
-    steps: int = 300
+    steps: int = 200
     batch_size: int = 64
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -76,9 +78,11 @@ def logistic_regression_errors(
     mean, sd = phi.mean(0), phi.std(0)
     # A feature that hardly varies would be blown up by a division by its spread.
     standard = [((z - mean) / (sd + 1e-3)).double().cpu().numpy() for z in (phi, phi_test)]
-    fit = LogisticRegression(C=1 / penalty, tol=1e-3, max_iter=1000).fit(standard[0], y.cpu())
-    pairs = zip(standard, (y, y_test), strict=True)
-    return tuple(1 - float(fit.score(z, labels.cpu())) for z, labels in pairs)
+    # One thread: the sums, and so the digits, do not depend on the number of cores.
+    with threadpool_limits(1):
+        fit = LogisticRegression(C=1 / penalty, tol=1e-3, max_iter=1000).fit(standard[0], y.cpu())
+        pairs = zip(standard, (y, y_test), strict=True)
+        return tuple(1 - float(fit.score(z, labels.cpu())) for z, labels in pairs)
 
 
 def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
@@ -92,7 +96,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         x, x_test = (z.flatten(1)[:, permutation].view(z.shape) for z in (x, x_test))
 
     trained = train(
-        lambda generator: convolutional(generator=generator),
+        partial(Convolutional, widths=(128,)),
         (x - x.mean()) / x.std(),
         y,
         seeds=[network],
@@ -179,7 +183,7 @@ CLAIMS = (
                 "a linear classifier on raw pixels cannot notice",
                 {"raw_over_hog": 0.1, "raw_over_learned": 0.1},
                 (
-                    _at_most("error_raw", "raw pixels still give an error of at most 0.2", 0.2),
+                    _at_most("error_raw", "raw pixels still give an error of at most 0.25", 0.25),
                     _at_most(
                         "train_error_learned",
                         "the network still fits its training examples, to an error of 0.1",
