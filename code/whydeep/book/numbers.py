@@ -32,9 +32,7 @@ def provenance_line(found: Evidence) -> list[nodes.Node]:
     ]
     if found.moved_on:
         parts += [
-            nodes.Text("; recorded with code "),
-            nodes.literal("", about["code"]),
-            nodes.Text(", which has since moved on to "),
+            nodes.Text("; the code has moved on since, to "),
             nodes.literal("", found.code_now),
         ]
     return parts

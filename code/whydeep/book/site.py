@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -62,10 +63,29 @@ def _without_thebe(app: Sphinx, config: Config) -> None:
         for listener in list(listeners):
             if listener.handler.__module__.partition(".")[0] == "sphinx_thebe":
                 app.disconnect(listener.id)
+    files = app.registry.css_files
+    files[:] = [(name, attributes) for name, attributes in files if "thebe" not in name]
+
+
+def _visit_citation(self, node: nodes.citation) -> None:
+    """An entry of the bibliography as an item of a list.
+
+    docutils writes the role doc-biblioentry, which ARIA has withdrawn.
+    """
+    if not isinstance(node.previous_sibling(), nodes.citation):
+        self.body.append('<div role="list" class="citation-list">\n')
+    self.body.append(self.starttag(node, "div", CLASS="citation", role="listitem"))
+
+
+def _depart_citation(self, node: nodes.citation) -> None:
+    self.body.append("</div>\n")
+    if not isinstance(node.next_node(descend=False, siblings=True), nodes.citation):
+        self.body.append("</div>\n")
 
 
 def setup(app: Sphinx) -> None:
     """Add the site's files and settings."""
+    app.add_node(nodes.citation, override=True, html=(_visit_citation, _depart_citation))
     app.add_config_value("whydeep_repository", "", "env", str)
     app.connect("config-inited", _configure)
     app.connect("config-inited", _without_thebe)
