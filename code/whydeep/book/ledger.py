@@ -22,7 +22,7 @@ from whydeep.book.evidence import (
     measured_words,
     seeds_words,
 )
-from whydeep.book.numbers import provenance_line, verdict_badge
+from whydeep.book.numbers import verdict_badge
 from whydeep.claims import Verdict, judge
 from whydeep.errors import WhydeepError
 from whydeep.experiments import experiments
@@ -136,23 +136,24 @@ class LedgerDirective(EvidenceDirective):
                 )
                 text = f"{outcome.control.variant}: {outcome.why}"
                 controls.append(nodes.paragraph("", f"{text} ({values})" if values else text))
-            badge = [verdict_badge(verdict.word)]
+            badges = nodes.paragraph("", "", verdict_badge(verdict.word))
             if claim.disputed:
-                badge += [
-                    nodes.Text(" "),
-                    nodes.inline("", "disputed", classes=["verdict", "verdict-disputed"]),
-                ]
-            rows.append(
-                (
-                    [self._link(claim.id)],
-                    paper or "no number",
-                    ours or "—",
-                    badge,
-                    controls or "—",
-                    provenance_line(found),
-                )
+                badges += nodes.Text(" ")
+                badges += nodes.inline("", "disputed", classes=["verdict", "verdict-disputed"])
+            about = found.record.provenance
+            recorded = nodes.paragraph(
+                "",
+                f"{seeds_words(found.record.seeds)}, scale {found.record.scale}, "
+                f"{about['device']}, code ",
+                nodes.literal("", about["code"]),
+                nodes.Text(", moved on since" if found.moved_on else ""),
+                classes=["provenance"],
             )
-        header = ("Claim", "The paper", "Ours", "Verdict", "Controls", "Recorded")
+            link = nodes.paragraph("", "", self._link(claim.id))
+            rows.append(
+                ([link, badges, recorded], paper or "no number", ours or "—", controls or "—")
+            )
+        header = ("Claim and verdict", "The paper", "Ours", "Controls")
         return [table(header, rows, "ledger-claims")]
 
     def _chance(self) -> list[nodes.Node]:
