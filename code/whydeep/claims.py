@@ -126,17 +126,20 @@ class Measured:
     def chance_of_failing(self) -> float:
         """Upper bound on the chance that fresh seeds, as many, would not meet the condition.
 
-        The seeds are taken as draws from one normal law: Student's t predicts a single seed and
-        the mean, the binomial law how many seeds miss.
+        The seeds are taken as draws from one normal law, of which these few tell the mean and the
+        spread only roughly. Student's t says how likely the next mean is to miss. The binomial law
+        says how likely too many seeds are to miss, averaged over the laws that these seeds allow.
         """
         n = len(self.values)
         if n < 2 or not self.sd:
             return 0.0 if self.holds else 1.0
-        law, margin = stats.t(n - 1), self.condition.margin(self.mean)
-        one_misses = law.sf(margin / (self.sd * math.sqrt(1 + 1 / n)))
-        mean_misses = law.sf(margin / (self.sd * math.sqrt(2 / n)))
+        margin = self.margin_in_sd
+        mean_misses = stats.t.sf(margin / math.sqrt(2 / n), n - 1)
+        grid = (np.arange(200) + 0.5) / 200  # equally likely spreads, and means for each
+        spreads = np.sqrt(stats.chi2.ppf(grid, n - 1) / (n - 1))[:, None]
+        one_misses = stats.norm.sf(margin * spreads + stats.norm.ppf(grid) / math.sqrt(n))
         allowed = n - math.ceil(SHARE_OF_SEEDS * n)
-        return float(min(1.0, mean_misses + stats.binom.sf(allowed, n, one_misses)))
+        return float(min(1.0, mean_misses + stats.binom.sf(allowed, n, one_misses).mean()))
 
 
 @dataclass(frozen=True)
