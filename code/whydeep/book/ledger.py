@@ -76,12 +76,15 @@ class LedgerDirective(EvidenceDirective):
             return []
 
     def _all(self) -> list[Evidence]:
-        found = []
+        """The evidence of every experiment; one without a record is told once a page."""
+        found, told = [], self.env.temp_data.setdefault("whydeep_unrecorded", set())
         for name in experiments():
             try:
                 found.append(evidence(name))
             except WhydeepError as error:
-                self.warn(error)
+                if name not in told:
+                    told.add(name)
+                    self.warn(error)
         return found
 
     def _verdicts(self) -> list[tuple[Evidence, Verdict]]:

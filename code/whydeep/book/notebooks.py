@@ -4,10 +4,10 @@
     python -m whydeep.book.notebooks lint chapters
 
 A committed notebook stores text only, of cells that nbval compares strictly: shapes, counts,
-verdict lines. A cell that shows a figure or a widget, or glues a number, is tagged `nbval-ignore-output`
-and stored empty (`store` does both), for pictures and last digits vary between machines. nbval
-passes vacuously on notebooks without outputs and fails on outputs without execution counts, so
-`lint` asks for counts, and for at least three compared cells on each page that runs code.
+verdict lines. A cell that shows a figure or a widget, or glues a number, is stored empty with the
+tag `nbval-ignore-output` (`store` does both), for pictures and last digits vary between machines.
+nbval passes vacuously on notebooks without outputs and fails on outputs without execution counts,
+so `lint` asks for counts, and for at least three compared cells on each page that runs code.
 """
 
 from __future__ import annotations
