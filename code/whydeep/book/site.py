@@ -39,8 +39,9 @@ def repository_url() -> str:
 
 
 def _configure(app: Sphinx, config: Config) -> None:
-    book = PACKAGE / "book"
-    config.html_static_path.extend([str(book / "static"), str(book / "vendor")])
+    # Relative, since Sphinx hashes the paths into the output: two builds shall be identical.
+    book = os.path.relpath(PACKAGE / "book", app.confdir)
+    config.html_static_path.extend([f"{book}/static", f"{book}/vendor"])
     url = repository_url()
     config.whydeep_repository = url
     options = config.html_theme_options

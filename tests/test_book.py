@@ -1,0 +1,502 @@
+# The Sphinx side, on a scratch book of one experiment and two notebooks: what pages show comes from
+# the record, what is wrong fails the build, what has changed is never served stale.
+import filecmp
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from whydeep.book import evidence, notebooks, site
+from whydeep.claims import Condition, Measured
+from whydeep.errors import WhydeepError
+from whydeep.provenance import PACKAGE
+
+ROOT = PACKAGE.parents[1]
+# Five seeds whose mean is 0.12 and whose standard deviation (n - 1) is sqrt(0.0008 / 4) = 0.01414.
+ERRORS = [0.10, 0.12, 0.14, 0.12, 0.12]
+
+EXPERIMENT = '''
+"""A scratch experiment."""
+from dataclasses import dataclass
+
+from whydeep.claims import Claim, Condition, Control
+from whydeep.results import Result
+
+PAGE = "page"
+
+
+@dataclass(frozen=True)
+class Settings:
+    broken: bool = False
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"no cause": {"broken": True}}
+ANSWER = 41
+
+
+def run(settings, *, seed, device="cpu", progress=False):
+    return Result(error=(0.5 if settings.broken else 0.12, "fraction"))
+
+
+small = Condition("error", "the error is small", lambda r: float(r["error"]), "<=", 0.2, "fraction")
+CLAIMS = (
+    Claim(
+        id="scratch-claim",
+        cite="doe1999",
+        sentence="The error is small, as $x_1$ shows.",
+        kind="effect",
+        expected="reproduced",
+        paper=(("test error", "0.11", "Table 7"),),
+        conditions=(small,),
+        controls=(
+            Control("no cause", "the cause", {"error": 0.1}, (
+                Condition("valid", "it ran", lambda r: 1.0, ">=", 0.5),
+            )),
+        ),
+        disputed="Not by {cite}`roe2001`, who *repeated* it.",
+        changes=("The bound was 0.3 before: a slip in the unit.",),
+    ),
+)
+'''
+
+BIBLIOGRAPHY = """
+@misc{doe1999, author = {Doe, J.}, title = {On errors}, year = {1999}}
+@misc{roe2001, author = {Roe, R.}, title = {Once more}, year = {2001}}
+@misc{poe2003, author = {Poe, E.}, title = {Waiting}, year = {2003}}
+"""
+
+CATALOGUE = """
+entries:
+  - {id: scratch-claim, chapter: features, documents: ["001"], cite: [doe1999], claim: It is small.}
+  - {id: still-waiting, chapter: hacking, documents: ["001"], cite: [poe2003], claim: It waits.}
+"""
+
+LEDGER = """# Ledger
+
+```{ledger} counts
+```
+```{ledger} claims
+```
+```{ledger} chance
+```
+```{ledger} calibration
+```
+```{ledger} changes
+```
+
+## Waiting
+
+```{ledger} not-yet-run
+```
+
+## Works
+
+```{bibliography}
+```
+"""
+
+PAGE = [
+    "# A page\n\nThe error is {num}`scratch/coin error .3f ±`, without the cause "
+    '{num}`"scratch/coin@no cause" error .1%`, as a condition {num}`scratch-claim:error .2f`. '
+    "It was {verdict}`scratch-claim`: {experiment}`scratch/coin`. See {numref}`fig-line`.",
+    "from whydeep.experiments.scratch import coin\ncoin.ANSWER + 1",
+    "import matplotlib.pyplot as plt\nfrom whydeep import figures\n"
+    "with figures.style():\n    figure, axes = plt.subplots()\n    axes.plot([0, 1])\n"
+    "figures.Figure(figure, label='fig-line', caption='A *line* with $x_2$ {cite}`doe1999`.', "
+    "alt='A straight line rises from the left to the right.')",
+    "```{claim} scratch-claim\n```",
+]
+
+
+def notebook(cells: list[str]) -> str:
+    made = nbformat.v4.new_notebook(metadata=notebooks.METADATA)
+    for i, cell in enumerate(cells):
+        is_code = not re.match(r"[#`\w ]*[#`]", cell)
+        new = nbformat.v4.new_code_cell if is_code else nbformat.v4.new_markdown_cell
+        made.cells.append(new(cell, id=f"cell-{i}"))
+    return nbformat.writes(made)
+
+
+def record(scale: str, seeds: list[int], errors: list[float]) -> str:
+    runs = {
+        "main": {str(s): {"error": e} for s, e in zip(seeds, errors, strict=True)},
+        "no cause": {str(s): {"error": 0.5} for s in seeds},
+    }
+    provenance = {"code": "0123456789ab", "settings": {}, "device": "cpu (test)", "torch": "2.0"}
+    return json.dumps(
+        {
+            "experiment": "scratch/coin",
+            "scale": scale,
+            "recorded": "2026-01-02",
+            "provenance": provenance,
+            "units": {"error": "fraction"},
+            "runs": runs,
+        }
+    )
+
+
+class Book:
+    """A scratch book in ``root``; ``build`` runs Jupyter Book on it as `make book` does."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        code = root / "code" / "whydeep"
+        shutil.copytree(PACKAGE, code, ignore=shutil.ignore_patterns("__pycache__", "experiments"))
+        self.write("code/whydeep/experiments/__init__.py", "")
+        shutil.copy(PACKAGE / "experiments" / "__init__.py", code / "experiments" / "__init__.py")
+        self.write("code/whydeep/experiments/scratch/__init__.py", '"""Scratch."""')
+        self.write("code/whydeep/experiments/scratch/coin.py", EXPERIMENT)
+        self.write("data/results/scratch/coin/quick.json", record("quick", list(range(5)), ERRORS))
+        calibration = record("calibration", list(range(1000, 1020)), [0.1, 0.14] * 10)
+        self.write("data/results/scratch/coin/calibration.json", calibration)
+        self.write("data/catalogue.yaml", CATALOGUE)
+        self.write("data/answer.txt", "42")
+        self.write("references.bib", BIBLIOGRAPHY)
+        self.write("index.md", "# Scratch\n\n{ref}`claim-scratch-claim`")
+        self.write("ledger.md", LEDGER)
+        self.write("page.ipynb", notebook(PAGE))
+        self.write(
+            "other.ipynb",
+            notebook(
+                ["# Other\n", "from pathlib import Path\nPath('data/answer.txt').read_text()"]
+            ),
+        )
+        self.write(
+            "_toc.yml",
+            "format: jb-book\nroot: index\nchapters: [file: page, file: other, file: ledger]\n",
+        )
+        shutil.copy(ROOT / "_config.yml", root / "_config.yml")
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = (self.root / name).read_text(encoding="utf-8")
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def build(self) -> tuple[int, str]:
+        """The exit status and the log."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("WHYDEEP")}
+        environment |= {"PYTHONPATH": str(self.root / "code"), "GITHUB_REPOSITORY": "some/book"}
+        done = subprocess.run(
+            [
+                Path(sys.executable).parent / "jupyter-book",
+                "build",
+                ".",
+                "-n",
+                "-W",
+                "--keep-going",
+            ],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        return done.returncode, re.sub(r"\x1b\[\d*(;\d+)*m", "", done.stdout + done.stderr)
+
+    def html(self, name: str) -> str:
+        return (self.root / "_build" / "html" / f"{name}.html").read_text(encoding="utf-8")
+
+    def text(self, name: str) -> str:
+        """What a reader of the page's main part sees, on one line."""
+        body = self.html(name).partition("<article")[2].partition("</article>")[0]
+        return " ".join(re.sub(r"<[^>]+>", "", body).split())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    book = Book(tmp_path_factory.mktemp("first") / "book")
+    status, log = book.build()
+    assert status == 0, log[-3000:]
+    assert "2 executed (other, page), 0 from the cache" in log
+    return book
+
+
+# ---------------------------------------------------------------------------------- pages
+
+
+def test_numbers_in_sentences_come_from_the_record(built):
+    text = built.text("page")
+    assert "The error is 0.120 ± 0.014, without the cause 50.0%, as a condition 0.12." in text
+    assert "5 seeds (0–4), scale quick, code 0123456789ab, cpu (test)" in text
+
+
+def test_a_record_of_older_code_says_that_the_code_has_moved_on(built):
+    assert "the code has moved on since, to" in built.text("page")
+
+
+def test_a_figure_has_number_caption_and_alternative_text(built):
+    html = built.html("page")
+    assert 'alt="A straight line rises from the left to the right."' in html
+    figure = html.partition("<figure")[2].partition("</figure>")[0]
+    assert "<em>line</em>" in figure
+    assert "math notranslate" in figure
+    assert "doe" in figure.lower()
+    assert re.search(r'href="#fig-line"><span class="std std-numref">Fig. 1', html)
+
+
+def test_the_claim_box_shows_paper_measurement_control_and_verdict(built):
+    box = built.html("page").partition('class="claim"')[2].partition("</article>")[0]
+    assert 'id="claim-scratch-claim"' in built.html("page")
+    text = " ".join(re.sub(r"<[^>]+>", " ", box).split())
+    assert "reproduced" in text
+    assert "disputed" in text
+    assert "test error 0.11 Table 7" in text
+    # Margin: (0.2 - 0.12) / 0.01414 = 5.66 standard deviations.
+    assert "the error is small 0.120 ± 0.014 fraction ≤ 0.2 fraction 5.7 sd yes" in text
+    assert (
+        "the cause 0.5 fraction (error, ≤ 0.2 fraction) 0.1 fraction misses, as it should" in text
+    )
+    assert "<em>repeated</em>" in box
+    assert "https://github.com/some/book/issues/new" in box
+    assert "@misc{whydeep-scratch-claim" in box
+    assert "@misc{doe1999" in box
+
+
+def test_a_claim_box_can_be_linked_from_other_pages(built):
+    assert 'href="page.html#claim-scratch-claim"' in built.html("index")
+
+
+def test_the_ledger_counts_claims_and_names_what_is_not_yet_run(built):
+    text = built.text("ledger")
+    assert "reproduced 1 of these, disputed 1 not yet run 1" in text
+    assert "test error: 0.11 (Table 7)" in text
+    assert "error: 0.120 ± 0.014 fraction (≤ 0.2 fraction; margin 5.7 sd)" in text
+    assert "no cause: misses, as it should (error: 0.5 fraction)" in text
+    assert "20 seeds (1000–1019)" in text
+    assert "The bound was 0.3 before" in text
+    assert "Hacking (1)" in text
+    assert "It waits. [Poe, 2003] still-waiting" in text
+    assert 'href="page.html#claim-scratch-claim"' in built.html("ledger")
+
+
+def test_no_page_loads_sphinx_thebe_or_anything_from_elsewhere(built):
+    for page in ("index", "page", "ledger"):
+        html = built.html(page)
+        assert "thebe" not in html
+        assert not re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="https?:', html)
+
+
+def test_two_cold_builds_in_different_folders_are_identical(built, tmp_path):
+    second = Book(tmp_path / "elsewhere" / "book")
+    status, log = second.build()
+    assert status == 0, log[-3000:]
+    one, two = (book.root / "_build" / "html" for book in (built, second))
+    names = [sorted(p.relative_to(at) for p in at.rglob("*") if p.is_file()) for at in (one, two)]
+    assert names[0] == names[1]
+    _, differing, errors = filecmp.cmpfiles(one, two, names[0], shallow=False)
+    assert (differing, errors) == ([], [])
+
+
+# ---------------------------------------------------------------------------------- the cache
+
+
+def test_nothing_is_executed_or_read_again_when_nothing_changed(built):
+    status, log = built.build()
+    assert status == 0
+    assert "0 executed, 0 from the cache, 2 unchanged" in log
+
+
+def test_a_changed_module_or_datum_is_never_served_stale(built):
+    assert "42" in built.text("page")
+    built.edit("code/whydeep/experiments/scratch/coin.py", "ANSWER = 41", "ANSWER = 1998")
+    built.write("data/answer.txt", "forty-three")
+    status, log = built.build()
+    assert status == 0, log[-3000:]
+    assert "2 executed (other, page)" in log
+    assert "1999" in built.text("page")
+    assert "forty-three" in built.text("other")
+
+
+def test_a_change_of_one_page_executes_that_page_alone(built):
+    built.edit("other.ipynb", "# Other", "# Another\\n\\n{num}`scratch/coin error .2f max`")
+    built.edit("other.ipynb", ".read_text()", ".read_text().upper()")
+    status, log = built.build()
+    assert status == 0, log[-3000:]
+    assert "1 executed (other), 0 from the cache, 1 unchanged" in log
+    assert "0.14" in built.text("other")
+
+
+# ---------------------------------------------------------------------------------- what fails
+
+
+def test_every_defect_of_a_page_fails_the_build_and_is_named(tmp_path):
+    book = Book(tmp_path / "book")
+    book.edit("page.ipynb", "caption='A *line* with $x_2$ {cite}`doe1999`.'", "caption=''")
+    book.edit("page.ipynb", "It was ", "{num}`scratch/coin eror .2f` {verdict}`no-claim` It was ")
+    book.edit("page.ipynb", "error .2f`. ", "error .2q`. ")
+    book.edit("code/whydeep/experiments/scratch/coin.py", '"reproduced"', '"not reproduced"')
+    book.write("data/results/scratch/coin/calibration.json", "{")
+    status, log = book.build()
+    assert status != 0
+    assert "a figure has no caption" in log
+    assert "no quantity 'eror'; there are error" in log
+    assert "no experiment or runnable claim is called 'no-claim'" in log
+    assert "'.2q' is no format" in log
+    assert "scratch-claim: reproduced, but registered is: not reproduced" in log
+    assert "calibration.json cannot be read" in log
+
+
+def test_a_missing_record_and_a_claim_without_a_box_fail_the_build(tmp_path):
+    book = Book(tmp_path / "book")
+    (book.root / "data/results/scratch/coin/quick.json").unlink()
+    book.write("page.ipynb", notebook(["# A page\n"]))
+    status, log = book.build()
+    assert status != 0
+    assert "run `whydeep record scratch/coin --scale quick`" in log
+    assert "claim-scratch-claim" in log
+
+
+def test_a_broken_cell_fails_the_build(tmp_path):
+    book = Book(tmp_path / "book")
+    book.edit("other.ipynb", ".read_text()", ".no_such_thing()")
+    status, log = book.build()
+    assert status != 0
+    assert "no_such_thing" in log
+
+
+# ---------------------------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "words"),
+    [
+        (0.12, 0.014142, "0.120 ± 0.014"),
+        (-3.0, 0.25, "−3.00 ± 0.25"),
+        (1234.0, 56.0, "1234 ± 56"),
+        (2.5e-12, 3e-13, "(2.50 ± 0.30) × 10⁻¹²"),
+        (0.5, 0.0, "0.5"),
+        (0.5, float("nan"), "0.5"),
+        (1e-9, 0.0, "1 × 10⁻⁹"),
+    ],
+)
+def test_a_mean_is_written_to_the_second_digit_of_its_spread(mean, sd, words):
+    assert evidence.spread(mean, sd) == words
+
+
+def test_a_margin_where_nothing_varies_is_in_the_unit_of_the_measurement():
+    condition = Condition("c", "is small", lambda r: 0.0, "<=", 0.25, "nats")
+    assert evidence.margin_words(Measured(condition, (0.0, 0.0), True)) == "0.25 nats"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [([0, 1, 2, 3, 4], "5 seeds (0–4)"), ([3], "seed 3"), ([0, 2], "2 seeds (0, 2)")],
+)
+def test_seeds_are_named_as_a_range_where_they_are_one(seeds, words):
+    assert evidence.seeds_words(seeds) == words
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("git@github.com:some/book.git", "https://github.com/some/book"),
+        ("https://github.com/some/book", "https://github.com/some/book"),
+        ("https://token@gitlab.com/some/book.git", "https://gitlab.com/some/book"),
+        ("/srv/git/book.git", ""),
+        ("https://intranet.example/some/book", ""),
+        ("", ""),
+    ],
+)
+def test_launch_and_issue_links_never_get_a_made_up_address(remote, address, monkeypatch):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    answer = subprocess.CompletedProcess([], 0, stdout=f"{remote}\n")
+    monkeypatch.setattr(site.subprocess, "run", lambda *args, **options: answer)
+    assert site.repository_url() == address
+
+
+# ---------------------------------------------------------------------------------- notebooks
+
+
+def stored(tmp_path: Path, cells: list[str], tags: dict[int, list[str]] | None = None) -> Path:
+    path = tmp_path / "page.ipynb"
+    made = nbformat.reads(notebook(cells), as_version=4)
+    for i, found in (tags or {}).items():
+        made.cells[i].metadata["tags"] = found
+    nbformat.write(made, path)
+    return path
+
+
+def test_store_keeps_text_and_empties_pictures_so_that_lint_is_content(tmp_path):
+    path = stored(
+        tmp_path,
+        [
+            "# Title\n",
+            "1 + 1",
+            "print((2, 3))",
+            "from IPython.display import HTML\nHTML('<b>x</b>')",
+            "'as registered'",
+        ],
+    )
+    notebooks.store(path)
+    first = path.read_bytes()
+    cells = nbformat.read(path, as_version=4).cells
+    assert [cell.get("execution_count") for cell in cells] == [None, 1, 2, 3, 4]
+    assert cells[1].outputs[0].data == {"text/plain": "2"}
+    assert cells[3].outputs == []
+    assert cells[3].metadata.tags == [notebooks.IGNORED]
+    assert notebooks.problems(path) == []
+    notebooks.store(path)
+    assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("cell", "tags", "what"),
+    [
+        ("import sys; print('x', file=sys.stderr)", [], "writes to stderr"),
+        ("1 / 0", [], "ZeroDivisionError"),
+        ("2 + 3", [notebooks.IGNORED], "is compared|compared"),
+    ],
+)
+def test_store_refuses_stderr_errors_and_needless_tags(tmp_path, cell, tags, what):
+    with pytest.raises(WhydeepError, match=what):
+        notebooks.store(stored(tmp_path, [cell], {0: tags} if tags else None))
+
+
+@pytest.mark.parametrize(
+    ("output", "what"),
+    [
+        ({"output_type": "stream", "name": "stderr", "text": "x"}, "stores stderr"),
+        ({"output_type": "stream", "name": "stdout", "text": "0.12345678"}, "last digits"),
+        (
+            {"output_type": "stream", "name": "stdout", "text": "<A at 0x7f00aa11>"},
+            "memory address",
+        ),
+        (
+            {"output_type": "display_data", "data": {"image/png": "aa"}, "metadata": {}},
+            "not text",
+        ),
+    ],
+)
+def test_lint_names_outputs_that_must_not_be_stored(tmp_path, output, what):
+    path = stored(tmp_path, ["1", "2", "3"])
+    made = nbformat.read(path, as_version=4)
+    for count, cell in enumerate(made.cells, start=1):
+        cell.execution_count = count
+        cell.outputs = [nbformat.from_dict(output)]
+    nbformat.write(made, path)
+    assert any(what in line for line in notebooks.problems(path))
+
+
+def test_lint_asks_for_counts_and_for_three_compared_cells(tmp_path):
+    found = notebooks.problems(stored(tmp_path, ["1", "2", "3"]))
+    assert sum("has no execution count" in line for line in found) == 3
+    assert any("only 0 cells store text" in line for line in found)
+
+
+def test_the_notebook_tool_says_in_one_line_what_it_cannot_read(tmp_path, capsys):
+    path = tmp_path / "bad.ipynb"
+    path.write_text("not json")
+    assert notebooks.main(["lint", str(path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
