@@ -5,7 +5,7 @@ Every network here is the formula of the first part,
     x^(1) = x,    x^(l+1) = sigma_l(W_l^T x^(l)),    Phi(x) = x^(L+1),
 
 written as a module whose `features(x)` is Phi(x) and whose last layer, `classifier`, is the
-logistic regression. The layers W_1, ..., W_L are called `layers.1`, ..., `layers.L`, so that weights
+logistic regression. The layers W_1, ..., W_L are called `layers.1`, ..., `layers.L`, so that they
 can be named, frozen or looked at: `layers.1.weight`, `layers.1.bias`, `classifier.weight`.
 A module of `torch.nn.Linear` keeps W_l^T, of shape (outputs, inputs).
 

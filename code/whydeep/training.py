@@ -21,6 +21,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -84,7 +85,7 @@ class Trained:
     """A stack of K networks, and how it got there. Measures get one too, in mid-training."""
 
     network: Network
-    """The architecture; its own weights are not the trained ones (see `member`)."""
+    """The architecture, without numbers (on PyTorch's `meta` device): see `member`."""
     seeds: tuple[Seed, ...]
     """Each member's seed, as given to `train`."""
     parameters: dict[str, Tensor]
@@ -92,7 +93,7 @@ class Trained:
     labels: Tensor
     """The labels that the members were trained on, label noise included: (K, n) or (K, n, m)."""
     batch_loss: Tensor
-    """The mean loss on each step's batch, before the step: (K, steps); not finite if it diverged."""
+    """The mean loss on each step's batch, before the step: (K, steps). Not finite: diverged."""
     measured_at: tuple[int, ...] = ()
     """The steps that had been taken at each measurement: T numbers."""
     history: dict[str, Tensor] = field(default_factory=dict)
@@ -120,7 +121,8 @@ class Trained:
 
     def member(self, k: int) -> Network:
         """Member k as an ordinary module with weights of its own."""
-        return _with_weights(self.network, {name: p[k] for name, p in self.parameters.items()})
+        own = {name: p[k].clone() for name, p in self.parameters.items()}
+        return _with_weights(self.network, own)
 
     def members(self, which: slice) -> "Trained":
         """Some of the members, sharing memory with this stack."""
@@ -219,7 +221,7 @@ def train(
         )
     device = devices.device(device)
     members = [network(generator=generator(seed, "init")) for seed in seeds]
-    skeleton = members[0].to(device, dtype)
+    skeleton = copy.deepcopy(members[0]).to("meta")
     start, _ = stack_module_state(members)
     parameters = {name: p.detach().to(device, dtype) for name, p in start.items()}
 
@@ -315,11 +317,20 @@ def _descend(
 ) -> Iterator[None]:
     """Train these members to each stop in turn; weights and batch losses change in place."""
     # Leaves of the graph that share memory with the stack: learning in them is learning in it.
-    weights = {
-        name: p.detach().requires_grad_(name in trainable) for name, p in trained.parameters.items()
-    }
+    if len(trained) > 1:
+        weights = {name: p.detach() for name, p in trained.parameters.items()}
+        forward = partial(_forward, trained.network, weights)
+    else:  # nothing to batch: an ordinary module is fastest
+        alone = _with_weights(trained.network, {n: p[0] for n, p in trained.parameters.items()})
+        weights = dict(alone.named_parameters())
+
+        def forward(x: Tensor, shared: bool) -> Tensor:
+            return alone(x if shared else x[0]).unsqueeze(0)
+
+    for name, w in weights.items():
+        w.requires_grad_(name in trainable)
     learning = [weights[name] for name in trainable]
-    # Every setting with as many dimensions as the weight it multiplies, members first.
+    # Every setting with as many dimensions as the weight it multiplies, the members first.
     minus_lr, momentum, decay = (
         [(sign * settings[name]).view(-1, *[1] * (w.ndim - 1)) for w in learning]
         for name, sign in (("lr", -1), ("momentum", 1), ("weight_decay", 1))
@@ -333,7 +344,7 @@ def _descend(
             x, y, shared = next(batches)
             # One backward pass gives every member its own gradient: the losses of the members are
             # added, and a member's weights appear in its own loss only.
-            losses = loss(_forward(trained.network, weights, x, shared), y).mean(1)
+            losses = loss(forward(x, shared), y).mean(1)
             gradient = torch.autograd.grad(losses.sum(), learning)
             with torch.no_grad():
                 trained.batch_loss[:, step] = losses
@@ -359,7 +370,7 @@ def _forward(
 
     if len(next(iter(weights.values()))) > 1:
         return vmap(one, in_dims=(0, None if shared else 0))(weights, x)
-    # A single member needs no batching over members, and convolutions are slower with it.
+    # A single member needs no batching over members.
     return one({name: w[0] for name, w in weights.items()}, x if shared else x[0]).unsqueeze(0)
 
 
@@ -530,7 +541,7 @@ class _Features(torch.nn.Module):
 
 
 def _with_weights(network: Network, weights: dict[str, Tensor]) -> Network:
-    """A copy of the network with these weights."""
+    """A copy of the network that holds these weights (their memory, not a copy of it)."""
     copied = copy.deepcopy(network)
-    copied.load_state_dict(weights)
-    return copied.requires_grad_()
+    copied.load_state_dict(weights, assign=True)
+    return copied
