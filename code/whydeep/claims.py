@@ -16,6 +16,7 @@ is void, whatever the main run says.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,10 +25,15 @@ from scipy import stats
 
 from whydeep.results import MAIN, Result
 
-KINDS = ("effect", "exact", "null", "account")
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
 HOLDS, DOES_NOT_HOLD = "holds", "does not hold"
 NOT_AT_THIS_SCALE, NO_VERDICT, VOID = "not at this scale", "no verdict", "void"
+KINDS = {  # and the words that a claim of each kind may register
+    "effect": (REPRODUCED, PARTLY, NOT_REPRODUCED, VOID),
+    "exact": (HOLDS, DOES_NOT_HOLD, VOID),
+    "null": (NOT_AT_THIS_SCALE, PARTLY, REPRODUCED, VOID),
+    "account": (NO_VERDICT,),
+}
 SHARE_OF_SEEDS = 0.8
 
 
@@ -41,6 +47,12 @@ class Condition:
     sense: str
     bound: float
     unit: str = "ratio"
+
+    def __post_init__(self):
+        if self.sense not in (">=", "<=") or not math.isfinite(self.bound):
+            raise ValueError(
+                f"condition {self.name}: '{self.sense} {self.bound}' is no >= or <= finite bound"
+            )
 
     def margin(self, value: float) -> float:
         """How far ``value`` is on the right side of the bound, in the condition's unit."""
@@ -66,7 +78,8 @@ class Claim:
 
     ``paper`` holds (what, value, where it stands); ``disputed`` is the objection with its cite key
     in braces, or "" where none is known; ``changes`` lists later corrections of thresholds or
-    settings with their reasons, for the ledger.
+    settings with their reasons, for the ledger. ``missed`` names the conditions that a claim
+    registered as partly reproduced misses: without it, missing others would look the same.
     """
 
     id: str
@@ -79,20 +92,27 @@ class Claim:
     controls: tuple[Control, ...] = ()
     disputed: str = ""
     changes: tuple[str, ...] = ()
+    missed: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"claim {self.id}: kind {self.kind!r} is none of {', '.join(KINDS)}")
+        if self.expected not in KINDS[self.kind]:
+            raise ValueError(
+                f"claim {self.id}: {self.expected!r} is none of {', '.join(KINDS[self.kind])}"
+            )
         if self.kind != "account" and not (self.conditions and self.controls):
             raise ValueError(
                 f"claim {self.id}: a claim that gets a verdict needs conditions and controls"
             )
         names = {condition.name for condition in self.conditions}
+        if len(names) < len(self.conditions):
+            raise ValueError(f"claim {self.id}: two conditions have one name")
         attacked = {name for control in self.controls for name in control.misses}
-        if not attacked <= names:
-            raise ValueError(
-                f"claim {self.id}: no condition called {', '.join(sorted(attacked - names))}"
-            )
+        if unknown := (attacked | set(self.missed)) - names:
+            raise ValueError(f"claim {self.id}: no condition called {', '.join(sorted(unknown))}")
+        if not all(by > 0 for control in self.controls for by in control.misses.values()):
+            raise ValueError(f"claim {self.id}: a control must miss by a margin above zero")
         if self.kind != "account" and attacked != names:
             raise ValueError(
                 f"claim {self.id}: no control attacks {', '.join(sorted(names - attacked))}"
@@ -109,12 +129,14 @@ class Measured:
 
     @property
     def mean(self) -> float:
-        return float(np.mean(self.values))
+        """Mean over the seeds, correctly rounded: three values of 0.1 have the mean 0.1."""
+        return float(statistics.mean(self.values))
 
     @property
     def sd(self) -> float:
-        """Standard deviation over the seeds (n - 1); nan for fewer than two."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else math.nan
+        """Standard deviation over the seeds (n - 1); nan for fewer than two, or not finite."""
+        known = len(self.values) > 1 and all(map(math.isfinite, self.values))
+        return statistics.stdev(self.values) if known else math.nan
 
     @property
     def margin_in_sd(self) -> float:
@@ -164,7 +186,9 @@ class Verdict:
 
     @property
     def as_registered(self) -> bool:
-        return self.word == self.claim.expected
+        missed = {m.condition.name for m in self.measured if not m.holds}
+        which = not self.claim.missed or missed == set(self.claim.missed)
+        return self.word == self.claim.expected and which
 
     def __str__(self) -> str:
         return f"{self.claim.id}: {self.word}" + (f" ({self.why})" if self.why else "")
@@ -179,7 +203,7 @@ def _measure(condition: Condition, results: Sequence[Result], kind: str) -> Meas
         holds = all(met)
     else:
         enough = sum(met) >= math.ceil(SHARE_OF_SEEDS * len(met))
-        holds = enough and condition.margin(float(np.mean(values))) >= 0
+        holds = enough and condition.margin(float(statistics.mean(values))) >= 0
     return Measured(condition, values, holds)
 
 
