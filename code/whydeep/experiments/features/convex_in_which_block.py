@@ -49,9 +49,9 @@ class Settings:
 
 SCALES = {"quick": Settings()}
 VARIANTS = {
-    "no ReLU after W_L": {"sigma_2": "identity"},
-    "no ReLU at all": {"sigma_1": "identity", "sigma_2": "identity"},
-    "squared error of probabilities": {"loss": "brier"},
+    "no-relu-over-W_L": {"sigma_2": "identity"},
+    "no-relu": {"sigma_1": "identity", "sigma_2": "identity"},
+    "brier": {"loss": "brier"},
 }
 
 
@@ -187,20 +187,20 @@ CLAIMS = (
         ),
         controls=(
             Control(
-                "no ReLU after W_L",
+                "no-relu-over-W_L",
                 "the non-linearity over W_L: the loss is then convex in W_L = W_2 too",
                 {"rise_W_2": FLAT},
                 (_rise("W_1"),),
             ),
             Control(
-                "no ReLU at all",
+                "no-relu",
                 "both non-linearities: the loss is then convex in each block, though not in all "
                 "of them at once",
                 {"rise_W_1": FLAT, "rise_W_2": FLAT},
                 (_rise("all"),),
             ),
             Control(
-                "squared error of probabilities",
+                "brier",
                 "the log-loss, whose convexity in V is the point",
                 {"rise_V": 1e-3},
                 (_rise("W_2"),),

@@ -49,7 +49,7 @@ class Settings:
     """
 
     examples: int = 1000
-    steps: int = 200
+    steps: int = 300
     batch_size: int = 64
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -59,7 +59,7 @@ class Settings:
     shuffle: bool = False
 
 
-SCALES = {"quick": Settings(), "full": Settings(examples=4000, steps=1000)}
+SCALES = {"quick": Settings(), "full": Settings(examples=3000, steps=750)}
 VARIANTS = {"permuted": {"shuffle": True}, "untrained": {"steps": 0}}
 
 
@@ -96,7 +96,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         x, x_test = (z.flatten(1)[:, permutation].view(z.shape) for z in (x, x_test))
 
     trained = train(
-        partial(Convolutional, widths=(128,)),
+        partial(Convolutional, kernel=3, widths=(128,)),
         (x - x.mean()) / x.std(),
         y,
         seeds=[network],
