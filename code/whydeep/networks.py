@@ -16,7 +16,7 @@ the same weights, and the global random state is neither read nor changed.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from whydeep.errors import BadSettings
 
 Activation = Callable[[Tensor], Tensor]
-Init = Literal["he", "pytorch"]
 
 
 def identity(x: Tensor) -> Tensor:
@@ -76,7 +75,7 @@ class Dense(Network):
         activation: Activation = torch.relu,
         *,
         generator: torch.Generator,
-        init: Init = "he",
+        init: str = "he",
         scale: float = 1.0,
     ) -> None:
         super().__init__()
@@ -109,7 +108,7 @@ class Linear(Dense):
         widths: Sequence[int],
         *,
         generator: torch.Generator,
-        init: Init = "he",
+        init: str = "he",
         scale: float = 1.0,
     ) -> None:
         super().__init__(widths, identity, generator=generator, init=init, scale=scale)
@@ -137,7 +136,7 @@ class Convolutional(Network):
         kernel: int = 5,
         *,
         generator: torch.Generator,
-        init: Init = "he",
+        init: str = "he",
         scale: float = 1.0,
     ) -> None:
         super().__init__()
@@ -186,7 +185,7 @@ class Residual(Network):
         classes: int,
         *,
         generator: torch.Generator,
-        init: Init = "he",
+        init: str = "he",
         scale: float = 1.0,
     ) -> None:
         super().__init__()
@@ -216,7 +215,7 @@ class Residual(Network):
 
 @torch.no_grad()
 def initialise(
-    network: Network, generator: torch.Generator, *, init: Init, gain: float, scale: float = 1.0
+    network: Network, generator: torch.Generator, *, init: str, gain: float, scale: float = 1.0
 ) -> None:
     """Draw every weight of the network anew, in the order of its parameters.
 

@@ -37,7 +37,7 @@ from whydeep.errors import BadSettings
 from whydeep.networks import Network
 
 Seed = int | np.random.SeedSequence
-PerMember = float | Sequence[float] | Tensor | np.ndarray
+PerMember = float | int | Sequence[float | int] | Tensor | np.ndarray
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 # Each use of chance has a generator of its own, so that a change in one leaves the others alone.
@@ -299,7 +299,8 @@ def train(
                 next(run)
             if stop in trained.measured_at:
                 for name, values in measured.items():
-                    values.append(measure[name](trained).detach().cpu())
+                    # A copy: a measure may return the weights themselves, which go on changing.
+                    values.append(measure[name](trained).detach().to("cpu", copy=True))
     trained.history = {
         name: torch.stack(values, dim=1) for name, values in measured.items() if values
     }
