@@ -1,5 +1,7 @@
-// A copy button for each claim's citation. Without this script the text can still be opened and read.
+// Two small services of every page; without this script all text can still be read.
 "use strict";
+
+// 1. A button that copies the citation of a claim, also on a page from the file system.
 
 function copyText(text) {
   if (navigator.clipboard && window.isSecureContext) return navigator.clipboard.writeText(text);
@@ -27,3 +29,21 @@ for (const details of document.querySelectorAll(".claim-citation")) {
   });
   details.before(button, said);
 }
+
+// 2. What scrolls sideways can be reached by key: long formulas, wide tables, code.
+
+const MAY_SCROLL = "mjx-container[display='true'], .pst-scrollable-table-container, pre, .math";
+
+function letKeysScroll() {
+  for (const element of document.querySelectorAll(MAY_SCROLL)) {
+    const style = getComputedStyle(element).overflowX;
+    const scrolls = (style === "auto" || style === "scroll")
+      && element.scrollWidth > element.clientWidth;
+    if (scrolls) element.tabIndex = 0;
+  }
+}
+
+window.addEventListener("load", () => {
+  Promise.resolve(window.MathJax?.startup?.promise).then(letKeysScroll);
+});
+window.addEventListener("resize", letKeysScroll);
