@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from datetime import date
 from types import ModuleType
+from typing import NoReturn
 
 import yaml
 
@@ -24,11 +26,11 @@ CALIBRATION = "1000-1019"
 
 def _seeds(text: str) -> list[int]:
     """``0-4``, ``7`` or ``1,3,5-8``; every headline number has a spread over such seeds."""
-    try:
-        spans = [part.split("-") for part in text.split(",")]
-        return [seed for span in spans for seed in range(int(span[0]), int(span[-1]) + 1)]
-    except ValueError:
-        raise BadSettings(f"seeds {text!r} not understood: write 0-4, 7 or 1,3,5-8") from None
+    spans = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in text.split(",")]
+    if not all(spans):
+        raise BadSettings(f"seeds {text!r} not understood: write 0-4, 7 or 1,3,5-8")
+    ends = [(int(span[1]), int(span[2] or span[1])) for span in spans]
+    return [seed for first, last in ends for seed in range(first, last + 1)]
 
 
 def _verdicts(module: ModuleType, runs: dict, only: str | None = None) -> list[Verdict]:
@@ -132,7 +134,7 @@ def _due(name: str, module: ModuleType) -> bool:
 def command_check(args: argparse.Namespace) -> int:
     """Verdicts over several seeds, rerun or (--recorded) computed from the recorded arrays."""
     chosen = dict(find(each) for each in args.ids) if args.ids else experiments()
-    good = True
+    seeds, good = _seeds(args.seeds), True
     for name, module in chosen.items():
         scale = recorded_scale(module)
         rerun = _due(name, module) if args.changed else not args.recorded
@@ -142,7 +144,7 @@ def command_check(args: argparse.Namespace) -> int:
                 module,
                 name,
                 scale,
-                _seeds(args.seeds),
+                seeds,
                 device=args.device,
                 progress=True,
                 resume=not args.changed,
@@ -198,9 +200,16 @@ def command_data(args: argparse.Namespace) -> int:
     return 0 if all(ok for _, ok, _ in rows) else 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells bad arguments like any other bad input: in one line, with status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
-    top = argparse.ArgumentParser(prog="whydeep", description=__doc__)
+    top = _Parser(prog="whydeep", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
 
     def command(name: str, function) -> argparse.ArgumentParser:
@@ -240,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a WhydeepError is one line on stderr and status 2, Ctrl-C is 130."""
     args = parser().parse_args(argv)
     try:
-        args.device = choose_device(args.device).type
+        args.device = str(choose_device(args.device))
         return args.function(args)
     except WhydeepError as error:
         print(f"whydeep: {error}", file=sys.stderr)

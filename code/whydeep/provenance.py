@@ -36,7 +36,7 @@ def repository() -> Path:
 
 def provenance(module: str, settings: Any, device: str) -> dict[str, Any]:
     """What a record says of its making: code, settings, device, versions."""
-    name = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
     return {
         "code": code_hash(module),
         "settings": asdict(settings),

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from whydeep.errors import BadSettings, WhydeepError
 from whydeep.provenance import code_hash, provenance, repository
 
 MAIN = "main"
+T = TypeVar("T")
 
 
 class Result(Mapping[str, np.ndarray]):
@@ -34,6 +35,9 @@ class Result(Mapping[str, np.ndarray]):
     def __init__(self, **quantities: tuple[Any, str]):
         self.units = {name: unit for name, (_, unit) in quantities.items()}
         self._values = {name: _as_array(value) for name, (value, _) in quantities.items()}
+        for name, value in self.items():
+            if value.dtype.kind not in "biuf":
+                raise ValueError(f"{name} is of type {value.dtype}, expected real numbers")
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._values[name]
@@ -99,13 +103,20 @@ def write_atomically(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def _load(path: Path, remedy: str) -> dict:
+def _load(path: Path, remedy: str, build: Callable[[dict], T]) -> T:
+    """What ``build`` makes of a file of JSON; WhydeepError where that fails."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return build(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise WhydeepError(f"no recorded run at {path}: {remedy}") from None
     except (ValueError, OSError) as error:
         raise WhydeepError(f"{path} cannot be read ({error}): {remedy}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WhydeepError(f"{path} is damaged ({error!r}): {remedy}") from None
+
+
+def _result(values: Mapping[str, Any], units: Mapping[str, str]) -> Result:
+    return Result(**{name: (value, units[name]) for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -160,19 +171,15 @@ def read_record(experiment: str, scale: str) -> Record:
     """The committed record; WhydeepError says how to make one that is missing or damaged."""
     path = record_path(experiment, scale)
     remedy = f"run `whydeep record {experiment} --scale {scale}`, or restore it with git"
-    raw = _load(path, remedy)
-    try:
-        units = raw["units"]
+
+    def build(raw: dict) -> Record:
         runs = {
-            variant: {
-                int(seed): Result(**{n: (v, units[n]) for n, v in values.items()})
-                for seed, values in by_seed.items()
-            }
+            variant: {int(seed): _result(v, raw["units"]) for seed, v in by_seed.items()}
             for variant, by_seed in raw["runs"].items()
         }
         return Record(experiment, scale, raw["provenance"] | {"recorded": raw["recorded"]}, runs)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise WhydeepError(f"{path} is damaged ({error!r}): {remedy}") from None
+
+    return _load(path, remedy, build)
 
 
 # ---------------------------------------------------------------------------------- running
@@ -197,10 +204,8 @@ def run_once(
     folder = Path(os.environ.get("WHYDEEP_RUNS", repository() / ".whydeep" / "runs"))
     path = folder / experiment / f"{scale}-{code}-{device}" / f"{variant}-{seed}.json"
     if resume and path.is_file():
-        raw = _load(path, "delete it and start again")
-        return Result(
-            **{name: (value, raw["units"][name]) for name, value in raw["values"].items()}
-        )
+        remedy = "delete it and start again"
+        return _load(path, remedy, lambda raw: _result(raw["values"], raw["units"]))
     result = module.run(settings, seed=seed, device=device, progress=progress)
     if resume:
         write_atomically(path, _dump({"units": result.units, "values": dict(result)}))
@@ -222,6 +227,9 @@ def sweep(
         raise BadSettings(
             f"{experiment} has no scale {scale!r}: choose from {', '.join(module.SCALES)}"
         )
+    seeds = list(seeds)
+    if not seeds or min(seeds) < 0:
+        raise BadSettings(f"seeds are {seeds}, expected at least one, each 0 or more: write 0-4")
     runs = {
         variant: {
             seed: run_once(

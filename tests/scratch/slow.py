@@ -1,0 +1,55 @@
+"""An experiment of the tests: slow enough to be interrupted, and it counts its runs in a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.results import Result
+
+PAGE = "scratch/slow"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``cause`` makes the effect; ``seconds`` is how long a run takes."""
+
+    cause: bool = True
+    seconds: float = 0.15
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"no cause": {"cause": False}}
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """An effect of 1 with the cause, of 0 without; a line in the file SCRATCH_LOG for each run."""
+    with Path(os.environ["SCRATCH_LOG"]).open("a") as log:
+        log.write(f"{settings.cause}-{seed}\n")
+    time.sleep(settings.seconds)
+    return Result(effect=(float(settings.cause), "units"), seed=(seed, "seeds"))
+
+
+CLAIMS = (
+    Claim(
+        id="slow-claim",
+        cite="doe1999",
+        sentence="A cause has an effect.",
+        kind="effect",
+        expected=REPRODUCED,
+        conditions=(
+            Condition("effect", "it shows", lambda result: float(result["effect"]), ">=", 0.5),
+        ),
+        controls=(
+            Control(
+                "no cause",
+                "the cause",
+                {"effect": 0.5},
+                (Condition("ran", "it ran", lambda result: float(result["seed"]), ">=", 0.0),),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,339 @@
+"""Results on disk: exact, atomic, told in one line when damaged, and never lost to Ctrl-C."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+from whydeep import results
+from whydeep.errors import BadSettings, WhydeepError
+from whydeep.results import Record, Result, read_record, record_path, write_record
+
+ROOT = Path(__file__).resolve().parents[1]
+PROVENANCE = {"code": "0123456789ab", "settings": {"steps": 1}}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty checkout of one's own, where records and runs go."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
+    monkeypatch.setenv("WHYDEEP_RUNS", str(tmp_path / "runs"))
+    return tmp_path
+
+
+def record_of(**quantities) -> Record:
+    return Record("part/toy", "quick", PROVENANCE, {"main": {0: Result(**quantities)}})
+
+
+# --- in memory -------------------------------------------------------------------------------
+
+
+def test_a_result_keeps_names_units_and_shapes_and_takes_tensors_off_the_graph():
+    weight = torch.ones(2, 3, requires_grad=True)
+    result = Result(error=(0.25, "fraction"), weight=(weight, "1"))
+    assert dict(result.units) == {"error": "fraction", "weight": "1"}
+    assert result["error"].shape == ()
+    assert isinstance(result["weight"], np.ndarray)
+    assert result["weight"].dtype == np.float32
+    assert repr(result) == "Result(error: 0.25 [fraction], weight: (2, 3) [1])"
+
+
+@pytest.mark.parametrize("value", ["0.1", None, 1j, {"a": 1}, [None, 1.0]])
+def test_a_result_holds_real_numbers_only(value):
+    with pytest.raises(ValueError, match=r"error is of type .*, expected real numbers"):
+        Result(error=(value, "fraction"))
+
+
+# --- on disk ---------------------------------------------------------------------------------
+
+SHAPES = arrays_of.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+DTYPES = st.sampled_from(["float32", "float64", "int64", "int32", "uint8", "bool"])
+
+
+@given(DTYPES.flatmap(lambda dtype: arrays_of.arrays(dtype, SHAPES)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+def test_every_number_comes_back_from_disk_exactly(root, array):
+    write_record(record_of(x=(array, "units")))
+    back = read_record("part/toy", "quick").runs["main"][0]["x"].astype(array.dtype)
+    # JSON nests lists, so that an array without entries keeps its size, not all of its shape.
+    np.testing.assert_array_equal(back.reshape(array.shape), array)
+
+
+@pytest.mark.parametrize("value", [1e-45, 1.1754944e-38, 3.4028235e38, 0.1, 1 / 3, 16777217.0])
+def test_float32_is_written_as_the_shortest_decimal_that_gives_it_back(root, value):
+    x = np.float32(value)
+    path = write_record(record_of(x=(x, "units")))
+    text = json.loads(path.read_text(), parse_float=str)["runs"]["main"]["0"]["x"]
+    assert np.float32(float(text)) == x
+    assert float(text) == float(str(x))
+
+
+def test_a_record_comes_back_whole(root):
+    runs = {
+        "main": {seed: Result(a=(seed, "1"), b=([1.5, 2.5], "nats")) for seed in (0, 1)},
+        "no cause": {0: Result(a=(7, "1"))},
+    }
+    path = write_record(Record("part/toy", "full", PROVENANCE, runs))
+    assert path == record_path("part/toy", "full") == root / "data/results/part/toy/full.json"
+    back = read_record("part/toy", "full")
+    assert back.seeds == [0, 1]
+    assert set(back.runs) == {"main", "no cause"}
+    assert back.runs["main"][1]["b"].tolist() == [1.5, 2.5]
+    assert back.runs["main"][1].units == {"a": "1", "b": "nats"}
+    assert back.provenance.items() >= PROVENANCE.items()
+    assert back.provenance["recorded"] == time.strftime("%Y-%m-%d")
+
+
+def test_a_record_has_one_line_for_each_number_or_array_so_that_a_diff_names_it(root):
+    before = record_of(error=(0.25, "1"), curve=(np.arange(100.0), "1"))
+    after = record_of(error=(0.26, "1"), curve=(np.arange(100.0), "1"))
+    one, two = (write_record(r).read_text().splitlines() for r in (before, after))
+    changed = [pair for pair in zip(one, two, strict=True) if pair[0] != pair[1]]
+    assert changed == [('    "error": 0.25,', '    "error": 0.26,')]
+    assert sum("99.0" in line for line in one) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "null",
+        '"text"',
+        "\x00\xff",
+        '{"recorded": "x", "provenance": {}, "units": {}, "runs": []}',
+        '{"recorded": "x", "provenance": 1, "units": {}, "runs": {}}',
+        '{"recorded": "x", "provenance": {}, "units": {}, "runs": {"main": {"0": {"a": 1}}}}',
+        '{"recorded": "x", "provenance": {}, "units": {"a": ""}, "runs": {"main": {"b": {}}}}',
+        '{"recorded": "x", "provenance": {}, "units": {"a": ""},'
+        ' "runs": {"main": {"0": {"a": [[1], 2]}}}}',
+        '{"recorded": "x", "provenance": {}, "units": {"a": ""},'
+        ' "runs": {"main": {"0": {"a": "1"}}}}',
+    ],
+)
+def test_a_damaged_record_is_one_line_naming_the_file_and_the_remedy(root, text):
+    path = record_path("part/toy", "quick")
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(WhydeepError) as caught:
+        read_record("part/toy", "quick")
+    message = str(caught.value)
+    assert str(path) in message
+    assert "whydeep record part/toy --scale quick" in message
+    assert "\n" not in message
+
+
+def test_a_truncated_record_is_told_wherever_it_was_cut(root):
+    path = write_record(record_of(x=([1.0, 2.0], "units")))
+    whole = path.read_text()
+    for end in range(0, len(whole.rstrip()), 7):
+        path.write_text(whole[:end])
+        with pytest.raises(WhydeepError, match="restore it with git"):
+            read_record("part/toy", "quick")
+
+
+def test_a_missing_record_is_one_line_with_the_command_that_makes_it(root):
+    with pytest.raises(WhydeepError, match=r"no recorded run at .*`whydeep record part/toy"):
+        read_record("part/toy", "quick")
+
+
+# --- written atomically ----------------------------------------------------------------------
+
+
+def test_a_writer_that_fails_in_the_middle_leaves_the_old_file_and_no_other(root, monkeypatch):
+    path = root / "data" / "file.json"
+    results.write_atomically(path, "old")
+
+    def fail(_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="no space"):
+        results.write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["file.json"]
+
+
+def test_a_writer_killed_in_the_middle_leaves_the_old_file(root):
+    # The real function up to the moment before the file is put in place, then kill -9.
+    path = root / "data" / "file.json"
+    results.write_atomically(path, "old")
+    script = (
+        "import os, signal, sys; from pathlib import Path; from whydeep import results\n"
+        "os.replace = lambda a, b: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "results.write_atomically(Path(sys.argv[1]), 'new' * 100000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    assert [p.suffix for p in path.parent.iterdir() if p != path] == [".part"]
+
+
+# --- sweeps ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Toy:
+    slope: float = 1.0
+
+
+def toy_module(calls):
+    def run(settings, *, seed, device, progress):
+        calls.append((settings.slope, seed))
+        return Result(y=(settings.slope * seed, "1"))
+
+    module = ModuleType("whydeep.experiments")  # a name that has a code hash
+    module.SCALES, module.VARIANTS, module.run = {"quick": Toy()}, {"flat": {"slope": 0.0}}, run
+    return module
+
+
+def test_a_sweep_runs_every_variant_on_every_seed_and_later_takes_them_from_disk(root):
+    calls = []
+    module = toy_module(calls)
+    first = results.sweep(module, "part/toy", "quick", (s for s in (2, 3)))
+    assert calls == [(1.0, 2), (1.0, 3), (0.0, 2), (0.0, 3)]
+    again = results.sweep(module, "part/toy", "quick", [2, 3, 4])
+    assert calls[4:] == [(1.0, 4), (0.0, 4)]
+    for variant, by_seed in first.runs.items():
+        for seed, result in by_seed.items():
+            assert result["y"] == again.runs[variant][seed]["y"]
+            assert result.units == again.runs[variant][seed].units
+
+
+def test_a_sweep_that_must_not_resume_neither_reads_nor_leaves_files(root):
+    calls = []
+    for _ in range(2):
+        results.sweep(toy_module(calls), "part/toy", "quick", [1], resume=False)
+    assert len(calls) == 4
+    assert not (root / "runs").exists()
+
+
+def test_runs_of_other_code_or_another_device_are_not_taken_for_these(root, monkeypatch):
+    calls = []
+    results.sweep(toy_module(calls), "part/toy", "quick", [0])
+    results.sweep(toy_module(calls), "part/toy", "quick", [0], device="mps")
+    monkeypatch.setattr(results, "code_hash", lambda module: "other code")
+    results.sweep(toy_module(calls), "part/toy", "quick", [0])
+    assert len(calls) == 6
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"units": {}, "values": {"y": 1}}'])
+def test_a_damaged_run_is_one_line_that_says_to_delete_it(root, text):
+    results.sweep(toy_module([]), "part/toy", "quick", [0])
+    damaged = next((root / "runs").rglob("main-0.json"))
+    damaged.write_text(text)
+    with pytest.raises(WhydeepError, match=r"main-0\.json .*delete it and start again"):
+        results.sweep(toy_module([]), "part/toy", "quick", [0])
+
+
+@pytest.mark.parametrize("seeds", [[], [-1], [0, -2]])
+def test_a_sweep_needs_seeds_that_exist(root, seeds):
+    with pytest.raises(BadSettings, match="seeds are"):
+        results.sweep(toy_module([]), "part/toy", "quick", seeds)
+
+
+def test_a_variant_with_an_unknown_setting_names_it_and_those_that_exist():
+    with pytest.raises(BadSettings, match="unknown setting 'slop': the experiment has slope"):
+        results.with_variant(Toy(), {"slop": 1})
+    assert results.with_variant(Toy(), {"slope": 2.0}) == Toy(2.0)
+
+
+# --- interrupted runs, really ----------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the package with one slow experiment; returns a starter of `whydeep record`."""
+    package = tmp_path / "code" / "whydeep"
+    shutil.copytree(
+        ROOT / "code" / "whydeep", package,
+        ignore=shutil.ignore_patterns("book", "features", "__pycache__"),
+    )  # fmt: skip
+    shutil.copytree(ROOT / "tests" / "scratch", package / "experiments" / "scratch")
+    (package / "experiments" / "scratch" / "__init__.py").touch()
+    (tmp_path / "data").mkdir()
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path / "code"),
+        "WHYDEEP_DEVICE": "cpu",
+        "SCRATCH_LOG": str(tmp_path / "log"),
+    }
+    for name in ("WHYDEEP_ROOT", "WHYDEEP_RUNS"):
+        environment.pop(name, None)
+
+    def start():
+        return subprocess.Popen(
+            [sys.executable, "-m", "whydeep.cli", "record", "slow-claim"],
+            env=environment, cwd=tmp_path, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    return SimpleNamespace(start=start, path=tmp_path, log=tmp_path / "log")
+
+
+def finished(checkout) -> set[str]:
+    return {path.stem for path in (checkout.path / ".whydeep").rglob("*.json")}
+
+
+def started(checkout) -> list[str]:
+    return checkout.log.read_text().split() if checkout.log.exists() else []
+
+
+def stop_after(checkout, runs: int, with_signal: int) -> tuple[int, str]:
+    """Start, send the signal while a later run is at work; returns exit status and stderr."""
+    process = checkout.start()
+    until = time.monotonic() + 60
+    while len(started(checkout)) <= runs and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.005)
+    time.sleep(0.03)
+    process.send_signal(with_signal)
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
+
+
+ALL = {f"{variant}-{seed}" for variant in ("main", "no cause") for seed in range(5)}
+
+
+def test_interrupted_and_killed_runs_lose_nothing_that_was_finished(checkout):
+    status, stderr = stop_after(checkout, 2, signal.SIGINT)
+    assert status == 130
+    assert stderr.splitlines() == [
+        "whydeep: interrupted; finished runs are kept, the same command goes on from there"
+    ]
+    assert finished(checkout) == {"main-0", "main-1"}
+    assert started(checkout) == ["True-0", "True-1", "True-2"]
+
+    status, _ = stop_after(checkout, 5, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    # The third run, cut off by Ctrl-C, was started again; the finished ones were not.
+    assert started(checkout)[3:] == ["True-2", "True-3", "True-4"]
+    assert finished(checkout) == {f"main-{seed}" for seed in range(4)}
+
+    # What a writer killed in the middle leaves is no run.
+    folder = next((checkout.path / ".whydeep").rglob("main-0.json")).parent
+    (folder / "main-4.json.4242.part").write_text('{"units": {}, "values": {}}')
+    process = checkout.start()
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, "")
+    assert started(checkout)[6:] == ["True-4", *(f"False-{seed}" for seed in range(5))]
+    assert finished(checkout) == ALL
+    assert "ok  slow-claim: reproduced; registered: reproduced" in stdout
+    record = json.loads((checkout.path / "data/results/scratch/slow/quick.json").read_text())
+    assert {v: sorted(by_seed) for v, by_seed in record["runs"].items()} == {
+        "main": list("01234"),
+        "no cause": list("01234"),
+    }
