@@ -5,6 +5,8 @@ import math
 import sys
 from functools import partial
 
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -135,6 +137,19 @@ def test_the_log_loss_is_that_of_softmax():
     outputs = torch.tensor([[[0.0, math.log(3)], [0.0, math.log(3)]]], dtype=F64)
     losses = log_loss(outputs, torch.tensor([[0, 1]]))
     assert losses.tolist()[0] == pytest.approx([math.log(4), math.log(4 / 3)], abs=1e-14)
+
+
+def test_convolutions_batched_over_members_are_those_of_each_member(monkeypatch):
+    # What a GPU does with a stack of convolutional networks, on a CPU.
+    make, shape = NETWORKS["convolutional"]
+    x, y = examples(shape)
+    run = partial(train, make, x, y, seeds=[0, 1, 2], steps=50, batch_size=16, device="cpu")
+    one_by_one = run(lr=[0.1, 0.05, 0.2], momentum=0.5, dtype=F64)
+    monkeypatch.setattr(Convolutional, "stacks_on_cpu", True)
+    batched = run(lr=[0.1, 0.05, 0.2], momentum=0.5, dtype=F64)
+    for name, w in one_by_one.parameters.items():
+        torch.testing.assert_close(batched.parameters[name], w, rtol=0, atol=1e-9)
+    torch.testing.assert_close(batched.features(x), one_by_one.features(x), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -483,3 +498,13 @@ def test_in_a_notebook_a_bar_needs_a_live_front_end(monkeypatch, environment, sh
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     assert training.can_show_progress() == shown
+
+
+def test_a_notebook_that_is_executed_for_a_page_shows_no_bar(monkeypatch):
+    # Execution as jupyter-book and nbval do it: nothing may reach stderr, even after the 2 s.
+    for name in ("JPY_SESSION_NAME", "VSCODE_PID"):
+        monkeypatch.delenv(name, raising=False)
+    cell = "from whydeep.training import can_show_progress\nprint(can_show_progress())"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    nbclient.NotebookClient(notebook, kernel_name="python3").execute()
+    assert [output.text for output in notebook.cells[0].outputs] == ["False\n"]

@@ -61,7 +61,7 @@ def squared_error(outputs: Float[Tensor, "*k n m"], y: Float[Tensor, "*k n m"]) 
 
 def accuracy(x: Tensor, y: Tensor) -> "Measure":
     """A measure: the fraction of the examples x whose predicted label is y, per member (K,)."""
-    return lambda trained: (trained.predict(x) == y.to(trained.device)).double().mean(1)
+    return lambda trained: (trained.predict(x).cpu() == y.cpu()).double().mean(1)
 
 
 def mean_loss(x: Tensor, y: Tensor, loss: Loss = log_loss) -> "Measure":
@@ -267,12 +267,8 @@ def train(
         batch_loss=torch.empty(k, steps, device=device, dtype=dtype),
         measured_at=tuple(sorted(set(measure_at))),
     )
-    settings = {
-        "lr": _per_member(lr, "lr", k),
-        "momentum": _per_member(momentum, "momentum", k),
-        "weight_decay": _per_member(weight_decay, "weight_decay", k),
-    }
-    settings = {name: value.to(device, dtype) for name, value in settings.items()}
+    settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+    settings = {s: _per_member(v, s, k).to(device, dtype) for s, v in settings.items()}
 
     # Each run stops at the numbers of steps asked for, so that a measure always sees all members.
     stops = sorted({*trained.measured_at, steps})
@@ -451,13 +447,12 @@ def _batches(
     while True:
         order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(x.device)
         own = order + n * members
-        for shared_rows, own_rows in zip(
-            order.split(batch_size, 1), own.split(batch_size, 1), strict=True
-        ):
-            y_batch = _gather(tables[1], own_rows, y_memory)
+        for first in range(0, n, batch_size):
+            rows = slice(None), slice(first, first + batch_size)
+            x_rows = (order if x_shared else own)[rows]
             yield (
-                _gather(tables[0], shared_rows if x_shared else own_rows, x_memory),
-                y_batch,
+                _gather(tables[0], x_rows, x_memory),
+                _gather(tables[1], own[rows], y_memory),
                 False,
             )
 
