@@ -1,9 +1,9 @@
 # The Sphinx side, on a scratch book of one experiment and two notebooks: what pages show comes from
 # the record, what is wrong fails the build, what has changed is never served stale.
-import filecmp
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -101,6 +101,8 @@ LEDGER = """# Ledger
 ```
 """
 
+STATUS = "---\nnosearch: true\n---\n# Status\n\n```{build-status}\n```\n\n```{nb-exec-table}\n```\n"
+
 PAGE = [
     "# A page\n\nThe error is {num}`scratch/coin error .3f ±`, without the cause "
     '{num}`"scratch/coin@no cause" error .1%`, as a condition {num}`scratch-claim:error .2f`. '
@@ -160,6 +162,7 @@ class Book:
         self.write("references.bib", BIBLIOGRAPHY)
         self.write("index.md", "# Scratch\n\n{ref}`claim-scratch-claim`")
         self.write("ledger.md", LEDGER)
+        self.write("build-status.md", STATUS)
         self.write("page.ipynb", notebook(PAGE))
         self.write(
             "other.ipynb",
@@ -169,7 +172,8 @@ class Book:
         )
         self.write(
             "_toc.yml",
-            "format: jb-book\nroot: index\nchapters: [file: page, file: other, file: ledger]\n",
+            "format: jb-book\nroot: index\nchapters:\n"
+            "- file: page\n- file: other\n- file: ledger\n- file: build-status\n",
         )
         shutil.copy(ROOT / "_config.yml", root / "_config.yml")
 
@@ -292,11 +296,15 @@ def test_two_cold_builds_in_different_folders_are_identical(built, tmp_path):
     second = Book(tmp_path / "elsewhere" / "book")
     status, log = second.build()
     assert status == 0, log[-3000:]
-    one, two = (book.root / "_build" / "html" for book in (built, second))
-    names = [sorted(p.relative_to(at) for p in at.rglob("*") if p.is_file()) for at in (one, two)]
-    assert names[0] == names[1]
-    _, differing, errors = filecmp.cmpfiles(one, two, names[0], shallow=False)
-    assert (differing, errors) == ([], [])
+    compare = runpy.run_path(str(ROOT / "tests" / "site" / "compare_builds.py"))["differences"]
+    assert compare(*(book.root / "_build" / "html" for book in (built, second))) == []
+
+
+def test_the_status_page_alone_tells_when_and_with_what_the_book_was_built(built):
+    assert re.search(r"built 20\d\d-\d\d-\d\d \d\d:\d\d UTC", built.text("build-status"))
+    assert "jupyter-book 1.0.4" in built.text("build-status")
+    year = re.search(r"built (20\d\d)", built.text("build-status"))[1]
+    assert not any(f"{year}-" in built.html(page) for page in ("index", "page", "ledger"))
 
 
 # ---------------------------------------------------------------------------------- the cache
