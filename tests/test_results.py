@@ -152,6 +152,11 @@ def test_a_missing_record_is_one_line_with_the_command_that_makes_it(root):
         read_record("part/toy", "quick")
 
 
+def test_a_missing_calibration_names_the_option_that_makes_it(root):
+    with pytest.raises(WhydeepError, match="whydeep record part/toy --calibration"):
+        read_record("part/toy", "calibration")
+
+
 # --- written atomically ----------------------------------------------------------------------
 
 

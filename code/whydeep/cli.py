@@ -42,11 +42,10 @@ def _print_verdict(verdict: Verdict) -> None:
     mark = "ok " if verdict.as_registered else "NOT AS REGISTERED"
     print(f"{mark} {verdict}; registered: {verdict.claim.expected}")
     for m in verdict.measured:
-        c, spread = m.condition, f" +- {m.sd:.2g}" if len(m.values) > 1 else ""
-        print(
-            f"     {c.name} = {m.mean:.4g}{spread} ({c.sense} {c.bound:g}; "
-            f"margin {m.margin_in_sd:.1f} sd over {len(m.values)} seed(s))"
-        )
+        c, n = m.condition, len(m.values)
+        spread = f" +- {m.sd:.2g}" if n > 1 else ""
+        margin = f"margin {m.margin_in_sd:.1f} sd over {n} seeds" if n > 1 else "1 seed"
+        print(f"     {c.name} = {m.mean:.4g}{spread} ({c.sense} {c.bound:g}; {margin})")
     for outcome in verdict.controls:
         values = ", ".join(f"{m.condition.name} = {m.mean:.4g}" for m in outcome.measured)
         print(f"     control {outcome.control.variant}: {outcome.why} ({values})")
@@ -55,31 +54,16 @@ def _print_verdict(verdict: Verdict) -> None:
 def command_list(args: argparse.Namespace) -> int:
     """One row a runnable claim; with --all the catalogue's entries that are not yet run too."""
     rows = [
-        {
-            "id": claim.id,
-            "experiment": name,
-            "kind": claim.kind,
-            "expected": claim.expected,
-            "page": module.PAGE,
-        }
+        dict(id=c.id, experiment=name, kind=c.kind, expected=c.expected, page=module.PAGE)
         for name, module in experiments().items()
-        for claim in module.CLAIMS
+        for c in module.CLAIMS
     ]
     if args.all:
         done = {row["id"] for row in rows}
         path = repository() / "data" / "catalogue.yaml"
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))["entries"]
-        rows += [
-            {
-                "id": entry["id"],
-                "experiment": None,
-                "kind": None,
-                "expected": "not yet run",
-                "page": None,
-            }
-            for entry in entries
-            if entry["id"] not in done
-        ]
+        later = dict(experiment=None, kind=None, expected="not yet run", page=None)
+        rows += [{"id": entry["id"]} | later for entry in entries if entry["id"] not in done]
     if args.json:
         print(json.dumps(rows, indent=1))
     else:
@@ -139,19 +123,8 @@ def command_check(args: argparse.Namespace) -> int:
         scale = recorded_scale(module)
         rerun = _due(name, module) if args.changed else not args.recorded
         print(f"{name} ({scale}, {'rerun' if rerun else 'from its record'})")
-        record: Record = (
-            sweep(
-                module,
-                name,
-                scale,
-                seeds,
-                device=args.device,
-                progress=True,
-                resume=not args.changed,
-            )
-            if rerun
-            else read_record(name, scale)
-        )
+        how = dict(device=args.device, progress=True, resume=not args.changed)
+        record = sweep(module, name, scale, seeds, **how) if rerun else read_record(name, scale)
         for verdict in _verdicts(module, record.runs):
             _print_verdict(verdict)
             good &= verdict.as_registered
@@ -162,14 +135,8 @@ def command_record(args: argparse.Namespace) -> int:
     """Run the seeds and write the record; --calibration: the seeds that fix the thresholds."""
     name, module = find(args.id)
     scale = args.scale or recorded_scale(module)
-    record = sweep(
-        module,
-        name,
-        scale,
-        _seeds(CALIBRATION if args.calibration else "0-4"),
-        device=args.device,
-        progress=True,
-    )
+    seeds = _seeds(CALIBRATION if args.calibration else "0-4")
+    record = sweep(module, name, scale, seeds, device=args.device, progress=True)
     if args.calibration:
         runs = {
             variant: {

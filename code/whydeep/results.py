@@ -170,7 +170,8 @@ def write_record(record: Record) -> Path:
 def read_record(experiment: str, scale: str) -> Record:
     """The committed record; WhydeepError says how to make one that is missing or damaged."""
     path = record_path(experiment, scale)
-    remedy = f"run `whydeep record {experiment} --scale {scale}`, or restore it with git"
+    how = "--calibration" if scale == "calibration" else f"--scale {scale}"
+    remedy = f"run `whydeep record {experiment} {how}`, or restore it with git"
 
     def build(raw: dict) -> Record:
         runs = {
@@ -230,20 +231,9 @@ def sweep(
     seeds = list(seeds)
     if not seeds or min(seeds) < 0:
         raise BadSettings(f"seeds are {seeds}, expected at least one, each 0 or more: write 0-4")
+    how = dict(device=device, progress=progress, resume=resume)
     runs = {
-        variant: {
-            seed: run_once(
-                module,
-                experiment,
-                scale,
-                variant,
-                seed,
-                device=device,
-                progress=progress,
-                resume=resume,
-            )
-            for seed in seeds
-        }
+        variant: {seed: run_once(module, experiment, scale, variant, seed, **how) for seed in seeds}
         for variant in (MAIN, *module.VARIANTS)
     }
     return Record(
