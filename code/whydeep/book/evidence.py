@@ -91,8 +91,8 @@ def spread(mean: float, sd: float) -> str:
 
 
 def with_unit(text: str, unit: str) -> str:
-    """``text`` and its unit; a ratio has none."""
-    return text if unit in ("", "ratio") else f"{text} {unit}"
+    """``text`` and its unit; a ratio has none, whatever it is a ratio of."""
+    return text if not unit or unit.split()[0] == "ratio" else f"{text} {unit}"
 
 
 def measured_words(measured: Measured) -> str:

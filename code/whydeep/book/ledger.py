@@ -20,6 +20,7 @@ from whydeep.book.evidence import (
     evidence,
     margin_words,
     measured_words,
+    number,
     seeds_words,
 )
 from whydeep.book.numbers import verdict_badge
@@ -128,7 +129,7 @@ class LedgerDirective(EvidenceDirective):
                 nodes.paragraph(
                     "",
                     f"{m.condition.name}: {measured_words(m)} ({bound_words(m)}; "
-                    f"margin {margin_words(m)})",
+                    f"margin {margin_words(m)})" + ("" if m.holds else ", missed"),
                 )
                 for m in verdict.measured
             ]
@@ -161,21 +162,23 @@ class LedgerDirective(EvidenceDirective):
 
     def _chance(self) -> list[nodes.Node]:
         measured = [m for _, verdict in self._verdicts() for m in verdict.measured]
-        expected = sum(m.chance_of_failing for m in measured)
+        held = [m for m in measured if m.holds]
+        expected = sum(m.chance_of_failing for m in held)
         return [
             nodes.paragraph(
                 "",
-                f"Of the {len(measured)} conditions checked, at most {expected:.2g} "
-                "would be expected to fail by chance on five fresh seeds.",
+                f"{len(held)} of the {len(measured)} conditions hold. Of these, at most "
+                f"{number(expected, 2)} would be expected to fail by chance on as many fresh "
+                "seeds.",
             )
         ]
 
     def _calibration(self) -> list[nodes.Node]:
         rows = []
         for found in self._all():
-            if not any(claim.kind in ("effect", "null") for claim in found.module.CLAIMS):
-                continue
             if not record_path(found.experiment, "calibration").is_file():
+                if all(claim.kind in ("exact", "account") for claim in found.module.CLAIMS):
+                    continue  # no threshold was fixed on seeds
                 self.warn(
                     f"{found.experiment} has no calibration record: run "
                     f"`whydeep record {found.experiment} --calibration`"
