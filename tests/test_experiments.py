@@ -1,0 +1,357 @@
+"""The registered experiments: their records, their claims broken on purpose, their mathematics."""
+
+import dataclasses
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+from pybtex.database import parse_file
+from scipy.spatial import ConvexHull
+from whydeep.claims import PARTLY, Condition, judge
+from whydeep.datasets import digits
+from whydeep.experiments import experiments, find, recorded_scale
+from whydeep.experiments.features import convex_in_which_block as convex
+from whydeep.experiments.features import raw_pixels
+from whydeep.provenance import repository
+from whydeep.results import MAIN, Result, read_record, record_path, with_variant
+
+ROOT = repository()
+EXPERIMENTS = experiments()
+CLAIMS = [(name, claim) for name, module in EXPERIMENTS.items() for claim in module.CLAIMS]
+JUDGED = [(name, claim) for name, claim in CLAIMS if claim.kind != "account"]
+every_experiment = pytest.mark.parametrize("name", EXPERIMENTS)
+every_claim = pytest.mark.parametrize(("name", "claim"), CLAIMS, ids=[c.id for _, c in CLAIMS])
+every_judged = pytest.mark.parametrize(("name", "claim"), JUDGED, ids=[c.id for _, c in JUDGED])
+every_condition = pytest.mark.parametrize(
+    ("name", "claim", "condition"),
+    [(name, claim, condition) for name, claim in JUDGED for condition in claim.conditions],
+    ids=[f"{claim.id}-{condition.name}" for _, claim in JUDGED for condition in claim.conditions],
+)
+
+
+def recorded(name):
+    return read_record(name, recorded_scale(EXPERIMENTS[name]))
+
+
+# --- what is registered ----------------------------------------------------------------------
+
+
+@every_experiment
+def test_an_experiment_has_the_parts_that_the_framework_relies_on(name):
+    module = EXPERIMENTS[name]
+    assert "quick" in module.SCALES
+    for scale in module.SCALES.values():
+        assert dataclasses.is_dataclass(scale)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            scale.seed = 1
+    for changes in module.VARIANTS.values():
+        # A variant that changes nothing takes no cause away.
+        assert with_variant(module.SCALES["quick"], changes) != module.SCALES["quick"]
+    assert MAIN not in module.VARIANTS
+    assert "refute" in (module.__doc__ or "")
+    assert (ROOT / "chapters" / f"{module.PAGE}.ipynb").is_file()
+
+
+@every_claim
+def test_a_claim_stands_in_the_catalogue_and_cites_works_of_the_bibliography(name, claim):
+    entries = yaml.safe_load((ROOT / "data" / "catalogue.yaml").read_text("utf-8"))["entries"]
+    keys = set(parse_file(str(ROOT / "references.bib"), "bibtex").entries)
+    (entry,) = [entry for entry in entries if entry["id"] == claim.id]
+    assert claim.cite in keys
+    assert claim.cite in entry["cite"]
+    texts = (claim.disputed, *claim.changes, *(cell for row in claim.paper for cell in row))
+    cited = re.findall(r"\{cite(?::[tp])?\}`([^`]+)`", " ".join(texts))
+    assert {key.strip() for group in cited for key in group.split(",")} <= keys
+    if claim.disputed:
+        assert cited
+
+
+def test_no_claim_is_registered_twice():
+    ids = [claim.id for _, claim in CLAIMS]
+    assert len(ids) == len(set(ids))
+    assert all(find(claim.id)[0] == name == find(name)[0] for name, claim in CLAIMS)
+
+
+@every_judged
+def test_a_control_of_a_registered_claim_exists_and_is_checked_itself(name, claim):
+    for control in claim.controls:
+        assert control.variant in EXPERIMENTS[name].VARIANTS
+        assert control.valid
+        # Failing at what makes it valid would not be failing at what it is attacked for.
+        assert not {check.name for check in control.valid} & set(control.misses)
+
+
+@every_judged
+def test_a_partly_reproduced_claim_registers_which_conditions_it_misses(name, claim):
+    assert bool(claim.missed) == (claim.expected == PARTLY)
+    assert set(claim.missed) < {condition.name for condition in claim.conditions}
+
+
+# --- the records -----------------------------------------------------------------------------
+
+
+@every_experiment
+def test_a_record_has_five_seeds_of_every_variant_at_the_settings_of_its_scale(name):
+    module, record = EXPERIMENTS[name], recorded(name)
+    assert set(record.runs) == {MAIN, *module.VARIANTS}
+    for by_seed in record.runs.values():
+        assert sorted(by_seed) == [0, 1, 2, 3, 4]
+    scale = module.SCALES[recorded_scale(module)]
+    assert record.provenance["settings"] == dataclasses.asdict(scale)
+    assert re.fullmatch("[0-9a-f]{12}", record.provenance["code"])
+    assert record.provenance["device"]
+
+
+@every_experiment
+def test_thresholds_were_set_on_other_seeds_than_those_reported(name):
+    calibration = read_record(name, "calibration")
+    assert set(calibration.runs) == {MAIN, *EXPERIMENTS[name].VARIANTS}
+    for by_seed in calibration.runs.values():
+        assert sorted(by_seed) == list(range(1000, 1020))
+
+
+@every_experiment
+@pytest.mark.parametrize("which", ["record", "calibration"])
+def test_every_recorded_value_is_finite_and_has_a_unit(name, which):
+    record = recorded(name) if which == "record" else read_record(name, "calibration")
+    for variant, by_seed in record.runs.items():
+        names = {tuple(result) for result in by_seed.values()}
+        assert len(names) == 1, f"{variant}: seeds differ in what they recorded"
+        for seed, result in by_seed.items():
+            for quantity, value in result.items():
+                where = f"{variant}, seed {seed}, {quantity}"
+                assert np.isfinite(value.astype(float)).all(), where
+                assert result.units[quantity], where
+
+
+@every_experiment
+def test_records_are_small_and_their_lines_can_be_compared(name):
+    for scale in (recorded_scale(EXPERIMENTS[name]), "calibration"):
+        path = record_path(name, scale)
+        assert path.stat().st_size < 1_000_000
+        text = path.read_text("utf-8")
+        assert text.endswith("}\n")
+        assert len(text.splitlines()) > 50
+
+
+@every_judged
+def test_the_verdict_from_the_recorded_arrays_is_the_registered_one(name, claim):
+    verdict = judge(claim, recorded(name).runs)
+    assert verdict.as_registered, str(verdict)
+    assert all(outcome.worked for outcome in verdict.controls)
+
+
+# --- a mutated claim turns red ---------------------------------------------------------------
+
+
+def moved(condition: Condition, values, *, meets: bool) -> Condition:
+    """The condition with a bound that all ``values`` miss, or with one that all meet."""
+    reach = 1 + max(map(abs, values)) + abs(condition.bound)
+    upwards = (condition.sense == ">=") != meets
+    return dataclasses.replace(condition, bound=reach if upwards else -reach)
+
+
+@every_condition
+def test_a_bound_moved_to_the_other_side_of_the_measured_values_turns_the_claim_red(
+    name, claim, condition
+):
+    runs = recorded(name).runs
+    (measured,) = [m for m in judge(claim, runs).measured if m.condition.name == condition.name]
+    other = moved(condition, measured.values, meets=not measured.holds)
+    broken = tuple(other if c.name == condition.name else c for c in claim.conditions)
+    assert not judge(dataclasses.replace(claim, conditions=broken), runs).as_registered
+
+
+@every_judged
+def test_controls_that_give_the_main_results_turn_the_claim_red(name, claim):
+    runs = recorded(name).runs
+    for control in claim.controls:
+        assert not judge(claim, runs | {control.variant: runs[MAIN]}).as_registered
+
+
+@every_judged
+def test_main_results_that_are_those_of_a_control_turn_the_claim_red(name, claim):
+    runs = recorded(name).runs
+    for control in claim.controls:
+        assert not judge(claim, runs | {MAIN: runs[control.variant]}).as_registered
+
+
+@every_judged
+def test_a_value_lost_to_nan_turns_the_claim_red(name, claim):
+    runs = recorded(name).runs
+    for variant in (MAIN, *(control.variant for control in claim.controls)):
+        lost = Result(
+            **{n: (np.full_like(v, np.nan, dtype=float), "lost") for n, v in runs[MAIN][0].items()}
+        )
+        broken = runs | {variant: runs[variant] | {4: lost}}
+        assert not judge(claim, broken).as_registered
+
+
+@every_judged
+def test_figures_of_recorded_runs_come_with_caption_label_and_alternative_text(name, claim):
+    figure = EXPERIMENTS[name].figure(recorded(name).runs)
+    assert figure.label.startswith("fig-")
+    assert figure.caption.endswith(".")
+    assert len(figure.alt) > 40
+
+
+# --- convex in which block? ------------------------------------------------------------------
+
+GRID = np.linspace(-4, 4, 33)
+curves = arrays_of.arrays(np.float64, 33, elements=st.floats(-100, 100))
+
+
+def hull_by_scipy(t, f):
+    """The lower convex hull of points (t, f), from scipy's facets that face downwards."""
+    # A point far above everything makes a hull even where the points lie on one line.
+    points = np.vstack([np.column_stack([t, f]), [t.mean(), f.max() + 1000]])
+    hull = ConvexHull(points)
+    below = sorted({i for facet, normal in zip(hull.simplices, hull.equations, strict=True)
+                    if normal[1] < 0 for i in facet})  # fmt: skip
+    return np.interp(t, *points[below].T)
+
+
+@given(curves)
+@settings(max_examples=50)
+def test_the_convex_envelope_is_the_lower_hull_that_scipy_finds(f):
+    np.testing.assert_allclose(convex.envelope(GRID, f), hull_by_scipy(GRID, f), atol=1e-9)
+
+
+@given(curves)
+@settings(max_examples=50)
+def test_the_convex_envelope_is_the_lowest_chord_over_each_point(f):
+    # Brute force: the greatest convex minorant at t is the minimum over chords that span t.
+    a, b, i = np.ix_(range(33), range(33), range(33))
+    share = (GRID[i] - GRID[a]) / np.where(a == b, 1, GRID[b] - GRID[a])
+    chords = np.where((a < i) & (i < b), (1 - share) * f[a] + share * f[b], f[i])
+    np.testing.assert_allclose(convex.envelope(GRID, f), chords.min((0, 1)), atol=1e-9)
+
+
+@pytest.mark.parametrize("f", [GRID**2, np.abs(GRID), np.exp(GRID), 3 * GRID, np.maximum(0, GRID)])
+def test_a_convex_function_does_not_rise_above_its_envelope(f):
+    assert 0 <= convex.above_envelope(GRID, f) <= 1e-12
+
+
+def test_the_rise_above_the_envelope_is_that_of_worked_examples():
+    # -t^2 on [-4, 4] has the constant envelope -16; a tent of height h over a line rises by h.
+    assert convex.above_envelope(GRID, -(GRID**2)) == pytest.approx(16)
+    tent = 5 + GRID + 0.25 * np.maximum(0, 1 - np.abs(GRID))
+    assert convex.above_envelope(GRID, tent) == pytest.approx(0.25)
+    # A kink between two midpoints: convexity fails although f(0) <= (f(-t) + f(t)) / 2 for all t.
+    kink = np.minimum(np.abs(GRID), 1)
+    assert convex.above_envelope(GRID, kink) > 0.5
+
+
+def networks(seed, t=3, n=7, d=5, width=4, k=3):
+    rng = np.random.default_rng(seed)
+    shapes = ((t, d, width), (t, width, width), (t, width, k))
+    weights = tuple(torch.from_numpy(rng.standard_normal(shape)) for shape in shapes)
+    labels = torch.from_numpy(rng.integers(0, k, n))
+    return weights, torch.from_numpy(rng.standard_normal((n, d))), labels
+
+
+@pytest.mark.parametrize("sigma", ["relu", "identity"])
+def test_the_loss_is_that_of_torch_on_the_network_of_the_first_part(sigma):
+    (w_1, w_2, v), x, labels = networks(0)
+    given_ = convex.Settings(sigma_1=sigma)
+    found = convex.losses((w_1, w_2, v), x, torch.nn.functional.one_hot(labels).double(), given_)
+    for i in range(3):
+        hidden = torch.relu(x @ w_1[i]) if sigma == "relu" else x @ w_1[i]
+        logits = torch.relu(hidden @ w_2[i]) @ v[i]
+        torch.testing.assert_close(found[i], torch.nn.functional.cross_entropy(logits, labels))
+
+
+def test_the_squared_error_is_that_of_the_probabilities():
+    weights, x, labels = networks(1)
+    y = torch.nn.functional.one_hot(labels).double()
+    found = convex.losses(weights, x, y, convex.Settings(loss="brier"))
+    phi = torch.relu(torch.relu(x @ weights[0][0]) @ weights[1][0])
+    p = torch.softmax(phi @ weights[2][0], dim=1)
+    torch.testing.assert_close(found[0], ((p - y) ** 2).sum() / len(y))
+
+
+@pytest.mark.parametrize("block", convex.BLOCKS)
+def test_a_line_moves_its_own_block_and_passes_through_the_same_start(block):
+    x = digits().subset(20, seed=0).train_x.flatten(1).double()
+    y = torch.eye(10, dtype=torch.float64)[digits().subset(20, seed=0).train_y]
+    lines = {
+        b: convex.along_line(b, x, y, convex.Settings(points=5), torch.Generator().manual_seed(3))
+        for b in (block, "all")
+    }
+    t, f = lines[block]
+    assert t.tolist() == [-4, -2, 0, 2, 4]
+    assert f[2] == lines["all"][1][2]
+    assert len(set(f.tolist())) == 5
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not():
+    small = convex.Settings(lines=2, points=41)
+    first, again, other = (convex.run(small, seed=seed) for seed in (0, 0, 1))
+    assert list(first) == list(again)
+    for name in first:
+        assert first[name].dtype == again[name].dtype
+        assert first[name].tobytes() == again[name].tobytes()
+    assert first["rise_W_1"] != other["rise_W_1"]
+
+
+# --- raw pixels ------------------------------------------------------------------------------
+
+
+def blobs(seed, n=60, d=6, k=3, distance=1.0):
+    """k classes of normal points, ``distance`` standard deviations apart along k axes."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % k
+    x = rng.standard_normal((n, d)) + distance * np.eye(k, d)[y]
+    return torch.from_numpy(x).float(), torch.from_numpy(y)
+
+
+def test_logistic_regression_makes_no_error_on_classes_far_apart():
+    train, test = blobs(0, distance=100.0), blobs(1, distance=100.0)
+    assert raw_pixels.logistic_regression_errors(*train, *test, 1.0) == (0.0, 0.0)
+
+
+def test_logistic_regression_cannot_notice_the_order_of_the_columns():
+    (x, y), (x_test, y_test) = blobs(0), blobs(1)
+    order = torch.from_numpy(np.random.default_rng(0).permutation(x.shape[1]))
+    as_they_are = raw_pixels.logistic_regression_errors(x, y, x_test, y_test, 1.0)
+    shuffled = raw_pixels.logistic_regression_errors(x[:, order], y, x_test[:, order], y_test, 1.0)
+    assert as_they_are == shuffled
+    assert 0 < as_they_are[1] < 2 / 3
+
+
+def test_labels_that_mean_nothing_leave_the_error_at_chance():
+    (x, _), (x_test, _) = blobs(0, n=3000, distance=0.0), blobs(1, n=3000, distance=0.0)
+    y = torch.arange(3000) % 3
+    _, error = raw_pixels.logistic_regression_errors(x, y, x_test, y, 1.0)
+    # Two thirds, give or take four standard deviations of a binomial share.
+    assert error == pytest.approx(2 / 3, abs=4 * math.sqrt(2 / 9 / 3000))
+
+
+def test_logistic_regression_reaches_the_minimum_that_newtons_method_finds():
+    # The stationarity condition, from the loss as its docstring states it: X^T (P - Y) + c V = 0.
+    x, y = blobs(2, n=90)
+    penalty, one_hot = 5.0, torch.nn.functional.one_hot(y).double()
+    z = ((x - x.mean(0)) / (x.std(0) + 1e-3)).double()
+    z = torch.cat([z, torch.ones(len(z), 1)], 1)
+    v = torch.zeros(z.shape[1], 3, dtype=torch.float64)
+    decay = torch.full_like(v, penalty)
+    decay[-1] = 0  # the intercept is not penalised
+
+    def loss(flat):
+        w = flat.view_as(v)
+        log_p = torch.log_softmax(z @ w, 1)
+        return -(one_hot * log_p).sum() + (decay * w**2).sum() / 2 + 1e-9 * (flat**2).sum()
+
+    for _ in range(20):
+        gradient = torch.autograd.functional.jacobian(loss, v.flatten())
+        curvature = torch.autograd.functional.hessian(loss, v.flatten())
+        v = v - torch.linalg.solve(curvature, gradient).view_as(v)
+    expected = ((z @ v).argmax(1) != y).double().mean()
+    error, same = raw_pixels.logistic_regression_errors(x, y, x, y, penalty)
+    assert error == same == pytest.approx(float(expected))
