@@ -15,9 +15,7 @@ def pixels(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
     return x.flatten(1)
 
 
-def hog(
-    x: Float[Tensor, "n 1 h w"], *, cell: int = 4, angles: int = 8
-) -> Float[Tensor, "n d"]:
+def hog(x: Float[Tensor, "n 1 h w"], *, cell: int = 4, angles: int = 8) -> Float[Tensor, "n d"]:
     """Histograms of oriented gradients of grey images, after Dalal and Triggs 2005.
 
     Each pixel's gradient votes with its length for the two nearest of ``angles`` directions

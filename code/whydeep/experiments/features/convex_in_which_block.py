@@ -145,10 +145,14 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     return Result(t=(t[::4].astype(np.float32), "lengths of the block's weights"), **found)
 
 
+NAMES = {"W_1": "$W_1$", "W_2": "$W_2 = W_L$", "V": "$V$", "all": "all weights"}
+
+
 def _rise(block: str) -> Condition:
     return Condition(
         f"rise_{block}",
-        f"along some line through {block} the loss rises above its convex envelope by 0.001 nats",
+        f"along some line through {NAMES[block]} the loss rises above its convex envelope by "
+        "0.001 nats",
         lambda result: float(result[f"rise_{block}"]),
         ">=",
         1e-3,
@@ -162,21 +166,21 @@ CLAIMS = (
     Claim(
         id="convex-in-which-block",
         cite="bubeck2015",
-        sentence="As the post defines its network, the loss is convex in the weights V of the "
-        "logistic regression, but not in W_L, which sits under a ReLU, nor in any other matrix.",
+        sentence="As the post defines its network, the loss is convex in the weights $V$ of the "
+        "logistic regression, but not in $W_L$, which sits under a ReLU, nor in any other matrix.",
         kind="exact",
         expected=HOLDS,
         paper=(
             (
                 "statement of the post",
-                "convex in W_L (no number)",
+                "convex in $W_L$ (no number)",
                 "section 'Some mysterious steps', corrected there after a comment by N. Le Roux",
             ),
         ),
         conditions=(
             Condition(
                 "rise_V",
-                "along no line through V does the loss rise above its convex envelope",
+                "along no line through $V$ does the loss rise above its convex envelope",
                 lambda result: float(result["rise_V"]),
                 "<=",
                 1e-9,
@@ -188,7 +192,7 @@ CLAIMS = (
         controls=(
             Control(
                 "no-relu-over-W_L",
-                "the non-linearity over W_L: the loss is then convex in W_L = W_2 too",
+                "the non-linearity over $W_L$: the loss is then convex in $W_L$ too",
                 {"rise_W_2": FLAT},
                 (_rise("W_1"),),
             ),
@@ -201,19 +205,19 @@ CLAIMS = (
             ),
             Control(
                 "brier",
-                "the log-loss, whose convexity in V is the point",
+                "the log-loss, whose convexity in $V$ is the point",
                 {"rise_V": 1e-3},
                 (_rise("W_2"),),
             ),
         ),
-        disputed="Whether W_L counts as the last layer is a matter of numbering: for a network "
+        disputed="Whether $W_L$ counts as the last layer is a matter of numbering: for a network "
         "whose last learned matrix is the classifier itself, the post's sentence is right. "
         "For ReLU networks the loss is moreover convex in each single layer within every linear "
         "piece {cite}`rister2016`.",
     ),
 )
 
-TITLES = {"W_1": "through $W_1$", "W_2": "through $W_2 = W_L$", "V": "through $V$"}
+BLOCKS_SHOWN = ("W_1", "W_2", "V")
 
 
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
@@ -222,15 +226,15 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     t = result["t"].astype(np.float64)
     with figures.style():
         drawn, axes = plt.subplots(1, 3, figsize=(8.4, 3.0))
-        for panel, (block, title) in zip(axes, TITLES.items(), strict=True):
+        for panel, block in zip(axes, BLOCKS_SHOWN, strict=True):
             f = result[f"line_{block}"].astype(np.float64)
             panel.plot(t, f, marker="", label="loss")
             panel.plot(t, envelope(t, f), **figures.THEORY, label="convex envelope")
             panel.fill_between(t, envelope(t, f), f, color=figures.COLOURS["vermillion"], alpha=0.3)
-            panel.set(title=title, xlabel="place $t$ on the line")
+            panel.set(title=f"through {NAMES[block]}", xlabel="place $t$ on the line")
         axes[0].set_ylabel("mean loss (nats)")
         axes[2].legend()
-    rises = {block: float(result[f"rise_{block}"]) for block in TITLES}
+    rises = {block: float(result[f"rise_{block}"]) for block in BLOCKS_SHOWN}
     return figures.Figure(
         drawn,
         label="fig-convex-blocks",
