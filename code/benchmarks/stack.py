@@ -5,6 +5,7 @@ the same number of SGD steps, on the same cores. They must agree in their losses
 
 * ours: `whydeep.training.train`, everything included (making the networks, drawing the batches).
 * loop: one network after another, `torch.nn.Sequential` and `torch.optim.SGD`, likewise included.
+  Its images lie in memory as PyTorch has them by default; ours lie with the channels last.
 * jax:  `jit(vmap(scan))`. It gets weights and batch order ready-made; compiling is timed apart.
 
 The repeats of the three are interleaved and the fastest of each counts, so that a busy moment of
@@ -48,7 +49,7 @@ PROBLEMS = {
         10,
         256,
         64,
-        5,
+        8,
     ),
 }
 
