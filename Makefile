@@ -54,7 +54,8 @@ system:  ## Chromium, for the browser tests
 	@command -v chromium >/dev/null || (S=$$( [ $$(id -u) = 0 ] || echo sudo ); \
 	  $$S apt-get update -qq && $$S apt-get install -y -qq --no-install-recommends chromium)
 
-verify: install  ## rerun every recorded experiment in full
+verify: install  ## rerun every recorded experiment in full, finished runs included
+	rm -rf .whydeep/runs
 	$(BIN)/whydeep check
 
 bench: install  ## the stack of K networks beside a plain loop and JAX

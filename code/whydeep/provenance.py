@@ -18,9 +18,12 @@ import torch
 from whydeep.errors import WhydeepError
 
 PACKAGE = Path(__file__).parent
+SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
-# Modules that read results but never make them: a change there cannot move a number.
-READERS = ("claims", "results", "provenance", "figures", "cli", "book")
+# Modules, and names in an experiment, that read results but never make them: a change there cannot
+# move a recorded number, and verdicts are recomputed from the numbers every time.
+READERS = ("claims", "results", "provenance", "figures", "cli", "book", "widgets")
+READERS_IN_EXPERIMENT = ("CLAIMS", "figure")
 
 
 def repository() -> Path:
@@ -67,11 +70,27 @@ def _source(name: str) -> Path | None:
     return None
 
 
+def _reads(node: ast.stmt) -> bool:
+    """Whether a statement at the top of a module is one of READERS_IN_EXPERIMENT."""
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    names = {getattr(target, "id", None) for target in targets} | {getattr(node, "name", None)}
+    return not names.isdisjoint(READERS_IN_EXPERIMENT)
+
+
+def _plain(node: Any) -> Any:
+    """The parsed code as tuples; `ast.dump` itself differs between versions of Python."""
+    if isinstance(node, ast.AST):
+        given = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+        return type(node).__name__, *((name, _plain(value)) for name, value in given)
+    return [_plain(value) for value in node] if isinstance(node, list) else repr(node)
+
+
 @lru_cache
 def code_hash(module: str) -> str:
     """Twelve hex digits over ``module`` and every module of the package that it imports.
 
-    Comments, docstrings and layout do not count: the hash is of the parsed code.
+    Comments, docstrings and layout do not count, nor do an experiment's CLAIMS and ``figure``: the
+    hash is of the parsed code that makes the numbers, and the same under every version of Python.
     """
     digest, seen, queue = hashlib.sha256(), set(), [module]
     while queue:
@@ -84,15 +103,9 @@ def code_hash(module: str) -> str:
         queue.extend(_imports(ast.parse(path.read_text(encoding="utf-8"))))
     for name in sorted(seen):
         tree = ast.parse(_source(name).read_text(encoding="utf-8"))
+        tree.body = [node for node in tree.body if not _reads(node)]
         for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if (
-                isinstance(body, list)
-                and body
-                and isinstance(body[0], ast.Expr)
-                and isinstance(body[0].value, ast.Constant)
-                and isinstance(body[0].value.value, str)
-            ):
-                body[0].value.value = ""
-        digest.update(f"{name}\n{ast.dump(tree)}\n".encode())
+            if isinstance(node, SCOPES) and ast.get_docstring(node) is not None:
+                del node.body[0]
+        digest.update(f"{name}\n{_plain(tree)}\n".encode())
     return digest.hexdigest()[:12]

@@ -203,7 +203,12 @@ def run_once(
     )
     code = code_hash(module.__name__)
     folder = Path(os.environ.get("WHYDEEP_RUNS", repository() / ".whydeep" / "runs"))
-    path = folder / experiment / f"{scale}-{code}-{device}" / f"{variant}-{seed}.json"
+    path = (
+        folder
+        / experiment
+        / f"{scale}-{code}-{device}-torch{torch.__version__}"
+        / f"{variant}-{seed}.json"
+    )
     if resume and path.is_file():
         remedy = "delete it and start again"
         return _load(path, remedy, lambda raw: _result(raw["values"], raw["units"]))

@@ -242,7 +242,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "weights, the other blocks held fixed. "
         f"Through $W_1$ it rises above its convex envelope (shaded) by up to {rises['W_1']:.2f} "
         f"nats, through $W_2 = W_L$ by up to {rises['W_2']:.2f}, through the logistic weights $V$ "
-        f"by {rises['V']:.0e}.",
+        f"{'not at all' if rises['V'] < 1e-9 else 'too'}.",
         alt="Three curves of the loss along straight lines in weight space. Through the first and "
         "the second matrix the curve has humps above its dashed convex envelope; through the "
         "logistic weights the curve is a single bowl and lies on the envelope.",
