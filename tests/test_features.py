@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from whydeep.errors import BadSettings
 from whydeep.features import hog, pixels, random_relu
 
 
@@ -148,7 +149,7 @@ def test_random_units_are_never_negative_and_about_half_of_them_are_on():
 
 def test_hog_refuses_cells_that_do_not_fill_the_picture():
     with pytest.raises(BadSettings, match="28 x 28 pixels do not split into cells of 5"):
-        features.hog(torch.zeros(1, 1, 28, 28), cell=5)
+        hog(torch.zeros(1, 1, 28, 28), cell=5)
 
 
 def test_random_units_change_no_faster_than_their_input():
