@@ -336,6 +336,15 @@ def test_a_change_of_one_page_executes_that_page_alone(built):
     assert "0.14" in built.text("other")
 
 
+def test_a_page_that_leaves_the_book_leaves_the_site(built):
+    built.edit("_toc.yml", "- file: other\n", "")
+    (built.root / "other.ipynb").unlink()
+    status, log = built.build()
+    assert status == 0, log[-3000:]
+    assert not (built.root / "_build" / "html" / "other.html").exists()
+    assert (built.root / "_build" / "html" / "page.html").exists()
+
+
 # ---------------------------------------------------------------------------------- what fails
 
 
@@ -422,6 +431,15 @@ def test_launch_and_issue_links_never_get_a_made_up_address(remote, address, mon
     answer = subprocess.CompletedProcess([], 0, stdout=f"{remote}\n")
     monkeypatch.setattr(site.subprocess, "run", lambda *args, **options: answer)
     assert site.repository_url() == address
+
+
+def test_without_git_there_is_no_address_and_no_error(monkeypatch):
+    def missing(*args, **options):
+        raise FileNotFoundError("git")
+
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    monkeypatch.setattr(site.subprocess, "run", missing)
+    assert site.repository_url() == ""
 
 
 # ---------------------------------------------------------------------------------- notebooks

@@ -9,14 +9,30 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 
 from whydeep.provenance import PACKAGE, repository
 
 HOSTS = ("github.com", "gitlab.com", "bitbucket.org")
+
+
+def git(*arguments: str) -> str:
+    """What git says of the checkout; "" outside a checkout, or where git is not installed."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(repository()), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()
 
 
 def repository_url() -> str:
@@ -26,12 +42,7 @@ def repository_url() -> str:
     """
     if name := os.environ.get("GITHUB_REPOSITORY"):
         return f"https://github.com/{name}"
-    remote = subprocess.run(
-        ["git", "-C", str(repository()), "remote", "get-url", "origin"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    remote = git("remote", "get-url", "origin")
     found = re.fullmatch(r"(?:https?://|ssh://)?(?:[^@/]+@)?([\w.-]+)[:/](.+?)(?:\.git)?/?", remote)
     if found and found[1] in HOSTS:
         return f"https://{found[1]}/{found[2]}"
@@ -68,6 +79,16 @@ def _without_thebe(app: Sphinx, config: Config) -> None:
     files[:] = [(name, attributes) for name, attributes in files if "thebe" not in name]
 
 
+def _remove_pages(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """Remove from the site the pages that have left the book; Sphinx would let them lie."""
+    if app.builder.format == "html":
+        for name in removed:
+            Path(app.builder.get_outfilename(name)).unlink(missing_ok=True)
+    return []
+
+
 def _visit_citation(self, node: nodes.citation) -> None:
     """An entry of the bibliography as an item of a list.
 
@@ -90,5 +111,6 @@ def setup(app: Sphinx) -> None:
     app.add_config_value("whydeep_repository", "", "env", str)
     app.connect("config-inited", _configure)
     app.connect("config-inited", _without_thebe)
+    app.connect("env-get-outdated", _remove_pages)
     app.add_css_file("whydeep.css")
     app.add_js_file("whydeep.js", loading_method="defer")

@@ -6,7 +6,6 @@ The one page whose content may differ between two builds of the same sources.
 from __future__ import annotations
 
 import platform
-import subprocess
 from datetime import datetime, timezone
 from importlib.metadata import version
 
@@ -15,22 +14,16 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from whydeep.book.claims import EvidenceDirective, table
-from whydeep.provenance import VERSIONED, repository
+from whydeep.book.site import git
+from whydeep.provenance import VERSIONED
 
 BUILDERS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme")
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(repository()), *arguments], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
-
-
 def commit() -> str:
     """The commit that is checked out, with a word on changes on top of it; "" outside git."""
-    head = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--untracked-files=no")
+    head = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain", "--untracked-files=no")
     return f"{head} with changes that are not committed" if head and changed else head
 
 
