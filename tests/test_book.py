@@ -258,10 +258,11 @@ def test_the_claim_box_shows_paper_measurement_control_and_verdict(built):
     assert "disputed" in text
     assert "test error 0.11 Table 7" in text
     # Margin: (0.2 - 0.12) / 0.01414 = 5.66 standard deviations.
-    assert "the error is small 0.120 ± 0.014 fraction ≤ 0.2 fraction 5.7 sd yes" in text
+    assert "the error is small (error) 0.120 ± 0.014 fraction ≤ 0.2 fraction 5.7 sd yes" in text
     assert (
-        "the cause 0.5 fraction (error, ≤ 0.2 fraction) 0.1 fraction misses, as it should" in text
-    )
+        "the cause 0.5 fraction (error, ≤ 0.2 fraction, must be missed by 0.1 fraction) "
+        "misses, as it should"
+    ) in text
     assert "<em>repeated</em>" in box
     assert "https://github.com/some/book/issues/new" in box
     assert "@misc{whydeep-scratch-claim" in box

@@ -28,7 +28,7 @@ from whydeep.book.evidence import (
     with_unit,
 )
 from whydeep.book.numbers import provenance_line, verdict_badge
-from whydeep.claims import Verdict
+from whydeep.claims import ControlOutcome, Measured, Verdict
 from whydeep.errors import UnknownExperiment, WhydeepError
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,12 @@ class EvidenceDirective(SphinxDirective):
         logger.warning("%s", message, location=self.get_location(), type="whydeep")
 
 
+def registered_words(verdict: Verdict) -> str:
+    """The verdict that was registered beforehand, and which conditions it misses."""
+    missed = ", ".join(verdict.claim.missed)
+    return verdict.claim.expected + (f" (missed: {missed})" if missed else "")
+
+
 def citation_text(found: Evidence, verdict: Verdict, address: str) -> str:
     """BibTeX for the recorded run behind ``verdict``; ``address`` is the repository's, or ""."""
     claim, about = verdict.claim, found.record.provenance
@@ -120,7 +126,7 @@ class ClaimDirective(EvidenceDirective):
             return []
         verdict = found.verdict(claim_id)
         if not verdict.as_registered:
-            self.warn(f"{verdict}, but registered is: {verdict.claim.expected}")
+            self.warn(f"{verdict}, but registered is: {registered_words(verdict)}")
         anchor = f"claim-{claim_id}"
         box = claim_box(ids=[anchor])
         self.set_source_info(box)
@@ -146,9 +152,10 @@ class ClaimDirective(EvidenceDirective):
         sentence += self.inline(f"{claim.sentence} {{cite}}`{claim.cite}`")
         made: list[nodes.Node] = [title, sentence]
         if verdict.why:
-            made.append(nodes.paragraph("", f"Why this verdict: {verdict.why}."))
+            known = ", as registered beforehand" if verdict.as_registered else ""
+            made.append(nodes.paragraph("", f"Why this verdict: {verdict.why}{known}."))
         if not verdict.as_registered:
-            made.append(nodes.paragraph("", f"Registered beforehand: {claim.expected}."))
+            made.append(nodes.paragraph("", f"Registered beforehand: {registered_words(verdict)}."))
         if claim.disputed:
             made.append(nodes.paragraph("", "", *self.inline(f"**Disputed.** {claim.disputed}")))
         return made
@@ -168,7 +175,10 @@ class ClaimDirective(EvidenceDirective):
             return []
         rows = [
             (
-                self.inline(m.condition.says),
+                [
+                    *self.inline(m.condition.says),
+                    nodes.inline("", f" ({m.condition.name})", classes=["quiet"]),
+                ],
                 measured_words(m),
                 bound_words(m),
                 margin_words(m),
@@ -185,29 +195,30 @@ class ClaimDirective(EvidenceDirective):
             return []
         rows = []
         for outcome in verdict.controls:
-            missed = [
+            values = [
                 nodes.paragraph(
                     "",
                     "",
                     nodes.Text(f"{measured_words(m)} "),
-                    nodes.inline("", f"({m.condition.name}, {bound_words(m)})", classes=["quiet"]),
+                    nodes.inline(
+                        "", self._asked(outcome, m, verdict.claim.kind), classes=["quiet"]
+                    ),
                 )
                 for m in outcome.measured
             ]
-            needed = [
-                nodes.paragraph("", with_unit(number(by), unit))
-                for by, unit in (
-                    (outcome.control.misses[m.condition.name], m.condition.unit)
-                    for m in outcome.measured
-                )
-            ]
             removes = self.inline(outcome.control.removes)
-            rows.append((removes, missed or "—", needed or "—", outcome.why))
-        if verdict.claim.kind == "null":
-            header = ("Positive control", "It measured", "Must show it by", "Outcome")
-        else:
-            header = ("Control: takes away", "It measured", "Must miss by", "Outcome")
+            rows.append((removes, values or "—", outcome.why))
+        kind = "Positive control" if verdict.claim.kind == "null" else "Control: takes away"
+        header = (kind, "It measured", "Outcome")
         return [table(header, rows, "claim-table")]
+
+    @staticmethod
+    def _asked(outcome: ControlOutcome, measured: Measured, kind: str) -> str:
+        """What the control had to do to one condition, in brackets."""
+        condition = measured.condition
+        by = with_unit(number(outcome.control.misses[condition.name]), condition.unit)
+        verb = "be met" if kind == "null" else "be missed"
+        return f"({condition.name}, {bound_words(measured)}, must {verb} by {by})"
 
     def _foot(self, found: Evidence, verdict: Verdict) -> list[nodes.Node]:
         line = nodes.paragraph("", "", classes=["provenance"])
