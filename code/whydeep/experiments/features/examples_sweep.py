@@ -23,32 +23,34 @@ from whydeep.results import MAIN, Result
 
 PAGE = "features/raw-pixels"
 MAPS = raw_pixels.MAPS
+LADDER = (100, 300, 1000, 3000, 10000)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``examples``: numbers of training images, drawn afresh by every seed.
+    """``largest`` number of training images: every step of LADDER up to it is run.
 
-    ``steps`` of SGD train the learned map, whatever the number of examples; ``shuffle`` permutes
+    The images are drawn afresh by every seed. ``steps`` of SGD train the learned map, whatever the number of examples; ``shuffle`` permutes
     the pixels of all images in one order, drawn by the seed.
     """
 
-    examples: tuple[int, ...] = (100, 300)
+    largest: int = 300
     steps: int = 60
     shuffle: bool = False
 
 
-SCALES = {"quick": Settings(), "full": Settings(examples=(100, 300, 1000, 3000), steps=300)}
+SCALES = {"quick": Settings(), "full": Settings(largest=3000, steps=300)}
 VARIANTS = {"permuted": {"shuffle": True}}
 CLAIMS: tuple[Claim, ...] = ()
 
 
 def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
-    """Test error of each map of MAPS, shape (len(settings.examples),); fractions of examples."""
+    """Test error of each map of MAPS, one value a step of the ladder; fractions of examples."""
+    examples = [n for n in LADDER if n <= settings.largest]
     base = replace(raw_pixels.SCALES["quick"], steps=settings.steps, shuffle=settings.shuffle)
     results = [
         raw_pixels.run(replace(base, examples=n), seed=seed, device=device, progress=progress)
-        for n in settings.examples
+        for n in examples
     ]
     errors = {
         f"error_{name}": (
@@ -57,7 +59,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         )
         for name in MAPS
     }
-    return Result(**errors, examples=(list(settings.examples), "training examples"))
+    return Result(**errors, examples=(examples, "training examples"))
 
 
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
