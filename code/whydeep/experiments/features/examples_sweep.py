@@ -30,8 +30,9 @@ LADDER = (100, 300, 1000, 3000, 10000)
 class Settings:
     """``largest`` number of training images: every step of LADDER up to it is run.
 
-    The images are drawn afresh by every seed. ``steps`` of SGD train the learned map, whatever the number of examples; ``shuffle`` permutes
-    the pixels of all images in one order, drawn by the seed.
+    The images are drawn afresh by every seed. ``steps`` of SGD train the learned map, whatever the
+    number of examples; ``shuffle`` permutes the pixels of all images in one order, drawn by the
+    seed.
     """
 
     largest: int = 300
