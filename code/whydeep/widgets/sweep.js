@@ -103,6 +103,7 @@ function render({ model, el, signal, page = false }) {
     const x = scale(...ends, box.left + pad, box.right - pad, across.log);
     const y = scale(lowest, highest, box.bottom, box.top, spec.y.log);
     const few = Math.round(width / 90);
+    const apart = across.values.slice(1).every((v, i) => x(v) - x(across.values[i]) > 42);
     const image = make(
       "svg",
       {
@@ -113,7 +114,7 @@ function render({ model, el, signal, page = false }) {
         box,
         {
           place: x, name: withUnit(across.label, across.unit),
-          ticks: points <= Math.max(4, few) ? across.values : ticks(...ends, few, across.log),
+          ticks: apart ? across.values : ticks(...ends, few, across.log),
         },
         {
           place: y, name: withUnit(spec.y.label, spec.y.unit),
@@ -174,15 +175,15 @@ function render({ model, el, signal, page = false }) {
     const found = series.map((label, s) => ({
       label, ...summary(atSeeds(variant, s, position, point)),
     }));
-    const where = `${sweep.label} ${format(sweep.values[position])} ${sweep.unit}`.trim();
+    const where = `${sweep.label}: ${format(sweep.values[position])} ${sweep.unit}`.trim();
     const end = spec.x ? `, at ${spec.x.label} ${format(spec.x.values[point])}` : "";
-    const over = seeds.length > 1 ? ` (mean ± sd over ${seeds.length} seeds)` : "";
+    const of = variants.length > 1 ? `; ${variants[variant].label}` : "";
+    const over = seeds.length > 1 ? `, mean ± sd over ${seeds.length} seeds` : "";
     const each = found.map((f) => `${f.label} ${spread(f)}`).join("; ");
     const shown = found.filter((f) => f.n > 0);
-    const lowest_ = shown.length > 1
+    const best = shown.length > 1
       ? ` Lowest: ${shown.reduce((a, b) => (b.mean < a.mean ? b : a)).label}.` : "";
-    const of = variants.length > 1 ? `, ${variants[variant].label}` : "";
-    return `${where}${end}${of}: ${withUnit(spec.y.label, spec.y.unit)}${over}: ${each}.${lowest_}`;
+    return `${where}${end}${of}. ${withUnit(spec.y.label, spec.y.unit)}${over}: ${each}.${best}`;
   }
 
   function tabulate(position, variant) {

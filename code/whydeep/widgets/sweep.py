@@ -15,6 +15,7 @@ from jaxtyping import Float
 from whydeep.errors import BadSettings
 from whydeep.widgets.kit import bundle, quantise
 
+Numbers = Sequence[float] | Sequence[int] | np.ndarray
 MOST_SERIES = 6  # as many colours, dashes and markers as there are to tell apart
 
 
@@ -79,10 +80,10 @@ class SweepExplorer(anywidget.AnyWidget):
         variants: Mapping[str, str],
         seeds: Sequence[int],
         sweep: Axis,
-        sweep_values: Sequence[float],
+        sweep_values: Numbers,
         y: Axis,
         x: Axis | None = None,
-        x_values: Sequence[float] = (),
+        x_values: Numbers = (),
         predict: Prediction | None = None,
     ) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
@@ -173,7 +174,7 @@ class SweepExplorer(anywidget.AnyWidget):
         )
 
 
-def _check_increasing(axis: Axis, values: Sequence[float]) -> None:
+def _check_increasing(axis: Axis, values: Numbers) -> None:
     steps = np.diff(np.asarray(values, dtype=float))
     if len(values) < 2 or not (steps > 0).all():
         raise BadSettings(
