@@ -107,7 +107,7 @@ def test_recorded_runs_become_variants_series_and_seeds_in_order():
     runs = {v: {1: result(i + 0.5), 0: result(i)} for i, v in enumerate(("main", "permuted"))}
     options = {k: v for k, v in COMMON.items() if k not in ("series", "seeds", "sweep_values")}
     widget = SweepExplorer.from_runs(
-        runs, series={"a": "raw", "b": "hog"}, sweep_values="n", factor=10, **options
+        runs, series={"a": "raw", "b": "hog"}, sweep_values="n", factor=10.0, **options
     )
     assert widget.spec["seeds"] == [0, 1]
     assert widget.spec["sweep"]["values"] == [10, 20]
