@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as arrays_of
 from ipywidgets.widgets.widget import _remove_buffers
 from whydeep.book import widgets as page
 from whydeep.errors import WhydeepError
-from whydeep.results import Result
+from whydeep.experiments.features import examples_sweep, raw_pixels
+from whydeep.results import Result, read_record
 from whydeep.widgets import Axis, Prediction, SweepExplorer
 from whydeep.widgets.kit import dequantise, quantise
 
@@ -156,6 +157,27 @@ def test_an_unknown_variant_or_quantity_is_named():
     options["variants"] = {"main": "as they are"}
     with pytest.raises(WhydeepError, match="no quantity 'b': there are a, n"):
         SweepExplorer.from_runs(runs, series={"b": "raw"}, sweep_values="n", **options)
+
+
+def test_the_explorer_of_the_first_page_says_what_its_record_says():
+    runs = read_record("features/examples-sweep", "full").runs
+    widget = examples_sweep.explorer(runs)
+    errors = 100 * np.array(
+        [
+            [[runs[v][k][f"error_{name}"] for k in range(5)] for name in raw_pixels.MAPS]
+            for v in ("main", "permuted")
+        ]
+    )
+    assert np.abs(decoded(widget).reshape(errors.shape) - errors).max() < 1e-3
+    raw, _, hog, learned = errors[0].mean(axis=1)
+    assert hog[0] == errors[0].mean(axis=1)[:, 0].min()
+    assert widget.spec["predict"]["answer"] == list(raw_pixels.MAPS).index("hog")
+    # "the learned map ... comes nearer as their number grows"
+    assert (np.diff(learned - hog) < 0).all()
+    # "which curves stay ..., and which lose their lead?"
+    shuffled = errors[1].mean(axis=1)
+    assert np.abs(shuffled[0] - raw).max() < 0.1
+    assert (shuffled[2, 1:] > hog[1:] + 3).all()
 
 
 # --- what a page keeps -----------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,6 +21,9 @@ from whydeep import figures
 from whydeep.claims import Claim
 from whydeep.experiments.features import raw_pixels
 from whydeep.results import MAIN, Result
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
 
 PAGE = "features/raw-pixels"
 MAPS = raw_pixels.MAPS
@@ -63,10 +67,12 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     return Result(**errors, examples=(examples, "training examples"))
 
 
+GROUPS = {MAIN: "pictures as they are", "permuted": "pixels shuffled"}
+
+
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """Test error against training examples, one panel a variant, bands over seeds."""
-    titles = {MAIN: "pictures as they are", "permuted": "pixels shuffled"}
-    shown = [variant for variant in titles if variant in runs]
+    shown = [variant for variant in GROUPS if variant in runs]
     with figures.style():
         drawn, panels = plt.subplots(1, len(shown), figsize=(7.6, 3.4), sharey=True, squeeze=False)
         for axes, variant in zip(panels[0], shown, strict=True):
@@ -74,7 +80,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             for name, label in MAPS.items():
                 errors = np.array([100 * result[f"error_{name}"] for result in results])
                 figures.band(axes, results[0]["examples"], errors, label=label)
-            axes.set(xscale="log", xlabel="training examples", title=titles[variant])
+            axes.set(xscale="log", xlabel="training examples", title=GROUPS[variant])
         panels[0][0].set(ylabel="test error (%)", ylim=(0, None))
         panels[0][0].legend()
     seeds = len(runs[MAIN])
@@ -87,4 +93,34 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         alt="Two panels of falling curves, test error against training examples on a logarithmic "
         "axis. On pictures as they are HOG is lowest; the learned features start high and come "
         "down to it. With shuffled pixels HOG and the learned features lose their advantage.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """The same to drag along, with a question first."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    fewest = [
+        np.mean([result[f"error_{name}"][0] for result in runs[MAIN].values()]) for name in MAPS
+    ]
+    return SweepExplorer.from_runs(
+        runs,
+        key="examples",
+        title="Test error of four feature maps against the number of training examples",
+        about="Move along the training examples and watch the gaps between the maps. Then shuffle "
+        "the pixels: which curves stay where they are, and which lose their lead?",
+        series={f"error_{name}": label for name, label in MAPS.items()},
+        variants=GROUPS,
+        sweep=Axis("training examples", log=True),
+        sweep_values="examples",
+        factor=100.0,
+        y=Axis("test error", "%"),
+        predict=Prediction(
+            "From the fewest training examples, on pictures as they are: which map gives the "
+            "lowest test error?",
+            tuple(MAPS.values()),
+            int(np.argmin(fewest)),
+            "HOG knows about edges before it has seen an example; the learned map has to find them "
+            "in the examples, and comes nearer as their number grows.",
+        ),
     )
