@@ -43,6 +43,16 @@ SweepExplorer(
     sweep=Axis("learning rate", log=True), sweep_values=rate, y=Axis("loss", "nats", log=True),
     x=Axis("step"), x_values=step,
 )"""
+FIELD = """\
+# Weight 1 to 3, bias 0 to 3, and t times weight minus bias: 0 to 9 at t = 3.
+t, bias, weight = np.array([1.0, 3.0]), np.arange(4.0), np.arange(1.0, 4.0)
+field = t[:, None, None] * weight - bias[:, None] + 3
+SweepExplorer(
+    np.stack([field - 0.5, field + 0.5])[None, None], key="field", title="A field over two axes",
+    about="It steepens.", series=["loss"], variants={"main": "all"}, seeds=[0, 1],
+    sweep=Axis("time"), sweep_values=t, y=Axis("loss", "nats"),
+    x=Axis("weight"), x_values=weight, rows=Axis("bias"), row_values=bias,
+)"""
 BROKEN = """\
 import anywidget
 class Throws(anywidget.AnyWidget):
@@ -51,10 +61,10 @@ class Unreadable(anywidget.AnyWidget):
     _esm = "export default {"
 Throws()"""
 PAGES = {
-    "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES],
+    "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 3, "part/broken": 2}
+VIEWS = {"part/widgets": 4, "part/broken": 2}
 
 
 def build(root: Path) -> Path:

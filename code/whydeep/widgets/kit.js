@@ -331,3 +331,36 @@ function frame(box, x, y) {
   write(4, box.top - 10, y.name, "start");
   return group;
 }
+
+// From dark to light alike for all kinds of colour vision: four stops of cividis (Nuñez et al. 2018).
+const STOPS = [[0, 34, 78], [87, 93, 109], [165, 156, 116], [254, 232, 56]];
+
+/** The colour of a share from 0 to 1. */
+function shade(share) {
+  const at = Math.min(Math.max(share, 0), 1) * (STOPS.length - 1);
+  const i = Math.min(Math.floor(at), STOPS.length - 2);
+  const mix = STOPS[i].map((from, c) => Math.round(from + (at - i) * (STOPS[i + 1][c] - from)));
+  return `rgb(${mix.join(" ")})`;
+}
+
+/** Where each of the places begins and ends: half-way to its neighbours. */
+function borders(places) {
+  const middle = places.slice(1).map((v, i) => (v + places[i]) / 2);
+  const [first, last] = [places[0], places.at(-1)];
+  return [2 * first - middle[0], ...middle, 2 * last - middle.at(-1)];
+}
+
+/** Coloured cells, one for each [column][row] of shares; where a share is not a number, none. */
+function cells(columns, rows, share) {
+  const [xs, ys] = [borders(columns), borders(rows)];
+  const group = make("g", { class: "wd-cells" });
+  columns.forEach((_, i) => rows.forEach((__, j) => {
+    const found = share(i, j);
+    if (!Number.isFinite(found)) return;
+    group.append(make("rect", {
+      x: Math.min(xs[i], xs[i + 1]), width: Math.abs(xs[i + 1] - xs[i]),
+      y: Math.min(ys[j], ys[j + 1]), height: Math.abs(ys[j + 1] - ys[j]), fill: shade(found),
+    }));
+  }));
+  return group;
+}

@@ -1,4 +1,4 @@
-"""SweepExplorer: curves over one swept axis, with bands over seeds, for a reader to drag along."""
+"""SweepExplorer: curves or fields over one swept axis, with their seeds, to drag along."""
 
 from __future__ import annotations
 
@@ -42,18 +42,21 @@ class Prediction:
 
 
 class SweepExplorer(anywidget.AnyWidget):
-    """Curves of several series over a swept quantity, for one variant at a time.
+    """Curves, or a field, over a swept quantity, for one variant at a time.
 
-    ``values`` has shape (variants, series, seeds, sweep), and the swept quantity is then the
-    horizontal axis, along which the slider moves a cursor; or (variants, series, seeds, sweep,
-    points), and the slider chooses one set of curves over ``x``. They are in the unit of ``y``.
-    The picture shows means over seeds and bands of one standard deviation (n - 1); a value that is
-    not finite leaves a gap.
+    ``values``, in the unit of ``y``, has one of three shapes:
+
+    * (variants, series, seeds, sweep): curves over the swept quantity, with a cursor to move;
+    * (variants, series, seeds, sweep, points): one set of curves over ``x`` for each swept value;
+    * (variants, 1, seeds, sweep, rows, points): one field over ``x`` and ``rows``, as colours.
+
+    The picture shows means over seeds, and beside curves bands of one standard deviation (n - 1);
+    a value that is not finite leaves a gap.
 
     ``key`` is short, unique on its page, and names the widget in the page's address.
     ``title`` says what is shown, ``about`` what to try and what to look for.
     ``series`` and ``variants`` are labels, the latter by name (the name goes into the address);
-    ``sweep_values`` and ``x_values`` are increasing numbers in the unit of their axis.
+    ``sweep_values``, ``x_values`` and ``row_values`` are increasing, in the unit of their axis.
     ``position``, ``variant`` (indices), ``opened`` (whether the curves show) and ``predicted`` (the
     reader's option, or -1) are the state that the reader changes; Python sees it in a notebook.
 
@@ -84,6 +87,8 @@ class SweepExplorer(anywidget.AnyWidget):
         y: Axis,
         x: Axis | None = None,
         x_values: Numbers = (),
+        rows: Axis | None = None,
+        row_values: Numbers = (),
         predict: Prediction | None = None,
     ) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
@@ -92,17 +97,24 @@ class SweepExplorer(anywidget.AnyWidget):
             raise BadSettings(
                 f"{len(series)} series, expected 1 to {MOST_SERIES}: split the figure"
             )
-        expected = (len(variants), len(series), len(seeds), len(sweep_values))
-        if (x is None) != (len(x_values) == 0):
-            raise BadSettings("x and x_values belong together: give both or neither")
+        expected = {
+            "variants": len(variants),
+            "series": len(series) if rows is None else 1,
+            "seeds": len(seeds),
+            "sweep": len(sweep_values),
+        }
+        if (x is None) != (len(x_values) == 0) or (rows is None) != (len(row_values) == 0):
+            raise BadSettings("x and x_values, rows and row_values: give both of a pair or neither")
+        if rows is not None:
+            expected["rows"] = len(row_values)
         if x is not None:
-            expected = (*expected, len(x_values))
-        if values.shape != expected:
+            expected["points"] = len(x_values)
+        if values.shape != tuple(expected.values()) or (rows is not None and x is None):
             raise BadSettings(
-                f"values have shape {values.shape}, expected {expected}: "
-                "(variants, series, seeds, sweep" + (", points)" if x else ")")
+                f"values have shape {values.shape}, expected {tuple(expected.values())}: "
+                f"({', '.join(expected)}), and x wherever there are rows"
             )
-        for axis, along in ((sweep, sweep_values), (x, x_values)):
+        for axis, along in ((sweep, sweep_values), (x, x_values), (rows, row_values)):
             if axis is not None:
                 _check_increasing(axis, along)
         if predict is not None and not 0 <= predict.answer < len(predict.options):
@@ -119,6 +131,7 @@ class SweepExplorer(anywidget.AnyWidget):
             "seeds": [int(seed) for seed in seeds],
             "sweep": asdict(sweep) | {"values": [float(v) for v in sweep_values]},
             "x": x and asdict(x) | {"values": [float(v) for v in x_values]},
+            "rows": rows and asdict(rows) | {"values": [float(v) for v in row_values]},
             "y": asdict(y) | {"low": low, "high": high},
             "predict": predict and asdict(predict) | {"options": list(predict.options)},
         }
@@ -136,14 +149,17 @@ class SweepExplorer(anywidget.AnyWidget):
         factor: float = 1.0,
         x: Axis | None = None,
         x_values: str = "",
+        rows: Axis | None = None,
+        row_values: str = "",
         **rest: Any,
     ) -> SweepExplorer:
         """The explorer of recorded runs, ``runs[variant][seed]`` being results (Record.runs).
 
         ``series`` and ``variants`` give a label to each quantity and variant to show; a quantity
-        has shape (sweep,), or (sweep, points) where there is an ``x``. ``sweep_values`` and
-        ``x_values`` name the quantities that hold the axes' values. ``factor`` multiplies the
-        quantities (100 makes fractions percents). ``rest`` goes to the constructor.
+        has shape (sweep,), (sweep, points) where there is an ``x``, or (sweep, rows, points).
+        ``sweep_values``, ``x_values`` and ``row_values`` name the quantities that hold the axes'
+        values. ``factor`` multiplies the quantities (100 makes fractions percents). ``rest`` goes
+        to the constructor.
         BadSettings names a variant or quantity that the runs do not have.
         """
         for variant in variants:
@@ -151,7 +167,8 @@ class SweepExplorer(anywidget.AnyWidget):
                 raise BadSettings(f"no runs of variant {variant!r}: there are {', '.join(runs)}")
         seeds = sorted(runs[next(iter(variants))])
         first = runs[next(iter(variants))][seeds[0]]
-        for quantity in (*series, sweep_values, *([x_values] if x else [])):
+        axes = [name for name in (sweep_values, x_values, row_values) if name]
+        for quantity in (*series, *axes):
             if quantity not in first:
                 raise BadSettings(f"no quantity {quantity!r}: there are {', '.join(first)}")
         values = np.array(
@@ -169,7 +186,9 @@ class SweepExplorer(anywidget.AnyWidget):
             sweep=sweep,
             sweep_values=first[sweep_values].tolist(),
             x=x,
-            x_values=first[x_values].tolist() if x else (),
+            x_values=first[x_values].tolist() if x_values else (),
+            rows=rows,
+            row_values=first[row_values].tolist() if row_values else (),
             **rest,
         )
 
