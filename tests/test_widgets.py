@@ -132,7 +132,7 @@ def test_a_prediction_keeps_the_curves_closed_until_it_is_made():
         ({"seeds": [0, 1]}, r"values have shape \(2, 2, 3, 4\), expected \(2, 2, 2, 4\)"),
         ({"sweep_values": [100, 300, 300, 3000]}, "'examples' are .*increasing"),
         ({"sweep_values": [0, 300, 1000, 3000]}, "logarithmic and begins at 0"),
-        ({"x": Axis("step")}, "x and x_values belong together"),
+        ({"x": Axis("step")}, "give both of a pair or neither"),
         ({"predict": Prediction("Which?", ("raw",), 1, "")}, "option 1, expected 0 to 0"),
     ],
 )
