@@ -180,6 +180,25 @@ def test_the_explorer_of_the_first_page_says_what_its_record_says():
     assert (shuffled[2, 1:] > hog[1:] + 3).all()
 
 
+def test_a_step_of_the_sweep_is_the_experiment_of_the_four_maps_at_that_size():
+    small = examples_sweep.Settings(largest=299, steps=1)
+    swept = examples_sweep.run(small, seed=0)
+    alone = raw_pixels.run(
+        dataclasses.replace(raw_pixels.SCALES["quick"], examples=100, steps=1), seed=0
+    )
+    assert swept["examples"].tolist() == [100]
+    for name in raw_pixels.MAPS:
+        assert swept[f"error_{name}"].tolist() == [alone[f"error_{name}"]]
+
+
+def test_the_figure_of_the_sweep_comes_with_caption_label_and_alternative_text():
+    figure = examples_sweep.figure(read_record("features/examples-sweep", "full").runs)
+    assert figure.label == "fig-examples-sweep"
+    assert "over 5 seeds" in figure.caption
+    assert len(figure.alt) > 40
+    assert [len(axes.lines) for axes in figure.figure.axes] == [4, 4]
+
+
 # --- what a page keeps -----------------------------------------------------------------------
 
 

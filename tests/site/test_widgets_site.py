@@ -16,7 +16,7 @@ pytestmark = pytest.mark.site
 PAGE = "part/widgets.html"
 # The scratch curves are 10 - step + 2 series + 5 on the second variant, and their seeds spread by
 # -0.2, -0.1, 0, 0.1, 0.2: a standard deviation of sqrt(0.1 / 4) = 0.158.
-FIRST = "examples: 100 pictures; as they are. test error (%), mean ± sd over 5 seeds: raw 10.00 ± 0.16; random 12.00 ± 0.16; learned 14.00 ± 0.16. Lowest: raw."  # noqa: E501
+FIRST = "Examples: 100 pictures; as they are. Test error (%), mean ± sd over 5 seeds: raw 10.00 ± 0.16; random 12.00 ± 0.16; learned 14.00 ± 0.16. Lowest: raw."  # noqa: E501
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +349,11 @@ def test_axe_finds_nothing_before_and_after_use_and_nothing_is_wider(scheme, wid
     widget(tab, 1).get_by_role("button", name="Skip the question").click()
     for i in range(4):
         widget(tab, i).get_by_text("Table", exact=True).click()
+    # Scrolling up a little brings the theme's button that leads back to the top.
+    tab.mouse.wheel(0, 3000)
+    tab.wait_for_function("scrollY > 1500")
+    tab.mouse.wheel(0, -300)
+    tab.locator("#pst-back-to-top").wait_for()
     assert violations(tab) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     # The theme would paint a light box behind a widget's output on the dark page.

@@ -104,6 +104,10 @@ function withUnit(label, unit) {
   return unit ? `${label} (${unit})` : label;
 }
 
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 // ------------------------------------------------------------------------------------ controls
 
 /** A native range over an axis's values, with a visible label and a number field beside it.

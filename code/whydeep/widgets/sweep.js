@@ -231,7 +231,8 @@ function render({ model, el, signal, page = false }) {
     const shown = found.filter((f) => f.n > 0);
     const best = shown.length > 1
       ? ` Lowest: ${shown.reduce((a, b) => (b.mean < a.mean ? b : a)).label}.` : "";
-    return `${where}${end}${of}. ${withUnit(spec.y.label, spec.y.unit)}${over}: ${told}.${best}`;
+    const what = capital(withUnit(spec.y.label, spec.y.unit));
+    return `${capital(where)}${end}${of}. ${what}${over}: ${told}.${best}`;
   }
 
   function tabulate(position, variant) {
