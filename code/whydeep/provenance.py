@@ -23,7 +23,7 @@ VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
 # Modules, and names in an experiment, that read results but never make them: a change there cannot
 # move a recorded number, and verdicts are recomputed from the numbers every time.
 READERS = ("claims", "results", "provenance", "figures", "cli", "book", "widgets")
-READERS_IN_EXPERIMENT = ("CLAIMS", "figure")
+READERS_IN_EXPERIMENT = ("CLAIMS", "figure", "explorer")
 
 
 def repository() -> Path:

@@ -1,0 +1,9 @@
+"""Interactive figures: one Python class and one ES module a kind, on a shared kit.
+
+Each is an ordinary anywidget in Jupyter and Colab. On a page of the book the same module runs
+without a kernel: whydeep.book.widgets and its static host give it what the build has stored.
+"""
+
+from whydeep.widgets.sweep import Axis, Prediction, SweepExplorer
+
+__all__ = ["Axis", "Prediction", "SweepExplorer"]

@@ -1,0 +1,99 @@
+# A scratch book of widgets for the browser tests: one page of sweep explorers in a sub-folder, one
+# page of widgets that are broken on purpose, one page without any.
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+
+ROOT = Path(__file__).parents[2]
+SETUP = """\
+import numpy as np
+from whydeep.widgets import Axis, Prediction, SweepExplorer
+# Two variants, three series, five seeds, four steps: 10 - step + 2 series + (seed - 2) / 10, and
+# 5 more on the second variant.
+v, s, k, n = np.ogrid[:2, :3, :5, :4]
+values = 10.0 - n + 2 * s + (k - 2) / 10 + 5 * v"""
+SWEEP = """\
+SweepExplorer(
+    values, key="ladder", title="Error against examples", about="Drag along the curves.",
+    series=["raw", "random", "learned"], variants={"main": "as they are", "permuted": "shuffled"},
+    seeds=range(5), sweep=Axis("examples", "pictures", log=True),
+    sweep_values=[100, 300, 1000, 3000], y=Axis("test error", "%"),
+)"""
+GATED = """\
+SweepExplorer(
+    values[:1], key="gated", title="A question first", about="Say which is lowest.",
+    series=["raw", "random", "learned"], variants={"main": "as they are"},
+    seeds=range(5), sweep=Axis("examples"), sweep_values=[100, 300, 1000, 3000],
+    y=Axis("test error", "%"),
+    predict=Prediction("Which has the lowest error?", ("raw", "random", "learned"), 0,
+                       "It was made so."),
+)"""
+FRAMES = """\
+step = np.arange(1, 61)
+rate = np.array([0.01, 0.1, 1.0])
+loss = np.exp(-np.outer(rate, step) / 10)[None, None, None] * np.ones((1, 1, 2, 1, 1))
+loss[0, 0, :, 2, 30:] = np.inf
+SweepExplorer(
+    loss, key="rates", title="Loss curves of three learning rates", about="The last one diverges.",
+    series=["loss"], variants={"main": "all"}, seeds=[0, 1],
+    sweep=Axis("learning rate", log=True), sweep_values=rate, y=Axis("loss", "nats", log=True),
+    x=Axis("step"), x_values=step,
+)"""
+FIELD = """\
+# Weight 1 to 3, bias 0 to 3, and t times weight minus bias: 0 to 9 at t = 3.
+t, bias, weight = np.array([1.0, 3.0]), np.arange(4.0), np.arange(1.0, 4.0)
+field = t[:, None, None] * weight - bias[:, None] + 3
+SweepExplorer(
+    np.stack([field - 0.5, field + 0.5])[None, None], key="field", title="A field over two axes",
+    about="It steepens.", series=["loss"], variants={"main": "all"}, seeds=[0, 1],
+    sweep=Axis("time"), sweep_values=t, y=Axis("loss", "nats"),
+    x=Axis("weight"), x_values=weight, rows=Axis("bias"), row_values=bias,
+)"""
+BROKEN = """\
+import anywidget
+class Throws(anywidget.AnyWidget):
+    _esm = "export default { render() { throw new Error('no luck today'); } }"
+class Unreadable(anywidget.AnyWidget):
+    _esm = "export default {"
+Throws()"""
+PAGES = {
+    "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
+    "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
+}
+VIEWS = {"part/widgets": 4, "part/broken": 2}
+
+
+def build(root: Path) -> Path:
+    """Build the scratch book in the folder ``root``; returns the folder of its pages."""
+    for name in ("code", "data"):
+        (root / name).symlink_to(ROOT / name)
+    (root / "_config.yml").write_text((ROOT / "_config.yml").read_text("utf-8"), "utf-8")
+    (root / "references.bib").write_text("", "utf-8")
+    (root / "index.md").write_text("# Scratch\n\nA page without widgets.\n", "utf-8")
+    files = "".join(f"- file: {page}\n" for page in PAGES)
+    (root / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n{files}", "utf-8")
+    for page, cells in PAGES.items():
+        notebook = nbformat.v4.new_notebook(
+            metadata={"kernelspec": {"display_name": "", "language": "python", "name": "python3"}}
+        )
+        for i, source in enumerate(cells):
+            prose = re.match(r"# \w+\n$|Filler", source)
+            new = nbformat.v4.new_markdown_cell if prose else nbformat.v4.new_code_cell
+            notebook.cells.append(new(source, id=f"cell-{i}"))
+        (root / page).parent.mkdir(exist_ok=True)
+        nbformat.write(notebook, root / f"{page}.ipynb")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "jupyter-book", "build", ".", "-n", "-W", "--keep-going"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root / "code"), "GITHUB_REPOSITORY": "some/book"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return root / "_build" / "html"
