@@ -72,14 +72,15 @@ def store(path: Path) -> None:
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-        if "id" not in cell or not cell.id:
-            cell.id = f"cell-{number:03}"
+        # jupytext draws ids at random; counted ones keep the same page the same file.
+        cell.id = f"cell-{number:03}"
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
+        coalesce_streams=True,  # two prints may arrive as one output or as two
     )
     try:
         client.execute()
