@@ -1,5 +1,5 @@
-# Widgets, the Python side: what is sent is what was given, to 16 bits; what does not fit is named;
-# and what a page keeps of the state that Jupyter saves.
+# Widgets, the Python side: what is sent is what was given, to 8 or 16 bits; what does not fit is
+# named; and what a page keeps of the state that Jupyter saves.
 import dataclasses
 import json
 
@@ -13,7 +13,7 @@ from whydeep.book import widgets as page
 from whydeep.errors import WhydeepError
 from whydeep.experiments.features import examples_sweep, raw_pixels
 from whydeep.results import Result, read_record
-from whydeep.widgets import Axis, Prediction, SweepExplorer
+from whydeep.widgets import Axis, ImageExplorer, Prediction, SweepExplorer
 from whydeep.widgets.kit import dequantise, quantise
 
 COMMON = {
@@ -35,7 +35,7 @@ def decoded(widget):
     return dequantise(widget.data, y["low"], y["high"], log=y["log"])
 
 
-# --- 16 bits ---------------------------------------------------------------------------------
+# --- 8 and 16 bits ---------------------------------------------------------------------------
 
 finite = arrays_of.arrays(np.float64, (3, 7), elements=st.floats(-1e6, 1e6))
 
@@ -60,6 +60,20 @@ def test_the_codes_are_little_endian_and_the_ends_of_the_range_are_exact():
     codes, low, high = quantise(np.array([2.0, 4.0, 3.0]), log=False)
     assert codes == bytes([0, 0, 0xFE, 0xFF, 0xFF, 0x7F])  # 0, 65534, 32767
     assert dequantise(codes, low, high, log=False).tolist() == [2.0, 4.0, 3.0]
+
+
+@given(finite)
+def test_in_8_bits_no_value_moves_by_more_than_half_a_step_of_254(values):
+    codes, low, high = quantise(values, log=False, bits=8)
+    assert len(codes) == values.size
+    bound = (high - low) / (2 * 254) + 1e-15 * np.abs(values).max()
+    assert np.abs(dequantise(codes, low, high, log=False, bits=8) - values.ravel()).max() <= bound
+
+
+def test_in_8_bits_what_is_missing_has_the_highest_code():
+    codes, low, high = quantise(np.array([2.0, np.nan, 4.0]), log=False, bits=8)
+    assert codes == bytes([0, 255, 254])
+    np.testing.assert_array_equal(dequantise(codes, low, high, log=False, bits=8), [2, np.nan, 4])
 
 
 def test_a_run_that_diverged_is_missing_and_does_not_stretch_the_range():
@@ -133,13 +147,17 @@ def test_a_prediction_keeps_the_curves_closed_until_it_is_made():
         ({"sweep_values": [100, 300, 300, 3000]}, "'examples' are .*increasing"),
         ({"sweep_values": [0, 300, 1000, 3000]}, "logarithmic and begins at 0"),
         ({"x": Axis("step")}, "give both of a pair or neither"),
-        ({"predict": Prediction("Which?", ("raw",), 1, "")}, "option 1, expected 0 to 0"),
     ],
 )
 def test_what_does_not_fit_is_named_in_one_line(change, what):
     with pytest.raises(WhydeepError, match=what) as caught:
         SweepExplorer(VALUES, **COMMON | change)
     assert "\n" not in str(caught.value)
+
+
+def test_a_question_without_its_answer_among_the_options_is_refused():
+    with pytest.raises(WhydeepError, match="option 1, expected 0 to 0"):
+        Prediction("Which?", ("raw",), 1, "")
 
 
 def test_a_logarithmic_axis_refuses_zero_and_a_figure_without_values_is_none():
@@ -197,6 +215,105 @@ def test_the_figure_of_the_sweep_comes_with_caption_label_and_alternative_text()
     assert "over 5 seeds" in figure.caption
     assert len(figure.alt) > 40
     assert [len(axes.lines) for axes in figure.figure.axes] == [4, 4]
+
+
+# --- ImageExplorer ---------------------------------------------------------------------------
+
+LEARNED = np.random.default_rng(1).normal(0, 0.1, (5, 3, 4, 4))
+RANDOM = np.random.default_rng(2).normal(0, 2.0, (7, 3, 3, 5))
+SCENE = np.random.default_rng(3).uniform(0, 1, (3, 9, 8))
+BANKS = {"learned": LEARNED, "random": RANDOM}
+IMAGES = {"key": "test", "title": "A title", "about": "What to try."}
+
+
+def images_in(buffer, specs):
+    """The arrays that ``buffer`` holds as ``specs`` describe them."""
+    start, found = 0, {}
+    for spec in specs:
+        codes = buffer[start : start + spec["bytes"]]
+        start += spec["bytes"]
+        values = dequantise(codes, spec["low"], spec["high"], log=False, bits=spec["bits"])
+        found[spec["label"]] = values.reshape(-1, spec["channels"], spec["height"], spec["width"])
+    assert start == len(buffer)
+    return found
+
+
+@pytest.mark.parametrize(("bits", "steps"), [(16, 65534), (8, 254)])
+def test_banks_of_different_sizes_make_the_round_trip_each_over_its_own_range(bits, steps):
+    widget = ImageExplorer(BANKS, **IMAGES, bits=bits)
+    found = images_in(widget.data, widget.spec["banks"])
+    for label, bank in BANKS.items():
+        assert found[label].shape == bank.shape
+        half = (bank.max() - bank.min()) / (2 * steps)
+        assert np.abs(found[label] - bank).max() <= half + 1e-12
+    assert widget.scenes == b""
+
+
+def test_pictures_are_kept_in_8_bits_beside_the_banks():
+    widget = ImageExplorer(BANKS, **IMAGES, pictures={"leaf": SCENE, "sky": SCENE[:, :5, :6]})
+    found = images_in(widget.scenes, widget.spec["pictures"])
+    assert len(widget.scenes) == SCENE.size + 3 * 5 * 6
+    assert np.abs(found["leaf"][0] - SCENE).max() <= 1 / (2 * 254)
+    assert found["sky"].shape == (1, 3, 5, 6)
+
+
+def test_grey_images_need_no_axis_of_channels_and_float32_is_taken():
+    widget = ImageExplorer({"means": np.ones((2, 3, 4), dtype=np.float32)}, **IMAGES)
+    described = {"channels": 1, "height": 3, "width": 4, "items": 2}
+    assert widget.spec["banks"][0].items() >= described.items()
+
+
+def test_zero_is_grey_in_every_bank_as_soon_as_one_has_a_negative_value():
+    positive = np.abs(LEARNED)
+    assert not ImageExplorer({"a": positive}, **IMAGES).spec["signed"]
+    assert ImageExplorer({"a": positive, "b": LEARNED}, **IMAGES).spec["signed"]
+
+
+def test_the_state_is_json_and_a_number_that_is_not_finite_is_left_out():
+    predict = Prediction("Which?", ("learned", "random"), 0, "Since edges matter.")
+    widget = ImageExplorer(
+        BANKS,
+        **IMAGES,
+        item="filter",
+        names={"learned": list("abcde")},
+        numbers={"learned": {"angle (degrees)": [0, 45, np.nan, 90, 135]}},
+        predict=predict,
+    )
+    state, paths, _ = _remove_buffers(widget.get_state())
+    assert sorted(paths) == [["data"], ["scenes"]]
+    spec = json.loads(json.dumps(state["spec"], allow_nan=False))
+    assert spec["banks"][0]["names"] == list("abcde")
+    assert spec["banks"][0]["numbers"] == [
+        {"label": "angle (degrees)", "values": [0, 45, None, 90, 135]}
+    ]
+    assert spec["banks"][1]["numbers"] == []
+    assert not widget.opened
+    assert state["_esm"].count("export default") == 1
+
+
+@pytest.mark.parametrize(
+    ("banks", "change", "what"),
+    [
+        ({}, {}, "no banks"),
+        ({"a": LEARNED[0, 0]}, {}, r"'a' has shape \(4, 4\), expected \(items, height, width\)"),
+        ({"a": LEARNED[:, :2]}, {}, r"bank 'a' has shape \(5, 2, 4, 4\)"),
+        ({"a": LEARNED[:0]}, {}, r"bank 'a' has shape \(0, 3, 4, 4\)"),
+        ({"a": np.zeros((257, 2, 2))}, {}, "257 items, expected 1 to 256"),
+        ({"a": np.full((1, 2, 2), np.nan)}, {}, "'a' has a value that is not finite"),
+        ({"a": LEARNED, "b": LEARNED[:, 0]}, {}, "channels, expected the same for all"),
+        (BANKS, {"key": "Not a key"}, "key is 'Not a key'"),
+        (BANKS, {"names": {"ica": []}}, "no bank 'ica': there are learned, random"),
+        (BANKS, {"names": {"learned": ["a"]}}, "'names' of bank 'learned': 1 given, expected 5"),
+        (BANKS, {"numbers": {"random": {"angle": [1.0]}}}, "'angle' of bank 'random': 1 given"),
+        (BANKS, {"pictures": {"leaf": SCENE * 255}}, "picture 'leaf' has values from .*0 to 1"),
+        (BANKS, {"pictures": {"leaf": SCENE[0]}}, "picture 'leaf' has 1 channels and bank 'lea"),
+        (BANKS, {"pictures": {"leaf": SCENE[:, :3]}}, r"'leaf' is \(3, 8\) pixels large, smaller"),
+    ],
+)  # fmt: skip
+def test_images_that_do_not_fit_are_named_in_one_line(banks, change, what):
+    with pytest.raises(WhydeepError, match=what) as caught:
+        ImageExplorer(banks, **IMAGES | change)
+    assert "\n" not in str(caught.value)
 
 
 # --- what a page keeps -----------------------------------------------------------------------

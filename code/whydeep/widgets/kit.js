@@ -24,12 +24,13 @@ function freshId() {
 // ------------------------------------------------------------------------------------- numbers
 
 /** The values that whydeep.widgets.kit.quantise has coded; NaN for what is missing. */
-function unpack(view, { low, high, log }) {
-  const values = new Float64Array(view.byteLength / 2);
+function unpack(view, { low, high, log = false, bits = 16 }) {
+  const missing = 2 ** bits - 1;
+  const values = new Float64Array((8 * view.byteLength) / bits);
   for (let i = 0; i < values.length; i += 1) {
-    const code = view.getUint16(2 * i, true);
-    const place = low + ((high - low) * code) / 65534;
-    values[i] = code === 65535 ? NaN : log ? 10 ** place : place;
+    const code = bits === 8 ? view.getUint8(i) : view.getUint16(2 * i, true);
+    const place = low + ((high - low) * code) / (missing - 1);
+    values[i] = code === missing ? NaN : log ? 10 ** place : place;
   }
   return values;
 }
@@ -158,25 +159,37 @@ function button(label, onClick) {
   return make("button", { type: "button", onclick: onClick }, label);
 }
 
-/** "Predict first": a question, one answer to pick, or none; then `onOpen(place of the answer)`. */
+/** "Predict first": a question, one answer to pick, or none; then `onOpen(place of the answer)`, and
+ *  the focus goes to what is said about the answer. */
 function gate(predict, onOpen) {
   let picked = -1;
-  const show = button("Show the measurement", () => onOpen(picked));
-  show.disabled = true;
+  const verdict = make("p", { tabindex: "-1" });
+  const open = (predicted) => {
+    onOpen(predicted);
+    verdict.focus();
+  };
+  const measured = button("Show the measurement", () => open(picked));
   const options = choice(predict.question, predict.options, (i) => {
     picked = i;
-    show.disabled = false;
+    measured.disabled = false;
   });
-  const element = make(
+  const question = make(
     "div", { class: "wd-gate" }, make("p", { class: "wd-word" }, "Predict first"),
-    options.element, make("p", {}, show, " ", button("Skip the question", () => onOpen(-1))),
+    options.element, make("p", {}, measured, " ", button("Skip the question", () => open(-1))),
   );
+  const reset = () => {
+    picked = -1;
+    measured.disabled = true;
+    options.show(-1);
+  };
+  reset();
   return {
-    element,
-    reset: () => {
-      picked = -1;
-      show.disabled = true;
-      options.show(-1);
+    elements: [question, verdict],
+    reset,
+    show: (opened, predicted) => {
+      question.hidden = opened;
+      verdict.hidden = !opened;
+      verdict.textContent = opened ? judgement(predict, predicted) : "";
     },
   };
 }
@@ -189,6 +202,26 @@ function judgement(predict, predicted) {
     : `You predicted: ${predict.options[predicted]}. Measured: ${right}, ${
       predicted === predict.answer ? "as you said" : "not what you said"}.`;
   return `${said} ${predict.because}`;
+}
+
+/** The part of a widget that a reader unfolds to read the picture's numbers. */
+function folded(title, onToggle) {
+  const inner = make("div", {
+    class: "wd-table", role: "region", tabindex: "0", "aria-label": `${title}: table`,
+  });
+  const element = make("details", { ontoggle: onToggle }, make("summary", {}, "Table"), inner);
+  return { element, inner };
+}
+
+/** A table of texts; the first cell of each row names the row. */
+function tableOf(head, rows) {
+  return make(
+    "table", {},
+    make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
+    make("tbody", {}, ...rows.map(([first, ...rest]) => make(
+      "tr", {}, make("th", { scope: "row" }, first), ...rest.map((text) => make("td", {}, text)),
+    ))),
+  );
 }
 
 // ---------------------------------------------------------------------- words, address, download
@@ -240,6 +273,25 @@ function address(key, onPage) {
     window.history.replaceState(window.history.state, "", all.size ? `#${all}` : pathname + search);
   }, 300);
   return { read, write };
+}
+
+/** Keeps a drawn widget up to date, until it is closed: `update` when the model's `names` change,
+ *  `resize` when its own size does, `follow` now and when the address changes. */
+function live({ model, el, signal }, names, { update, resize, follow }) {
+  const events = names.map((name) => `change:${name}`);
+  for (const event of events) model.on(event, update);
+  const resized = new ResizeObserver(resize);
+  update();
+  follow();
+  resized.observe(el);
+  window.addEventListener("hashchange", follow);
+  const close = () => {
+    for (const event of events) model.off(event, update);
+    resized.disconnect();
+    window.removeEventListener("hashchange", follow);
+  };
+  signal?.addEventListener("abort", close);
+  return close;
 }
 
 /** Hands the reader a text file. */
@@ -338,13 +390,19 @@ function frame(box, x, y) {
 
 // From dark to light alike for all kinds of colour vision: four stops of cividis (Nuñez et al. 2018).
 const STOPS = [[0, 34, 78], [87, 93, 109], [165, 156, 116], [254, 232, 56]];
+// Signed values: blue below zero, light grey at zero, orange above, equally dark on both sides.
+const SIGNED = [[0, 60, 112], [74, 146, 198], [238, 238, 234], [222, 124, 52], [122, 40, 0]];
+
+/** Red, green and blue, 0 to 255, of a share from 0 to 1 of the way along `stops`. */
+function blend(stops, share) {
+  const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1);
+  const i = Math.min(Math.floor(at), stops.length - 2);
+  return stops[i].map((from, c) => Math.round(from + (at - i) * (stops[i + 1][c] - from)));
+}
 
 /** The colour of a share from 0 to 1. */
 function shade(share) {
-  const at = Math.min(Math.max(share, 0), 1) * (STOPS.length - 1);
-  const i = Math.min(Math.floor(at), STOPS.length - 2);
-  const mix = STOPS[i].map((from, c) => Math.round(from + (at - i) * (STOPS[i + 1][c] - from)));
-  return `rgb(${mix.join(" ")})`;
+  return `rgb(${blend(STOPS, share).join(" ")})`;
 }
 
 /** Where each of the places begins and ends: half-way to its neighbours. */

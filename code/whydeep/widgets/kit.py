@@ -1,8 +1,12 @@
-"""What the Python side of every widget shares: bundling of its files, numbers in 16 bits."""
+"""What the Python side of every widget shares: bundling of its files, questions, coded numbers."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -10,8 +14,34 @@ from jaxtyping import Float, Shaped
 from whydeep.errors import BadSettings
 
 FOLDER = Path(__file__).parent
-LEVELS = 65534  # the highest code; one more, 65535, stands for a value that is missing
-MISSING = 65535
+CODES = {8: np.dtype("u1"), 16: np.dtype("<u2")}
+Numbers = Sequence[float] | Sequence[int] | np.ndarray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A question to answer before the picture shows; ``answer`` is the place of the right option.
+
+    ``because`` is one sentence for after the answer. The reader may skip the question.
+    BadSettings if the answer is none of the options.
+    """
+
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    because: str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.answer < len(self.options):
+            raise BadSettings(
+                f"the answer is option {self.answer}, expected 0 to {len(self.options) - 1}"
+            )
+
+
+def check_key(key: str) -> None:
+    """BadSettings unless ``key`` can name a widget in the page's address."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
+        raise BadSettings(f"key is {key!r}, expected small letters, digits and dashes")
 
 
 def bundle(*names: str) -> str:
@@ -22,12 +52,14 @@ def bundle(*names: str) -> str:
     return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
-def quantise(values: Float[np.ndarray, "..."], *, log: bool) -> tuple[bytes, float, float]:
-    """``values`` in 16 bits each: little-endian codes in C order, then the range (low, high).
+def quantise(
+    values: Float[np.ndarray, "..."], *, log: bool, bits: Literal[8, 16] = 16
+) -> tuple[bytes, float, float]:
+    """``values`` in 8 or 16 bits each: little-endian codes in C order, then the range (low, high).
 
-    Code c stands for low + (high - low) c / 65534, so no value moves by more than
-    (high - low) / 131068. With ``log`` it is the decimal logarithm that is coded, and low and high
-    are logarithms. What is not finite (a run that diverged) is coded as missing.
+    With top = 2^bits - 2, code c stands for low + (high - low) c / top, so no value moves by more
+    than (high - low) / (2 top). With ``log`` it is the decimal logarithm that is coded, and low and
+    high are logarithms. What is not finite (a run that diverged) is coded as missing, top + 1.
     BadSettings if nothing is finite, or if ``log`` meets a value of zero or less.
     """
     finite = np.isfinite(values)
@@ -41,13 +73,17 @@ def quantise(values: Float[np.ndarray, "..."], *, log: bool) -> tuple[bytes, flo
     places = np.full(values.shape, np.nan)
     places[finite] = np.log10(values[finite]) if log else values[finite]
     low, high = float(places[finite].min()), float(places[finite].max())
-    codes = np.full(values.shape, MISSING, dtype="<u2")
-    codes[finite] = np.round((places[finite] - low) / ((high - low) or 1.0) * LEVELS)
+    top = 2**bits - 2
+    codes = np.full(values.shape, top + 1, dtype=CODES[bits])
+    codes[finite] = np.round((places[finite] - low) / ((high - low) or 1.0) * top)
     return codes.tobytes(), low, high
 
 
-def dequantise(codes: bytes, low: float, high: float, *, log: bool) -> Float[np.ndarray, "count"]:
+def dequantise(
+    codes: bytes, low: float, high: float, *, log: bool, bits: Literal[8, 16] = 16
+) -> Float[np.ndarray, "count"]:
     """The values that ``quantise`` has coded, in one row; NaN for what is missing."""
-    levels: Shaped[np.ndarray, "count"] = np.frombuffer(codes, dtype="<u2")
-    places = low + (high - low) * levels / LEVELS
-    return np.where(levels == MISSING, np.nan, 10.0**places if log else places)
+    levels: Shaped[np.ndarray, "count"] = np.frombuffer(codes, dtype=CODES[bits])
+    top = 2**bits - 2
+    places = low + (high - low) * levels / top
+    return np.where(levels > top, np.nan, 10.0**places if log else places)

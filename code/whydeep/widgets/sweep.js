@@ -58,16 +58,11 @@ function render({ model, el, signal, page = false }) {
   const variantChoice = choice("Shown", variants.map(({ label }) => label), (variant) => {
     change({ variant });
   });
-  const verdict = make("p", { tabindex: "-1" });
   const question = predict && gate(predict, (predicted) => {
     picture.classList.add("wd-appear");
     change({ opened: true, predicted });
-    verdict.focus();
   });
-  const table = make("div", {
-    class: "wd-table", role: "region", tabindex: "0", "aria-label": `${spec.title}: table`,
-  });
-  const details = make("details", { ontoggle: () => update() }, make("summary", {}, "Table"), table);
+  const table = folded(spec.title, () => update());
   const reset = button("Start again", () => {
     picture.classList.remove("wd-appear");
     question?.reset();
@@ -76,13 +71,13 @@ function render({ model, el, signal, page = false }) {
   const save = button("Download the data (CSV)", () => download(`${spec.key}.csv`, asCsv()));
   const afterwards = [
     words.element, chosen.element, ...(variants.length > 1 ? [variantChoice.element] : []),
-    make("div", { class: "wd-actions" }, reset, save), details,
+    make("div", { class: "wd-actions" }, reset, save), table.element,
   ];
   el.append(make(
     "div", { class: "wd", role: "group", "aria-labelledby": titleId },
     make("p", { class: "wd-title", id: titleId }, spec.title),
     make("p", {}, spec.about),
-    ...(question ? [question.element, verdict] : []),
+    ...(question?.elements ?? []),
     picture, ...(field ? [] : [legend(series)]), ...afterwards,
   ));
 
@@ -242,16 +237,11 @@ function render({ model, el, signal, page = false }) {
     }
     const every = Math.ceil(points / 25);
     const rows = across.values.map((v, p) => [v, p]).filter(([, p]) => p % every === 0);
-    table.replaceChildren(make(
-      "table", {},
-      make("thead", {}, make(
-        "tr", {}, make("th", { scope: "col" }, withUnit(across.label, across.unit)),
-        ...series.map((label) => make("th", { scope: "col" }, label)),
-      )),
-      make("tbody", {}, ...rows.map(([v, p]) => make(
-        "tr", {}, make("th", { scope: "row" }, format(v)),
-        ...series.map((_, s) => make("td", {}, spread(summary(atSeeds(variant, s, position, p))))),
-      ))),
+    table.inner.replaceChildren(tableOf(
+      [withUnit(across.label, across.unit), ...series],
+      rows.map(([v, p]) => [
+        format(v), ...series.map((_, s) => spread(summary(atSeeds(variant, s, position, p)))),
+      ]),
     ));
   }
 
@@ -263,18 +253,12 @@ function render({ model, el, signal, page = false }) {
     };
     const columns = thin(across.values, 8);
     const means = fieldAt(position, variant);
-    table.replaceChildren(make(
-      "table", {},
-      make("thead", {}, make(
-        "tr", {}, make("th", { scope: "col" }, `${field.label}, ${across.label}`),
-        ...columns.map((i) => make("th", { scope: "col" }, format(across.values[i]))),
-      )),
-      make("tbody", {}, ...thin(field.values, 25).map((j) => make(
-        "tr", {}, make("th", { scope: "row" }, format(field.values[j])),
-        ...columns.map((i) => make(
-          "td", {}, Number.isFinite(means[j][i]) ? format(means[j][i]) : "no value",
-        )),
-      ))),
+    table.inner.replaceChildren(tableOf(
+      [`${field.label}, ${across.label}`, ...columns.map((i) => format(across.values[i]))],
+      thin(field.values, 25).map((j) => [
+        format(field.values[j]),
+        ...columns.map((i) => (Number.isFinite(means[j][i]) ? format(means[j][i]) : "no value")),
+      ]),
     ));
   }
 
@@ -308,35 +292,20 @@ function render({ model, el, signal, page = false }) {
   function update() {
     const [position, variant] = [model.get("position"), model.get("variant")];
     const opened = model.get("opened");
-    if (question) {
-      question.element.hidden = opened;
-      verdict.hidden = !opened;
-      verdict.textContent = opened ? judgement(predict, model.get("predicted")) : "";
-    }
+    question?.show(opened, model.get("predicted"));
     for (const part of afterwards) part.hidden = !opened;
     chosen.show(position);
     variantChoice.show(variant);
     draw(position, variant, opened);
     if (opened) words.say(sentence(position, variant));
-    if (opened && details.open) tabulate(position, variant);
+    if (opened && table.element.open) tabulate(position, variant);
   }
 
-  const names = ["position", "variant", "opened", "predicted"].map((name) => `change:${name}`);
-  for (const name of names) model.on(name, update);
-  const resized = new ResizeObserver(() => draw(
-    model.get("position"), model.get("variant"), model.get("opened"),
-  ));
-  update();
-  follow();
-  resized.observe(el);
-  window.addEventListener("hashchange", follow);
-  const close = () => {
-    for (const name of names) model.off(name, update);
-    resized.disconnect();
-    window.removeEventListener("hashchange", follow);
-  };
-  signal?.addEventListener("abort", close);
-  return close;
+  return live({ model, el, signal }, ["position", "variant", "opened", "predicted"], {
+    update,
+    resize: () => draw(model.get("position"), model.get("variant"), model.get("opened")),
+    follow,
+  });
 }
 
 export default { render };

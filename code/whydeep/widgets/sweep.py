@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -13,9 +12,8 @@ import traitlets
 from jaxtyping import Float
 
 from whydeep.errors import BadSettings
-from whydeep.widgets.kit import bundle, quantise
+from whydeep.widgets.kit import Numbers, Prediction, bundle, check_key, quantise
 
-Numbers = Sequence[float] | Sequence[int] | np.ndarray
 MOST_SERIES = 6  # as many colours, dashes and markers as there are to tell apart
 
 
@@ -26,19 +24,6 @@ class Axis:
     label: str
     unit: str = ""
     log: bool = False
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A question to answer before the curves show; ``answer`` is the place of the right option.
-
-    ``because`` is one sentence for after the answer. The reader may skip the question.
-    """
-
-    question: str
-    options: tuple[str, ...]
-    answer: int
-    because: str
 
 
 class SweepExplorer(anywidget.AnyWidget):
@@ -91,8 +76,7 @@ class SweepExplorer(anywidget.AnyWidget):
         row_values: Numbers = (),
         predict: Prediction | None = None,
     ) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9-]*", key):
-            raise BadSettings(f"key is {key!r}, expected small letters, digits and dashes")
+        check_key(key)
         if not 1 <= len(series) <= MOST_SERIES:
             raise BadSettings(
                 f"{len(series)} series, expected 1 to {MOST_SERIES}: split the figure"
@@ -117,10 +101,6 @@ class SweepExplorer(anywidget.AnyWidget):
         for axis, along in ((sweep, sweep_values), (x, x_values), (rows, row_values)):
             if axis is not None:
                 _check_increasing(axis, along)
-        if predict is not None and not 0 <= predict.answer < len(predict.options):
-            raise BadSettings(
-                f"the answer is option {predict.answer}, expected 0 to {len(predict.options) - 1}"
-            )
         data, low, high = quantise(values.astype(float), log=y.log)
         spec = {
             "key": key,

@@ -1,0 +1,475 @@
+// ImageExplorer: banks of images, one of them enlarged, and its feature map where the images are filters.
+// Its state (bank, item, picture, relu, opened, predicted) lives in the model; every change of it,
+// from whichever side, ends in update(). An image here is {channels, height, width, values}.
+
+/** The images that one buffer holds one after the other, as `specs` describe them. */
+function imagesOf(view, specs) {
+  let start = 0;
+  return specs.map((spec) => {
+    const values = unpack(new DataView(view.buffer, view.byteOffset + start, spec.bytes), spec);
+    start += spec.bytes;
+    const size = spec.channels * spec.height * spec.width;
+    return [...Array(values.length / size).keys()].map((i) => ({
+      channels: spec.channels, height: spec.height, width: spec.width,
+      values: values.subarray(i * size, (i + 1) * size),
+    }));
+  });
+}
+
+/** The feature map of a picture under a filter: at each place where the filter fits into it, the sum
+ *  over channels and pixels of filter times picture (PyTorch's conv2d without padding). */
+function correlate(picture, filter) {
+  const [height, width] = [picture.height - filter.height + 1, picture.width - filter.width + 1];
+  const values = new Float64Array(height * width);
+  for (let k = 0; k < filter.channels; k += 1) {
+    for (let i = 0; i < filter.height; i += 1) {
+      for (let j = 0; j < filter.width; j += 1) {
+        const weight = filter.values[(k * filter.height + i) * filter.width + j];
+        for (let r = 0; r < height; r += 1) {
+          const from = (k * picture.height + r + i) * picture.width + j;
+          for (let c = 0; c < width; c += 1) values[r * width + c] += weight * picture.values[from + c];
+        }
+      }
+    }
+  }
+  return { channels: 1, height, width, values };
+}
+
+/** The image with every value below zero set to zero. */
+function rectify(image) {
+  return { ...image, values: image.values.map((value) => Math.max(0, value)) };
+}
+
+/** The largest magnitude among an image's values; 1 for an image that is zero everywhere. */
+function magnitude({ values }) {
+  return values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+}
+
+/** Lowest, highest (each with its place), mean and share above zero of an image's values. */
+function extent({ values }) {
+  let [low, high, sum, above] = [0, 0, 0, 0];
+  values.forEach((value, i) => {
+    if (value < values[low]) low = i;
+    if (value > values[high]) high = i;
+    sum += value;
+    if (value > 0) above += 1;
+  });
+  return { low, high, mean: sum / values.length, above: above / values.length };
+}
+
+/** Paints an image, a value a pixel. Colours reach to `limit`, on both sides of zero if signed. */
+function paint(canvas, image, limit, signed) {
+  const { channels, height, width, values } = image;
+  const share = (value) => (signed ? 0.5 + value / (2 * limit) : value / limit);
+  const size = height * width;
+  const pixels = new Uint8ClampedArray(4 * size);
+  for (let p = 0; p < size; p += 1) {
+    const colour = channels === 3
+      ? [0, 1, 2].map((k) => 255 * share(values[k * size + p]))
+      : signed ? blend(SIGNED, share(values[p])) : Array(3).fill(255 * share(values[p]));
+    pixels.set([...colour, 255], 4 * p);
+  }
+  canvas.width = width;
+  canvas.height = height;
+  canvas.getContext("2d").putImageData(new ImageData(pixels, width, height), 0, 0);
+}
+
+const [CELL, LARGEST] = [42, 36]; // an item's room in the grid, and its image in it, in CSS pixels
+
+/** A grid of images, one of them chosen by tap, or by arrows, Home and End (with Control the very
+ *  first and last); Tab comes to the chosen one only. */
+function gallery(label, onChoose) {
+  let cells = [];
+  let columns = 1;
+  const move = (event) => {
+    const at = cells.indexOf(event.target);
+    if (at < 0 || event.altKey || event.metaKey) return;
+    const row = at - (at % columns);
+    const to = {
+      ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - columns, ArrowDown: at + columns,
+      Home: event.ctrlKey ? 0 : row,
+      End: event.ctrlKey ? cells.length - 1 : Math.min(row + columns, cells.length) - 1,
+    }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    if (to < 0 || to >= cells.length) return;
+    onChoose(to);
+    cells[to].focus();
+  };
+  const element = make("div", {
+    class: "wd-gallery", role: "grid", "aria-label": label, onkeydown: move,
+  });
+  const choose = (chosen) => cells.forEach((cell, i) => {
+    cell.setAttribute("aria-selected", i === chosen);
+    cell.tabIndex = i === chosen ? 0 : -1;
+  });
+  const fill = (items, chosen, across) => {
+    const focused = element.contains(document.activeElement);
+    columns = across;
+    cells = items.map(({ name, draw }, i) => {
+      const canvas = make("canvas", { "aria-hidden": "true" });
+      draw(canvas);
+      const scaled = LARGEST / Math.max(canvas.width, canvas.height); // whole pixels where they fit
+      canvas.style.width = `${canvas.width * (scaled < 1 ? scaled : Math.floor(scaled))}px`;
+      return make(
+        "div", { role: "gridcell", "aria-label": name, onclick: () => onChoose(i) }, canvas,
+      );
+    });
+    const rows = [...Array(Math.ceil(cells.length / columns)).keys()];
+    element.replaceChildren(...rows.map((row) => make(
+      "div", { role: "row" }, ...cells.slice(row * columns, (row + 1) * columns),
+    )));
+    choose(chosen);
+    if (focused) cells[chosen].focus();
+  };
+  return { element, fill, choose };
+}
+
+/** An enlarged image under its caption. The pointer, or once it has the focus the arrows, go from
+ *  pixel to pixel; `onPoint` gets the words for the one they are on, again when its value changes,
+ *  and the enlargement, which can be told to `leave` it. */
+function enlargement(onPoint) {
+  let shown = null;
+  let at = null;
+  const caption = make("p", { class: "wd-word" });
+  const canvas = make("canvas", { role: "img" });
+  const cursor = make("div", { class: "wd-pixel", hidden: true });
+  const point = (row, column) => {
+    const { height, width, channels, values } = shown;
+    at = [Math.min(Math.max(row, 0), height - 1), Math.min(Math.max(column, 0), width - 1)];
+    const percent = (count, all) => `${(100 * count) / all}%`;
+    cursor.hidden = false;
+    cursor.style.top = percent(at[0], height);
+    cursor.style.left = percent(at[1], width);
+    cursor.style.height = percent(1, height);
+    cursor.style.width = percent(1, width);
+    const told = [...Array(channels).keys()].map((k) => {
+      const value = format(values[(k * height + at[0]) * width + at[1]]);
+      return channels === 3 ? `${["red", "green", "blue"][k]} ${value}` : value;
+    });
+    const where = `row ${at[0] + 1}, column ${at[1] + 1}`;
+    onPoint(`${caption.textContent}, ${where}: ${told.join(", ")}.`, self);
+  };
+  const follow = (event) => {
+    const box = canvas.getBoundingClientRect();
+    const place = (along, from, length, count) => Math.floor(((along - from) / length) * count);
+    point(
+      place(event.clientY, box.top, box.height, shown.height),
+      place(event.clientX, box.left, box.width, shown.width),
+    );
+  };
+  const move = (event) => {
+    if (event.altKey || event.metaKey || event.ctrlKey) return;
+    const [row, column] = at ?? [-1, -1];
+    const to = {
+      ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1],
+      ArrowUp: [row - 1, column], ArrowDown: [row + 1, column],
+      Home: [row, 0], End: [row, shown.width - 1],
+      PageUp: [0, column], PageDown: [shown.height - 1, column],
+    }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    point(...to);
+  };
+  const stage = make(
+    "div",
+    {
+      class: "wd-stage", tabindex: "0", role: "application", onkeydown: move,
+      onpointerdown: follow, onpointermove: follow,
+    },
+    canvas, cursor,
+  );
+  const element = make("div", { class: "wd-enlargement" }, caption, stage);
+  const leave = () => {
+    at = null;
+    cursor.hidden = true;
+  };
+  const show = (image, { title, words, limit, signed }) => {
+    const changed = image !== shown;
+    shown = image;
+    caption.textContent = title;
+    canvas.setAttribute("aria-label", `${title}: ${words}`);
+    stage.setAttribute("aria-label", `${title}; arrows go from pixel to pixel`);
+    paint(canvas, image, limit, signed);
+    if (changed && at) point(...at);
+  };
+  const self = { element, show, leave };
+  return self;
+}
+
+function render({ model, el, signal, page = false }) {
+  const spec = model.get("spec");
+  const { banks, pictures, predict } = spec;
+  const items = imagesOf(model.get("data"), banks);
+  const scenes = imagesOf(model.get("scenes"), pictures).map(([scene]) => scene);
+  const names = ["bank", "item", "picture", "relu", "opened", "predicted"];
+  const state = () => Object.fromEntries(names.map((name) => [name, model.get(name)]));
+  const initial = state();
+
+  // ------------------------------------------------------------------------------- state
+
+  const link = address(spec.key, page);
+
+  function change(changes) {
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    model.save_changes();
+    const { bank, item, picture, relu, opened } = state();
+    link.write({
+      bank: bank === initial.bank ? null : banks[bank].label,
+      item: item === initial.item ? null : item + 1,
+      picture: picture === initial.picture ? null : pictures[picture].label,
+      relu: relu === initial.relu ? null : Number(relu),
+      open: opened === initial.opened ? null : "1",
+    });
+  }
+
+  /** Another bank may hold fewer items. */
+  function chooseBank(bank) {
+    change({ bank, item: Math.min(model.get("item"), banks[bank].items - 1) });
+  }
+
+  function follow() {
+    const wanted = link.read();
+    const changes = {};
+    const place = (list, label) => list.findIndex((one) => one.label === label);
+    if (place(banks, wanted.bank) >= 0) changes.bank = place(banks, wanted.bank);
+    if (place(pictures, wanted.picture) >= 0) changes.picture = place(pictures, wanted.picture);
+    const most = banks[changes.bank ?? model.get("bank")].items;
+    const item = Number.parseInt(wanted.item ?? model.get("item") + 1, 10);
+    if (Number.isFinite(item)) changes.item = Math.min(Math.max(item, 1), most) - 1;
+    if (wanted.relu) changes.relu = wanted.relu === "1";
+    if (wanted.open) changes.opened = true;
+    if (Object.keys(wanted).length) {
+      change(changes);
+      el.scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  // ------------------------------------------------------------------------------- parts
+
+  const titleId = freshId();
+  const words = twin();
+  const pointed = twin();
+  pointed.element.classList.add("wd-quiet");
+  const hint = "Point at a pixel, or go there with the arrow keys, to read its value.";
+  pointed.element.textContent = hint;
+  let held = null; // the enlargement that has the cursor
+  const point = (text, enlarged) => {
+    if (held !== enlarged) held?.leave();
+    held = enlarged;
+    pointed.say(text);
+  };
+  const grid = gallery(spec.title, (item) => change({ item }));
+  const large = enlargement(point);
+  const scene = enlargement(point);
+  const map = enlargement(point);
+  const key = make("p", { class: "wd-quiet" });
+  const mapKey = make("p", { class: "wd-quiet" });
+  const bankChoice = choice("Bank", banks.map(({ label }) => label), chooseBank);
+  const pictureChoice = choice("Picture", pictures.map(({ label }) => label), (picture) => {
+    change({ picture });
+  });
+  const reluChoice = choice("Feature map", ["as it is", "after a ReLU"], (i) => {
+    change({ relu: i === 1 });
+  });
+  const question = predict && gate(predict, (predicted) => {
+    shown.classList.add("wd-appear");
+    change({ opened: true, predicted });
+  });
+  const table = folded(spec.title, () => update());
+  const reset = button("Start again", () => {
+    shown.classList.remove("wd-appear");
+    question?.reset();
+    held?.leave();
+    pointed.say(hint);
+    change(initial);
+  });
+  const save = button(`Download the ${spec.item}s (CSV)`, () => download(`${spec.key}.csv`, asCsv()));
+  const saveMap = button("Download the feature map (CSV)", () => {
+    download(`${spec.key}-map.csv`, mapAsCsv());
+  });
+  const filters = pictures.length > 0;
+  const shown = make(
+    "div", {},
+    ...(banks.length > 1 ? [bankChoice.element] : []),
+    make("div", { class: "wd-beside" }, grid.element, large.element),
+    key,
+    ...(filters ? [
+      ...(pictures.length > 1 ? [pictureChoice.element] : []), reluChoice.element,
+      make("div", { class: "wd-beside" }, scene.element, map.element), mapKey,
+    ] : []),
+    pointed.element, words.element,
+    make("div", { class: "wd-actions" }, reset, save, ...(filters ? [saveMap] : [])),
+    table.element,
+  );
+  const waiting = make("p", {}, `The ${spec.item}s appear after the question.`);
+  el.append(make(
+    "div", { class: "wd", role: "group", "aria-labelledby": titleId },
+    make("p", { class: "wd-title", id: titleId }, spec.title),
+    make("p", {}, spec.about),
+    ...(question?.elements ?? []), waiting, shown,
+  ));
+
+  // ----------------------------------------------------------------------------- pictures
+
+  const nameOf = (bank, item) => banks[bank].names[item] ?? `${capital(spec.item)} ${item + 1}`;
+  let filled = "";
+
+  /** The grid, built anew only when the bank or the room for it has changed. */
+  function fill({ bank, item }) {
+    const room = grid.element.clientWidth;
+    const most = Math.min(Math.max(Math.floor(room / CELL), 1), 8);
+    const across = Math.ceil(banks[bank].items / Math.ceil(banks[bank].items / most)); // rows alike
+    if (filled === `${bank} ${across}`) {
+      grid.choose(item);
+      return;
+    }
+    filled = `${bank} ${across}`;
+    grid.fill(items[bank].map((image, i) => ({
+      name: nameOf(bank, i),
+      draw: (canvas) => paint(canvas, image, magnitude(image), spec.signed),
+    })), item, across);
+  }
+
+  /** The feature map of the chosen picture under the chosen filter, kept until another is chosen. */
+  let kept = { of: "" };
+  function mapOf({ bank, item, picture }) {
+    const of = `${bank} ${item} ${picture}`;
+    if (kept.of !== of) {
+      const plain = correlate(scenes[picture], items[bank][item]);
+      kept = { of, plain, cut: rectify(plain), limit: magnitude(plain) };
+    }
+    return kept;
+  }
+
+  function draw(now) {
+    fill(now);
+    const image = items[now.bank][now.item];
+    const limit = magnitude(image);
+    large.show(image, {
+      title: nameOf(now.bank, now.item), words: "enlarged; the text below describes it",
+      limit, signed: spec.signed,
+    });
+    key.textContent = `${nameOf(now.bank, now.item)}: ${colours(image, limit, spec.signed)}`;
+    if (!filters) return;
+    scene.show(scenes[now.picture], {
+      title: pictures[now.picture].label, words: "the picture that is looked at",
+      limit: 1, signed: false,
+    });
+    const found = mapOf(now);
+    map.show(now.relu ? found.cut : found.plain, {
+      title: now.relu ? "Feature map after a ReLU" : "Feature map",
+      words: "where the filter answers; the text below describes it",
+      limit: found.limit, signed: true,
+    });
+    mapKey.textContent = `Feature map: ${colours(found.plain, found.limit, true)}`;
+  }
+
+  // -------------------------------------------------------------------------------- words
+
+  /** What the colours of an image stand for. */
+  function colours({ channels }, limit, signed) {
+    const most = format(limit);
+    if (!signed) return `black is 0, ${channels === 3 ? "full colour" : "white"} is ${most}.`;
+    return channels === 3
+      ? `in each of red, green and blue, none is −${most}, half is 0, full is ${most}.`
+      : `blue is −${most}, light grey is 0, orange is ${most}.`;
+  }
+
+  function size({ height, width, channels }) {
+    return `${height} × ${width} pixels${channels === 3 ? ", red, green and blue" : ""}`;
+  }
+
+  /** "row 3, column 4" of the value at place i. */
+  function at({ width }, i) {
+    return `row ${Math.floor(i / width) + 1}, column ${(i % width) + 1}`;
+  }
+
+  function sentence(now) {
+    const bank = banks[now.bank];
+    const image = items[now.bank][now.item];
+    const { low, high, mean } = extent(image);
+    const name = bank.names[now.item] ? `, ${bank.names[now.item]}` : "";
+    const numbers = bank.numbers.filter(({ values }) => values[now.item] !== null)
+      .map(({ label, values }) => `${label}: ${format(values[now.item])}`);
+    const given = numbers.length ? ` ${capital(numbers.join("; "))}.` : "";
+    const told = `${capital(bank.label)}: ${spec.item} ${now.item + 1} of ${bank.items}${name}, ${
+      size(image)}. Values from ${format(image.values[low])} to ${format(image.values[high])}, mean ${
+      format(mean)}.${given}`;
+    if (!filters) return told;
+    const found = mapOf(now);
+    const seen = now.relu ? found.cut : found.plain;
+    const range = extent(seen);
+    return `${told} Feature map of ${pictures[now.picture].label}${now.relu ? " after a ReLU" : ""}, ${
+      size(seen)}: from ${format(seen.values[range.low])} (${at(seen, range.low)}) to ${
+      format(seen.values[range.high])} (${at(seen, range.high)}), above zero at ${
+      format(100 * range.above, 0)} % of the places.`;
+  }
+
+  /** The items of the bank, each in numbers. */
+  function tabulate({ bank }) {
+    table.inner.replaceChildren(tableOf(
+      [spec.item, "lowest", "mean", "highest", ...banks[bank].numbers.map(({ label }) => label)],
+      items[bank].map((image, i) => {
+        const { low, high, mean } = extent(image);
+        return [
+          banks[bank].names[i] ?? String(i + 1),
+          ...[image.values[low], mean, image.values[high]].map((value) => format(value)),
+          ...banks[bank].numbers.map(({ values }) => (
+            values[i] === null ? "no value" : format(values[i])
+          )),
+        ];
+      }),
+    ));
+  }
+
+  const digits = (value) => Number(value.toPrecision(5));
+
+  /** Rows of channel, row, column, value. */
+  function pixels({ height, width, values }) {
+    return [...values].map((value, i) => [
+      Math.floor(i / (height * width)) + 1, (Math.floor(i / width) % height) + 1, (i % width) + 1,
+      digits(value),
+    ]);
+  }
+
+  /** Every value of every bank. */
+  function asCsv() {
+    return csv([
+      ["bank", spec.item, "name", "channel", "row", "column", "value"],
+      ...banks.flatMap(({ label, names: called }, b) => items[b].flatMap((image, i) => (
+        pixels(image).map((row) => [label, i + 1, called[i] ?? "", ...row])
+      ))),
+    ]);
+  }
+
+  function mapAsCsv() {
+    const { plain, cut } = mapOf(state());
+    const rows = pixels(model.get("relu") ? cut : plain).map((row) => row.slice(1));
+    return csv([["row", "column", "value"], ...rows]);
+  }
+
+  // ------------------------------------------------------------------------------- update
+
+  function update() {
+    const now = state();
+    question?.show(now.opened, now.predicted);
+    waiting.hidden = now.opened;
+    shown.hidden = !now.opened;
+    bankChoice.show(now.bank);
+    pictureChoice.show(now.picture);
+    reluChoice.show(now.relu ? 1 : 0);
+    if (!now.opened) return;
+    draw(now);
+    words.say(sentence(now));
+    if (table.element.open) tabulate(now);
+  }
+
+  return live({ model, el, signal }, names, {
+    update,
+    resize: () => { if (model.get("opened")) draw(state()); },
+    follow,
+  });
+}
+
+export default { render };

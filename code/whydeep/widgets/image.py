@@ -1,0 +1,192 @@
+"""ImageExplorer: banks of images (filters, feature maps, templates), to compare and look into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, ClassVar, Literal
+
+import anywidget
+import numpy as np
+import traitlets
+from jaxtyping import Float
+
+from whydeep.errors import BadSettings
+from whydeep.widgets.kit import Numbers, Prediction, bundle, check_key, quantise
+
+MOST_ITEMS = 256  # more are too many to tell apart in a grid, and to walk through by key
+
+
+class ImageExplorer(anywidget.AnyWidget):
+    """Banks of small images, one bank at a time in a grid, and one item of it enlarged.
+
+    ``banks`` gives an array of floats to each bank's label, of shape (items, height, width), or
+    (items, 3, height, width) for red, green and blue. Banks may differ in items and size, not in
+    channels. If any value is negative, zero is grey in all banks, and the colours reach as far
+    below zero as above it; otherwise zero is black. Each item's colours span that item's own
+    largest magnitude, which the text says.
+
+    ``pictures``, by label, of shape (height, width) or (3, height, width) and with values 0 to 1,
+    makes the items filters: the reader sees the feature map of the chosen picture under the chosen
+    filter, as it is or after a ReLU. Like ``torch.nn.functional.conv2d`` without padding it is
+
+        map[r, c] = sum over channels k and i, j of filter[k, i, j] picture[k, r + i, c + j].
+
+    ``item`` is what one image is called ("filter", "template"). ``names`` gives, for some banks,
+    a name to each item, and ``numbers`` series of one number an item, by their label with its unit:
+    ``{"learned": {"orientation (degrees)": [...]}}``; a number that is not finite is left out.
+
+    ``key`` is short, unique on its page, and names the widget in the page's address.
+    ``title`` says what is shown, ``about`` what to try and what to look for.
+    Banks are kept in ``bits`` bits a value over each bank's range, pictures always in 8.
+    ``bank``, ``item``, ``picture`` (indices), ``relu``, ``opened`` (whether the images show) and
+    ``predicted`` (the reader's option, or -1) are the state that the reader changes; Python sees
+    it in a notebook.
+
+    BadSettings names what does not fit.
+    """
+
+    _esm: ClassVar[str] = bundle("kit.js", "image.js")
+    _css: ClassVar[str] = bundle("kit.css")
+    spec = traitlets.Dict().tag(sync=True)
+    data = traitlets.Bytes().tag(sync=True)
+    scenes = traitlets.Bytes().tag(sync=True)
+    bank = traitlets.Int(0).tag(sync=True)
+    item = traitlets.Int(0).tag(sync=True)
+    picture = traitlets.Int(0).tag(sync=True)
+    relu = traitlets.Bool(False).tag(sync=True)
+    opened = traitlets.Bool(True).tag(sync=True)
+    predicted = traitlets.Int(-1).tag(sync=True)
+
+    def __init__(
+        self,
+        banks: Mapping[str, Float[np.ndarray, "..."]],
+        *,
+        key: str,
+        title: str,
+        about: str,
+        item: str = "image",
+        names: Mapping[str, Sequence[str]] | None = None,
+        numbers: Mapping[str, Mapping[str, Numbers]] | None = None,
+        pictures: Mapping[str, Float[np.ndarray, "..."]] | None = None,
+        bits: Literal[8, 16] = 16,
+        predict: Prediction | None = None,
+    ) -> None:
+        check_key(key)
+        names, numbers, pictures = names or {}, numbers or {}, pictures or {}
+        if not banks:
+            raise BadSettings("there are no banks, expected at least one")
+        for label in (*names, *numbers):
+            if label not in banks:
+                raise BadSettings(f"no bank {label!r}: there are {', '.join(banks)}")
+        stacks = {label: _with_channels("bank", label, bank, 3) for label, bank in banks.items()}
+        scenes = {
+            label: _with_channels("picture", label, picture, 2)
+            for label, picture in pictures.items()
+        }
+        for label, stack in stacks.items():
+            if not 1 <= len(stack) <= MOST_ITEMS:
+                raise BadSettings(
+                    f"bank {label!r} has {len(stack)} items, expected 1 to {MOST_ITEMS}"
+                )
+            series = {"names": names[label]} if label in names else {}
+            for name, values in (series | dict(numbers.get(label, {}))).items():
+                if len(values) != len(stack):
+                    raise BadSettings(
+                        f"{name!r} of bank {label!r}: {len(values)} given, expected {len(stack)}, "
+                        "one for each item"
+                    )
+        _check_pictures(scenes, stacks)
+        kept = {label: quantise(stack, log=False, bits=bits) for label, stack in stacks.items()}
+        shots = {label: quantise(scene, log=False, bits=8) for label, scene in scenes.items()}
+        spec = {
+            "key": key,
+            "title": title,
+            "about": about,
+            "item": item,
+            "signed": any(bool((stack < 0).any()) for stack in stacks.values()),
+            "banks": [
+                _describe(label, stack.shape[1:], kept[label], bits)
+                | {
+                    "items": len(stack),
+                    "names": list(names.get(label, ())),
+                    "numbers": [
+                        {"label": name, "values": _for_json(values)}
+                        for name, values in numbers.get(label, {}).items()
+                    ],
+                }
+                for label, stack in stacks.items()
+            ],
+            "pictures": [
+                _describe(label, scene.shape, shots[label], 8) for label, scene in scenes.items()
+            ],
+            "predict": predict and asdict(predict) | {"options": list(predict.options)},
+        }
+        super().__init__(
+            spec=spec,
+            data=b"".join(codes for codes, _, _ in kept.values()),
+            scenes=b"".join(codes for codes, _, _ in shots.values()),
+            opened=predict is None,
+        )
+
+
+def _with_channels(
+    what: str, label: str, values: Float[np.ndarray, "..."], rank: int
+) -> Float[np.ndarray, "*items channels height width"]:
+    """``values`` in float64 with an axis of channels, added where ``rank`` says there is none."""
+    whole = values.astype(float)
+    if values.ndim == rank:
+        whole = np.expand_dims(whole, rank - 2)
+    if whole.ndim != rank + 1 or whole.shape[-3] not in (1, 3) or whole.size == 0:
+        start = "items, " if rank == 3 else ""
+        raise BadSettings(
+            f"{what} {label!r} has shape {values.shape}, expected ({start}height, width) or "
+            f"({start}3, height, width)"
+        )
+    if not np.isfinite(whole).all():
+        raise BadSettings(
+            f"{what} {label!r} has a value that is not finite: expected finite numbers only"
+        )
+    return whole
+
+
+def _check_pictures(scenes: Mapping[str, np.ndarray], stacks: Mapping[str, np.ndarray]) -> None:
+    """BadSettings unless every filter fits into every picture."""
+    channels = {label: stack.shape[1] for label, stack in stacks.items()}
+    if len(set(channels.values())) > 1:
+        raise BadSettings(f"the banks have {channels} channels, expected the same for all")
+    for name, scene in scenes.items():
+        if scene.min() < 0 or scene.max() > 1:
+            raise BadSettings(
+                f"picture {name!r} has values from {scene.min():g} to {scene.max():g}, "
+                "expected 0 to 1"
+            )
+        for label, stack in stacks.items():
+            if scene.shape[0] != stack.shape[1]:
+                raise BadSettings(
+                    f"picture {name!r} has {scene.shape[0]} channels and bank {label!r} "
+                    f"{stack.shape[1]}: expected the same number"
+                )
+            if scene.shape[1] < stack.shape[2] or scene.shape[2] < stack.shape[3]:
+                raise BadSettings(
+                    f"picture {name!r} is {scene.shape[1:]} pixels large, smaller than the filters "
+                    f"of bank {label!r} with {stack.shape[2:]}: expected at least their size"
+                )
+
+
+def _describe(
+    label: str, shape: tuple[int, ...], coded: tuple[bytes, float, float], bits: int
+) -> dict[str, Any]:
+    codes, low, high = coded
+    channels, height, width = shape
+    return {"label": label, "channels": channels, "height": height, "width": width} | {
+        "bytes": len(codes),
+        "low": low,
+        "high": high,
+        "bits": bits,
+    }
+
+
+def _for_json(values: Numbers) -> list[float | None]:
+    """``values`` for JSON, which knows no NaN."""
+    return [v if np.isfinite(v) else None for v in np.asarray(values, dtype=float).tolist()]
