@@ -8,7 +8,11 @@
 
 The background is opaque, so that a figure reads alike on the light and the dark page. Colours keep
 apart for colour-blind readers and stand at 3:1 or more against the background; every colour comes
-with its own line style and marker, so that nothing rests on colour alone.
+with its own line style and marker, so that nothing rests on colour alone. The letters are the
+site's own, from whydeep/fonts: a figure looks the same whatever fonts a machine has.
+
+The palette is stated here once; the style sheets of the site and of the widgets repeat it, and
+tests/test_face.py holds them to it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from __future__ import annotations
 import base64
 from contextlib import AbstractContextManager
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -23,21 +28,37 @@ import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 from jaxtyping import Float, Real
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 MIME = "application/vnd.whydeep.figure+json"
-BACKGROUND, INK, GRID = "#fcfcfa", "#23262b", "#d9dad6"
-# Blue, vermillion and green after Okabe and Ito (2008), the green darkened; purple and ochre after
-# Tol, darkened: all at least 3:1 on BACKGROUND.
+BACKGROUND, INK, GRID = "#fcfcfa", "#23262b", "#e4e3dd"
+# What is said more quietly than in ink: axes, the numbers beside them.
+MUTED = "#5a5d63"
+# Six colours that stay apart under protanopia, deuteranopia and tritanopia as well (Machado,
+# Oliveira and Fernandes 2009), found by search around six hues: they differ in lightness too.
 COLOURS = {
-    "blue": "#0072b2",
-    "vermillion": "#c8500a",
-    "green": "#00805e",
-    "purple": "#8f4f9f",
-    "ochre": "#8c6d00",
-    "grey": "#5a5f66",
+    "blue": "#0e4e8c",
+    "vermillion": "#cc5c14",
+    "green": "#42947e",
+    "purple": "#a26ad0",
+    "ochre": "#674600",
+    "grey": "#3a3d42",
 }
+# The same for a dark page: of the site and of its widgets.
+DARK_BACKGROUND, DARK_INK = "#16181c", "#dfddd7"
+DARK_COLOURS = {
+    "blue": "#8fb8f5",
+    "vermillion": "#dd5a2a",
+    "green": "#4a9b85",
+    "purple": "#a068d0",
+    "ochre": "#f0bd5a",
+    "grey": "#dcdcd8",
+}
+FONTS = Path(__file__).parent / "fonts"
+for _font in sorted(FONTS.glob("*.ttf")):
+    font_manager.fontManager.addfont(_font)
 _DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 2, 2)), "-", (0, (4, 4)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 THEORY = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1.4, "marker": "None"}
@@ -52,13 +73,16 @@ STYLE = {
     "savefig.edgecolor": "none",
     "savefig.transparent": False,
     "axes.facecolor": BACKGROUND,
-    "axes.edgecolor": INK,
+    "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
     "axes.titlesize": 11.5,
+    "axes.titleweight": "semibold",
     "axes.titlelocation": "left",
+    "axes.titlepad": 8,
     "axes.labelsize": 10.5,
-    "axes.linewidth": 0.8,
+    "axes.labelpad": 5,
+    "axes.linewidth": 0.7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -73,14 +97,28 @@ STYLE = {
     "lines.markeredgecolor": BACKGROUND,
     "lines.markeredgewidth": 0.6,
     "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": 9.5,
-    "ytick.labelsize": 9.5,
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same letters everywhere
-    "font.size": 10,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "font.family": "Why Sans",
+    "font.size": 10.5,
+    "mathtext.fontset": "custom",
+    "mathtext.rm": "Why Sans",
+    "mathtext.it": "Why Sans:italic",
+    "mathtext.bf": "Why Sans:semibold",
+    "mathtext.bfit": "Why Sans:italic",
+    "mathtext.cal": "Why Sans:italic",
+    "mathtext.sf": "Why Sans",
+    "mathtext.tt": "Why Sans",
+    "mathtext.fallback": "stixsans",  # ships with matplotlib, for signs that ours has not
     "legend.frameon": False,
-    "legend.fontsize": 9.5,
+    "legend.fontsize": 10,
+    "legend.handlelength": 2.4,
     "image.cmap": "gray",
     "image.interpolation": "nearest",
     "svg.fonttype": "path",

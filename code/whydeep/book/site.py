@@ -112,5 +112,6 @@ def setup(app: Sphinx) -> None:
     app.connect("config-inited", _configure)
     app.connect("config-inited", _without_thebe)
     app.connect("env-get-outdated", _remove_pages)
+    app.add_css_file("face.css")
     app.add_css_file("whydeep.css")
     app.add_js_file("whydeep.js", loading_method="defer")
