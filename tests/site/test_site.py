@@ -1,118 +1,21 @@
 # The built book in Chromium, as a reader gets it: with the network off, over http and from the file
 # system, in light and dark, on a wide screen and on a phone. Needs `make book` and Chromium.
 import functools
-import http.server
-import os
 import re
-import shutil
-import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlparse
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from browsing import PAGES, SITE, WIDER_THAN_THE_SCREEN, Visit, violations
 
 pytestmark = pytest.mark.site
 
-SITE = Path(os.environ.get("WHYDEEP_SITE", Path(__file__).parents[2] / "_build" / "html")).resolve()
-PAGES = sorted(
-    str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-WCAG = {
-    # axe would fetch style sheets anew to look into them, which a page from a file may not.
-    "preload": False,
-    "runOnly": {
-        "type": "tag",
-        "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"],
-    },
-}
-WIDER_THAN_THE_SCREEN = """() => [...document.querySelectorAll('body *')].filter(element => {
-  if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
-  for (let e = element.parentElement; e; e = e.parentElement)
-    if (getComputedStyle(e).overflowX !== 'visible') return false;
-  return true;
-}).slice(0, 5).map(element => element.outerHTML.slice(0, 120))"""
-
 
 @pytest.fixture(scope="module")
-def site():
-    assert (SITE / "index.html").is_file(), f"no book in {SITE}: run `make book` first"
-    return SITE
-
-
-@pytest.fixture(scope="module")
-def address(site):
+def address(site, serve):
     """The site over http on this machine."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            """Say nothing: the tests look at what the browser saw."""
-
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))
-    )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A browser tab that notes requests to other machines, failures and errors."""
-
-    def __init__(self, browser, *, width=1280, scheme="light"):
-        self.context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme
-        )
-        self.seen: list[str] = []
-        self.context.route(re.compile(r"^https?://(?!127\.0\.0\.1[:/])"), self._refuse)
-        self.page = self.context.new_page()
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.seen.append(f"script error: {error}"))
-        self.page.on("requestfailed", lambda r: self.seen.append(f"failed: {r.url}"))
-        self.page.on("response", self._response)
-
-    def _refuse(self, route):
-        self.seen.append(f"external request: {route.request.url}")
-        route.abort()
-
-    def _console(self, message):
-        if message.type in ("error", "warning"):
-            self.seen.append(f"console {message.type}: {message.text}")
-
-    def _response(self, response):
-        if response.status >= 400:
-            self.seen.append(f"status {response.status}: {response.url}")
-
-    def open(self, url):
-        """Open ``url`` and wait until its formulas are set."""
-        self.page.goto(url, wait_until="load")
-        self.page.evaluate(
-            "() => window.MathJax && window.MathJax.startup && window.MathJax.startup.promise"
-        )
-        return self.page
+    return serve(site)
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
@@ -136,15 +39,6 @@ def phone(browser):
 
 def test_the_book_is_built():
     assert "index.html" in PAGES, f"no book in {SITE}: run `make book` first"
-
-
-def violations(tab):
-    """What axe finds against WCAG 2.0 to 2.2, levels A and AA, on the open page."""
-    return [
-        (violation["id"], node["html"][:160], node["failureSummary"][:300])
-        for violation in Axe().run(tab, options=WCAG).response["violations"]
-        for node in violation["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("page", PAGES)

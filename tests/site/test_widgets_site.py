@@ -8,7 +8,7 @@ import runpy
 from pathlib import Path
 
 import pytest
-from test_site import Visit, address, browser, violations  # noqa: F401
+from browsing import picture, says, scrolled, tab_to, violations, widget
 from widgets_book import PAGES, VIEWS, build
 
 pytestmark = pytest.mark.site
@@ -20,21 +20,13 @@ FIRST = "Examples: 100 pictures; as they are. Test error (%), mean ± sd over 5 
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("widgets"))
+def site(scratch):
+    return scratch
 
 
-@pytest.fixture
-def visit(browser):  # noqa: F811
-    visits = []
-
-    def start(**options):
-        visits.append(Visit(browser, **options))
-        return visits[-1]
-
-    yield start
-    for each in visits:
-        each.context.close()
+@pytest.fixture(scope="module")
+def address(site, serve):
+    return serve(site)
 
 
 @pytest.fixture
@@ -47,44 +39,11 @@ def show(visit, site, hash_=""):
     return scrolled(visit.open((site / PAGE).as_uri() + hash_))
 
 
-def scrolled(tab):
-    """The open page, when every view on it has come near the screen and been drawn."""
-    for i, frame in enumerate(tab.locator(".widget-frame").all()):
-        frame.scroll_into_view_if_needed()
-        tab.locator(".widget-frame").nth(i).and_(
-            tab.locator("[data-ready], [data-failed]")
-        ).wait_for()
-    tab.evaluate("scrollTo(0, 0)")
-    return tab
-
-
-def widget(tab, n=0):
-    return tab.locator(".widget-frame").nth(n)
-
-
-def says(tab, text, n=0):
-    """Wait until the text twin of widget ``n`` says ``text``."""
-    widget(tab, n).locator("[role=status]").filter(has_text=text).wait_for(timeout=3000)
-
-
-def picture(tab, n=0):
-    return widget(tab, n).locator(".wd-picture").inner_html()
-
-
-def tab_to(tab, selector):
-    """Press Tab until the focus is on what ``selector`` names."""
-    for _ in range(200):
-        tab.keyboard.press("Tab")
-        if tab.evaluate("s => document.activeElement.matches(s)", selector):
-            return
-    raise AssertionError(f"Tab never reaches {selector}")
-
-
 # --- loading ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("protocol", ["http", "file"])
-def test_every_view_is_ready_once_and_nobody_else_is_asked(protocol, visit, site, address):  # noqa: F811
+def test_every_view_is_ready_once_and_nobody_else_is_asked(protocol, visit, site, address):
     seen = visit()
     tab = scrolled(seen.open((address + PAGE) if protocol == "http" else (site / PAGE).as_uri()))
     assert tab.locator("[data-ready]").count() == VIEWS["part/widgets"]
@@ -350,9 +309,9 @@ def test_axe_finds_nothing_before_and_after_use_and_nothing_is_wider(scheme, wid
     for i in range(4):
         widget(tab, i).get_by_text("Table", exact=True).click()
     # Scrolling up a little brings the theme's button that leads back to the top.
-    tab.mouse.wheel(0, 3000)
-    tab.wait_for_function("scrollY > 1500")
-    tab.mouse.wheel(0, -300)
+    for up_to in (2000, 1700):
+        tab.evaluate("top => scrollTo({top, behavior: 'instant'})", up_to)
+        tab.evaluate("() => new Promise(requestAnimationFrame)")
     tab.locator("#pst-back-to-top").wait_for()
     assert violations(tab) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
