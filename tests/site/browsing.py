@@ -1,4 +1,4 @@
-# What the browser tests share: a tab that notes what goes wrong, and how a reader goes about a page.
+# What the browser tests share: a tab that notes what goes wrong, and how a reader uses a page.
 import os
 import re
 import shutil

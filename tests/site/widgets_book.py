@@ -1,5 +1,5 @@
-# A scratch book of widgets for the browser tests: one page of sweep explorers in a sub-folder, one
-# page of widgets that are broken on purpose, one page without any.
+# A scratch book of widgets for the browser tests: a page of sweep explorers and one of image
+# explorers in a sub-folder, one of widgets that are broken on purpose, and one without any.
 import os
 import re
 import subprocess
@@ -53,6 +53,34 @@ SweepExplorer(
     sweep=Axis("time"), sweep_values=t, y=Axis("loss", "nats"),
     x=Axis("weight"), x_values=weight, rows=Axis("bias"), row_values=bias,
 )"""
+IMAGES = """\
+import numpy as np
+from whydeep.widgets import ImageExplorer, Prediction
+# -7 to 7 row by row, each item shifted by one pixel more, and one that is zero everywhere. The
+# codes of 16 bits hit these values exactly, for 65534 is a multiple of 14.
+ramp = np.arange(-7.0, 8.0)
+ramps = np.stack([np.roll(ramp, n).reshape(3, 5) for n in range(12)] + [np.zeros((3, 5))])
+checks = np.array([[[1.0, -1.0], [-1.0, 1.0]], [[-1.0, 1.0], [1.0, -1.0]]])"""
+RAMPS = """\
+ImageExplorer(
+    {"ramps": ramps, "checks": checks}, key="ramps", title="Two banks", about="Choose one.",
+    item="pattern", names={"checks": ["rising", "falling"]},
+    numbers={"ramps": {"shift (pixels)": [*range(12), np.nan]}},
+)"""
+FILTERS = """\
+rng = np.random.default_rng(0)
+ImageExplorer(
+    {"wide": rng.normal(0, 1, (6, 3, 3, 5)), "tall": rng.normal(0, 0.1, (4, 3, 4, 2))},
+    key="filters", title="Filters and their feature maps", about="Choose a filter.", item="filter",
+    pictures={"leaf": rng.uniform(0, 1, (3, 12, 10)), "sky": rng.uniform(0, 1, (3, 8, 9))},
+    predict=Prediction("Which answers more?", ("wide", "tall"), 0, "It has larger weights."),
+)"""
+TEMPLATES = """\
+# Black to white in the first channel only: 0 to 254 in 8 bits, each a step of 1 / 254.
+ImageExplorer(
+    {"red": np.stack([np.arange(255.0) / 254, np.zeros(255), np.zeros(255)]).reshape(1, 3, 15, 17)},
+    key="red", title="One picture", about="It grows redder.", bits=8,
+)"""
 BROKEN = """\
 import anywidget
 class Throws(anywidget.AnyWidget):
@@ -62,9 +90,10 @@ class Unreadable(anywidget.AnyWidget):
 Throws()"""
 PAGES = {
     "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
+    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 4, "part/broken": 2}
+VIEWS = {"part/widgets": 4, "part/images": 3, "part/broken": 2}
 
 
 def build(root: Path) -> Path:

@@ -1,4 +1,4 @@
-// ImageExplorer: banks of images, one of them enlarged, and its feature map where the images are filters.
+// ImageExplorer: banks of images, one of them enlarged, and its feature map where they are filters.
 // Its state (bank, item, picture, relu, opened, predicted) lives in the model; every change of it,
 // from whichever side, ends in update(). An image here is {channels, height, width, values}.
 
@@ -203,7 +203,11 @@ function render({ model, el, signal, page = false }) {
   const items = imagesOf(model.get("data"), banks);
   const scenes = imagesOf(model.get("scenes"), pictures).map(([scene]) => scene);
   const names = ["bank", "item", "picture", "relu", "opened", "predicted"];
-  const state = () => Object.fromEntries(names.map((name) => [name, model.get(name)]));
+  /** The state, whose item is the last of its bank if the bank holds fewer. */
+  const state = () => {
+    const now = Object.fromEntries(names.map((name) => [name, model.get(name)]));
+    return { ...now, item: Math.min(now.item, banks[now.bank].items - 1) };
+  };
   const initial = state();
 
   // ------------------------------------------------------------------------------- state
@@ -221,11 +225,6 @@ function render({ model, el, signal, page = false }) {
       relu: relu === initial.relu ? null : Number(relu),
       open: opened === initial.opened ? null : "1",
     });
-  }
-
-  /** Another bank may hold fewer items. */
-  function chooseBank(bank) {
-    change({ bank, item: Math.min(model.get("item"), banks[bank].items - 1) });
   }
 
   function follow() {
@@ -265,7 +264,7 @@ function render({ model, el, signal, page = false }) {
   const map = enlargement(point);
   const key = make("p", { class: "wd-quiet" });
   const mapKey = make("p", { class: "wd-quiet" });
-  const bankChoice = choice("Bank", banks.map(({ label }) => label), chooseBank);
+  const bankChoice = choice("Bank", banks.map(({ label }) => label), (bank) => change({ bank }));
   const pictureChoice = choice("Picture", pictures.map(({ label }) => label), (picture) => {
     change({ picture });
   });
