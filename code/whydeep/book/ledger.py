@@ -45,7 +45,8 @@ CHAPTERS = {
 }
 
 
-def _catalogue() -> list[dict]:
+def catalogue() -> list[dict]:
+    """The entries of the catalogue; WhydeepError where it is missing."""
     path = repository() / "data" / "catalogue.yaml"
     if not path.is_file():
         raise WhydeepError(f"no catalogue at {path}: restore it with `git checkout data`")
@@ -93,7 +94,7 @@ class LedgerDirective(EvidenceDirective):
 
     def _waiting(self) -> list[dict]:
         done = {claim.id for module in experiments().values() for claim in module.CLAIMS}
-        return [entry for entry in _catalogue() if entry["id"] not in done]
+        return [entry for entry in catalogue() if entry["id"] not in done]
 
     def _link(self, claim: str) -> addnodes.pending_xref:
         """A link to the claim's box; its absence is a build warning."""

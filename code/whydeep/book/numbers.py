@@ -38,7 +38,7 @@ def provenance_line(found: Evidence) -> list[nodes.Node]:
     return parts
 
 
-class _Role(SphinxRole):
+class Role(SphinxRole):
     """A role whose content may be wrong: a WhydeepError becomes a build warning."""
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
@@ -52,21 +52,21 @@ class _Role(SphinxRole):
         raise NotImplementedError
 
 
-class Number(_Role):
+class Number(Role):
     """``{num}``: a recorded number."""
 
     def shown(self) -> list[nodes.Node]:
         return [nodes.inline("", resolve(self.text), classes=["recorded-number"])]
 
 
-class VerdictWord(_Role):
+class VerdictWord(Role):
     """``{verdict}``: the verdict on a claim, as its record gives it."""
 
     def shown(self) -> list[nodes.Node]:
         return [verdict_badge(evidence(self.text).verdict(self.text).word)]
 
 
-class Provenance(_Role):
+class Provenance(Role):
     """``{experiment}``: how an experiment's record was made."""
 
     def shown(self) -> list[nodes.Node]:

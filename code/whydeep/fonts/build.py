@@ -1,4 +1,4 @@
-"""Make the book's fonts from Adobe's Source families: six for the site, three for the figures.
+"""Make the book's fonts from Adobe's Source families: six for the site, four for the figures.
 
 For maintainers only: no page, test or build of the book runs this. It needs `npm`, and
 `pip install fonttools brotli`.
@@ -66,6 +66,10 @@ FONTS = {
     SITE / "why-mono.woff2": (
         "source-code-pro@2.42.0", MONO.format("Upright"), ("Why Mono", "Regular"),
         {"wght": 400}, LATIN + SIGNS + GREEK,
+    ),
+    HERE / "why-display.ttf": (
+        "source-serif@4.5.1", SERIF.format("Roman"), ("Why Display", "Semibold"),
+        {"wght": 600, "opsz": 40}, LATIN,
     ),
     HERE / "why-sans.ttf": (
         "source-sans@3.52.0", SANS.format("Upright"), ("Why Sans", "Regular"),
