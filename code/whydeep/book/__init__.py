@@ -12,8 +12,18 @@ from typing import Any
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension's parts with the Sphinx application ``app``."""
     # Imported here, so that whydeep.book.notebooks works where Sphinx is not installed.
-    from whydeep.book import cache, claims, ledger, numbers, proofs, site, status, widgets
+    from whydeep.book import (
+        cache,
+        claims,
+        launch,
+        ledger,
+        numbers,
+        proofs,
+        site,
+        status,
+        widgets,
+    )
 
-    for part in (cache, site, proofs, claims, numbers, ledger, status, widgets):
+    for part in (cache, site, proofs, claims, numbers, ledger, status, widgets, launch):
         part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
