@@ -124,7 +124,12 @@ def _only_names(source: str, later: Sequence[str]) -> bool:
         if isinstance(node, ast.alias)
         or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
     }
-    return not any(re.search(rf"\b{re.escape(name)}\b", code) for name in names for code in later)
+    return names.isdisjoint(
+        node.id
+        for code in later
+        for node in ast.walk(ast.parse(code))
+        if isinstance(node, ast.Name)
+    )
 
 
 def _code_cell(cell: NotebookNode, source: str, title: str) -> NotebookNode:
@@ -201,13 +206,18 @@ def notebook(source: NotebookNode, blocks: Sequence[Block], setup: str, where: s
         if stripped and not (glued and _only_names(stripped, later)):
             yield _code_cell(cell, stripped, title)
 
+    shown = {block.index for block in blocks if isinstance(block, CodeCell)}
     for item in _text_cells(blocks):
-        if isinstance(item, CodeCell):
-            for index in [i for i in waiting if i < item.index]:
-                cells.extend(code(index, "Preparation"))
-            cells.extend(code(item.index, item.title or "Preparation"))
-        else:
+        if isinstance(item, NotebookNode):
             cells.append(item)
+            continue
+        for index in [i for i in waiting if i < item.index]:
+            cells.extend(code(index, "Preparation"))
+        cells.extend(code(item.index, item.title or "Preparation"))
+        index = item.index + 1
+        while index in waiting and index not in shown:
+            cells.extend(code(index, "Preparation"))
+            index += 1
     for index in list(waiting):
         cells.extend(code(index, "Preparation"))
     collapsed = [c.id for c in cells if "jp-MarkdownHeadingCollapsed" in c.metadata]
