@@ -1,13 +1,16 @@
 """Every launch notebook, top to bottom, in an environment as on Binder and in one as on Colab.
 
 Both are made from nothing, outside the repository, and know nothing of its .venv. The notebooks are
-run from here, in a kernel of the new environment, so that nothing is installed there but what Binder
-or Colab would. Needs a built book (`make book`; WHYDEEP_BUILT names another folder), the package
-index, and some minutes: `pytest tests/test_launch_fresh.py -m fresh -s` prints times and memory.
+run from here, in a kernel of the new environment, so that nothing is installed there but what
+Binder or Colab would. Needs a built book (`make book`; WHYDEEP_BUILT names another folder), the
+package index, and some minutes: `pytest tests/test_launch_fresh.py -m fresh -s` prints times and
+memory.
 """
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,8 +19,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
 from whydeep.book import launch
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,44 +74,42 @@ def peak_memory(pid: int, stop: threading.Event, found: dict[int, int]) -> None:
                 found[process] = max(found.get(process, 0), peaks[process])
 
 
-def execute(path: Path, python: Path, cwd: Path) -> tuple[nbformat.NotebookNode, float, int]:
-    """Run a notebook in a kernel of ``python``: the run notebook, seconds, peak memory in bytes."""
-    notebook = nbformat.read(path, as_version=4)
-    manager = AsyncKernelManager()
-    manager.kernel_spec.argv = [
-        str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"
-    ]  # fmt: skip
-    client = NotebookClient(
-        notebook, km=manager, timeout=600, resources={"metadata": {"path": cwd}}
-    )
-    found, stop, watcher = {}, threading.Event(), None
+def execute(path: Path, python: Path) -> tuple[float, int]:
+    """Run a notebook in its folder in a kernel of ``python``: seconds, peak memory in bytes.
 
-    def watch(**_: object) -> None:
-        nonlocal watcher
-        if watcher is None:
-            pid = manager.provisioner.process.pid
-            watcher = threading.Thread(target=peak_memory, args=(pid, stop, found), daemon=True)
-            watcher.start()
-
-    client.on_cell_start = watch
-    began = time.monotonic()
-    try:
-        client.execute(env=environment(MPLCONFIGDIR=str(cwd / ".mpl")), cwd=str(cwd))
-    finally:
-        stop.set()
+    The memory is that of the kernel and of the process that drives it.
+    """
+    kernels = path.parent / ".jupyter" / "kernels" / "new"
+    kernels.mkdir(parents=True, exist_ok=True)
+    start = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": start, "display_name": "new", "language": "python"}
+    (kernels / "kernel.json").write_text(json.dumps(spec), "utf-8")
+    drive = [sys.executable, "-m", "jupyter", "execute", "--inplace", "--kernel_name=new"]
+    began, found, stop = time.monotonic(), {}, threading.Event()
+    driver = subprocess.Popen(
+        [*drive, "--timeout=600", path],
+        env=environment(JUPYTER_PATH=str(kernels.parents[1])),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    watcher = threading.Thread(target=peak_memory, args=(driver.pid, stop, found), daemon=True)
+    watcher.start()
+    said, _ = driver.communicate()
+    stop.set()
     watcher.join()
-    return notebook, time.monotonic() - began, sum(found.values())
+    assert driver.returncode == 0, said[-3000:]
+    return time.monotonic() - began, sum(found.values())
 
 
-def run_all(notebooks: list[Path], out: Path, python: Path, cwd: Path) -> list[int]:
-    """Run them all, say how long and how large each was; the peaks in bytes."""
+def run_all(notebooks: list[Path], python: Path) -> list[int]:
+    """Run them all in place, say how long and how large each was; the peaks in bytes."""
     assert notebooks
     peaks = []
     for path in notebooks:
-        done, seconds, peak = execute(path, python, cwd)
-        assert all(c.execution_count for c in done.cells if c.cell_type == "code" and c.source)
-        name = path.relative_to(out)
-        print(f"{name}: {seconds:.0f} s, peak resident memory {peak / MIB:.0f} MiB", flush=True)
+        seconds, peak = execute(path, python)
+        cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+        assert cells
+        assert all(c.execution_count for c in cells)
+        print(f"{path.name}: {seconds:.0f} s, peak resident memory {peak / MIB:.0f} MiB")
         peaks.append(peak)
     return peaks
 
@@ -151,14 +150,11 @@ def test_every_notebook_runs_on_binder_within_two_gigabytes(notebooks, bare, com
     requirements = Path("binder", "requirements.txt")
     run(venv / "bin" / "pip", "install", "--quiet", "-r", requirements, cwd=book, env=new)
     run(book / "binder" / "postBuild", cwd=book, env=new)
-    for path in notebooks[0]:  # publishing lays them over their sources
-        target = book / path.relative_to(notebooks[1])
-        target.write_bytes(path.read_bytes())
-    peaks = run_all(
-        [book / p.relative_to(notebooks[1]) for p in notebooks[0]], book, venv / "bin" / "python",
-        book,
-    )  # fmt: skip
-    assert not (book / launch.FOLDER).exists()  # nothing was missing, so nothing was installed
+    laid = [book / path.relative_to(notebooks[1]) for path in notebooks[0]]
+    for path, target in zip(notebooks[0], laid, strict=True):  # as publishing does
+        shutil.copy(path, target)
+    peaks = run_all(laid, venv / "bin" / "python")
+    assert not list(book.rglob(launch.FOLDER))  # nothing was missing, so nothing was installed
     assert max(peaks) < BINDER_LIMIT - BINDER_SERVER
 
 
@@ -171,6 +167,7 @@ def test_every_notebook_runs_on_colab_and_leaves_its_numpy_and_torch_alone(noteb
     ask = "import numpy, torch; print(numpy.__version__, torch.__version__)"
     before = run(python, "-c", ask, env=environment(), cwd=content)
     assert before.startswith(COLAB_NUMPY)
-    run_all(notebooks[0], notebooks[1], python, content)
+    here = [shutil.copy(path, content / path.name) for path in notebooks[0]]
+    run_all(here, python)
     assert run(python, "-c", ask, env=environment(), cwd=content) == before
     assert (content / launch.FOLDER / "data" / "results").is_dir()

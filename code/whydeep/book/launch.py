@@ -18,6 +18,7 @@ import ast
 import contextlib
 import io
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -388,12 +389,14 @@ def build(out: Path, built: Path, *, address: str, commit: str, site: str) -> li
     from jupyter_book.sphinx import build_sphinx
 
     root, log = repository(), io.StringIO()
+    # Extensions put style sheets there; its parent is where the execution cache is.
+    scratch = built.resolve() / ".launch"
     settings = {"out": str(out.resolve()), "repository": address, "commit": commit, "site": site}
     overrides = {f"whydeep_launch_{name}": value for name, value in settings.items()}
     with contextlib.redirect_stderr(log):
         failed = build_sphinx(
             root,
-            built.resolve() / "launch",
+            scratch,
             noconfig=True,
             path_config=root / "_config.yml",
             confoverrides=overrides
@@ -402,6 +405,7 @@ def build(out: Path, built: Path, *, address: str, commit: str, site: str) -> li
             builder="launch",
             quiet=True,
         )
+    shutil.rmtree(scratch, ignore_errors=True)
     if failed:
         said = str(failed) if isinstance(failed, WhydeepError) else log.getvalue()
         raise WhydeepError(f"the launch notebooks were not made: {said}")

@@ -102,7 +102,7 @@ class Page:
             yield from self._box(kind.title(), node, level, titled=False)
         elif method is not None:
             yield from method(node, level)
-        elif isinstance(node, (nodes.Inline, nodes.Text)):
+        elif isinstance(node, (nodes.Inline, nodes.Text)) and kind != "image":
             yield self._paragraph_text([node])
         else:
             raise WhydeepError(
@@ -325,7 +325,7 @@ class Page:
         mark = "*" * isinstance(node, (nodes.emphasis, nodes.title_reference))
         if isinstance(node, nodes.strong) or "verdict" in node.get("classes", []):
             mark = "**"
-        if not isinstance(node, (nodes.Inline, nodes.TextElement)):
+        if not isinstance(node, (nodes.Inline, nodes.TextElement)) or isinstance(node, nodes.image):
             raise WhydeepError(
                 f"{self.doctree.get('source', 'a page')}: a launch notebook cannot show "
                 f"<{type(node).__name__}> in a line of text"
