@@ -7,7 +7,8 @@ CHAPTERS := $(shell find chapters -name '*.ipynb' -not -path '*/.ipynb_checkpoin
 export PYTHONHASHSEED := 0
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help install book serve test lint unit claims notebooks site system verify bench lock clean
+.PHONY: help install book serve test lint unit claims notebooks site system verify bench launch \
+  archive publish release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -61,6 +62,32 @@ verify: install  ## rerun every recorded experiment in full, finished runs inclu
 bench: install  ## the stack of K networks beside a plain loop and JAX
 	$(BIN)/python -m pip install --quiet -r code/benchmarks/requirements.txt
 	$(BIN)/python code/benchmarks/stack.py
+
+# REPOSITORY=owner/name names what the notebooks install from; SITE=address, where the book is.
+launch: book  ## plain notebooks for Colab, Binder and Jupyter, into _build/launch
+	rm -rf _build/launch
+	$(BIN)/python -m whydeep.book.launch $(if $(REPOSITORY),--repository "$(REPOSITORY)") \
+	  $(if $(SITE),--site "$(SITE)")
+
+archive: book  ## the site as a zip to read offline, with its sha256
+	$(BIN)/python -m whydeep.book.archive _build/html _build/why-does-deep-learning-work.zip
+
+# The branch is HEAD and one commit on top of it, in which the launch notebooks take the place of
+# their sources. Made in an index of its own: the checkout stays as it is.
+publish:  ## push the launch notebooks that lie in _build/launch to the branch `notebooks`
+	test -d _build/launch/chapters || { echo "no launch notebooks: run make launch"; exit 2; }
+	export GIT_INDEX_FILE=$$(mktemp -u) GIT_AUTHOR_NAME="$$(git log -1 --format=%an)" \
+	  GIT_AUTHOR_EMAIL="$$(git log -1 --format=%ae)"; \
+	export GIT_COMMITTER_NAME="$$GIT_AUTHOR_NAME" GIT_COMMITTER_EMAIL="$$GIT_AUTHOR_EMAIL"; \
+	trap 'rm -f "$$GIT_INDEX_FILE"' EXIT; git read-tree HEAD; \
+	git --work-tree=_build/launch add --force --ignore-removal chapters; \
+	made=$$(git commit-tree "$$(git write-tree)" -p HEAD \
+	  -m "Launch notebooks of $$(git rev-parse HEAD)"); \
+	git push --force --quiet origin "$$made:refs/heads/notebooks"
+
+release:  ## put the zip in _build and its sha256 on the release of the tag (in CI, with gh)
+	gh release create "$$GITHUB_REF_NAME" --verify-tag --generate-notes \
+	  _build/why-does-deep-learning-work.zip _build/why-does-deep-learning-work.zip.sha256
 
 lock:  ## pin every package but torch, with hashes, from requirements.txt
 	$(BIN)/python -m pip install --quiet uv

@@ -6,14 +6,26 @@ only reads experiments, claims and records; nothing in them knows of it.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
+
+PARTS = (
+    "cache",
+    "site",
+    "proofs",
+    "claims",
+    "numbers",
+    "ledger",
+    "status",
+    "widgets",
+    "face",
+    "launch",
+)
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension's parts with the Sphinx application ``app``."""
     # Imported here, so that whydeep.book.notebooks works where Sphinx is not installed.
-    from whydeep.book import cache, claims, face, ledger, numbers, proofs, site, status, widgets
-
-    for part in (cache, site, proofs, claims, numbers, ledger, status, widgets, face):
-        part.setup(app)
+    for part in PARTS:
+        import_module(f"whydeep.book.{part}").setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -19,6 +19,7 @@ from sphinx.environment import BuildEnvironment
 from whydeep.provenance import PACKAGE, repository
 
 HOSTS = ("github.com", "gitlab.com", "bitbucket.org")
+NOTEBOOKS = "notebooks"  # the branch that `make publish` pushes the launch notebooks to
 
 
 def git(*arguments: str) -> str:
@@ -58,11 +59,19 @@ def _configure(app: Sphinx, config: Config) -> None:
     options = config.html_theme_options
     for name in ("repository_url", "repository_branch", "path_to_docs"):
         options.pop(name, None)
+    options.pop("launch_buttons", None)
     if url:
         options["repository_url"] = url
-        options["repository_branch"] = "main"
+        # Where the buttons lead that open a page: there the launch notebooks have the pages' names.
+        options["repository_branch"] = NOTEBOOKS
         options["use_repository_button"] = True
         options["use_issues_button"] = True
+    if url.startswith("https://github.com/"):  # the one forge that Colab opens notebooks from
+        options["launch_buttons"] = {
+            "notebook_interface": "jupyterlab",
+            "binderhub_url": "https://mybinder.org",
+            "colab_url": "https://colab.research.google.com",
+        }
 
 
 def _without_thebe(app: Sphinx, config: Config) -> None:
