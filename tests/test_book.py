@@ -101,7 +101,9 @@ LEDGER = """# Ledger
 ```
 """
 
-STATUS = "---\nnosearch: true\n---\n# Status\n\n```{build-status}\n```\n\n```{nb-exec-table}\n```\n"
+STATUS = (
+    "---\nnosearch: true\n---\n# Status\n\n```{build-status}\n```\n\n```{build-status} pages\n```\n"
+)
 
 PAGE = [
     "# A page\n\nThe error is {num}`scratch/coin error .3f ±`, without the cause "
@@ -304,6 +306,9 @@ def test_two_cold_builds_in_different_folders_are_identical(built, tmp_path):
 def test_the_status_page_alone_tells_when_and_with_what_the_book_was_built(built):
     assert re.search(r"built 20\d\d-\d\d-\d\d \d\d:\d\d UTC", built.text("build-status"))
     assert "jupyter-book 1.0.4" in built.text("build-status")
+    page = r"A page \d+\.\d s 20\d\d-\d\d-\d\d \d\d:\d\d UTC scratch/coin: torch 2\.0"
+    assert re.search(page, built.text("build-status"))
+    assert re.search(r"Other \d+\.\d s 20\S+ \S+ UTC —", built.text("build-status"))
     year = re.search(r"built (20\d\d)", built.text("build-status"))[1]
     assert not any(f"{year}-" in built.html(page) for page in ("index", "page", "ledger"))
 

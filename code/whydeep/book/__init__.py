@@ -16,6 +16,7 @@ PARTS = (
     "claims",
     "numbers",
     "ledger",
+    "changes",
     "status",
     "widgets",
     "face",

@@ -1,0 +1,156 @@
+"""The book keeps to its own words, and no verdict changes without a reason."""
+
+import datetime
+
+import nbformat
+import pytest
+from whydeep.book import changes, vocabulary
+from whydeep.book.changes import Change
+from whydeep.errors import WhydeepError
+
+GLOSSARY = """# Glossary
+
+```{glossary}
+unit
+  A number.
+  Not: neuron, *processing element*.
+
+verdict word
+  A word.
+  Not: confirmed.
+```
+"""
+WORDS = {"neuron": "unit", "processing element": "unit", "confirmed": "verdict word"}
+
+
+def said(tmp_path, text: str, kind: str = "markdown") -> list[str]:
+    new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}[kind]
+    path = tmp_path / "page.ipynb"
+    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=[new(text)])), "utf-8")
+    return vocabulary.problems(vocabulary._texts(path), WORDS)
+
+
+# ---------------------------------------------------------------------------------- vocabulary
+
+
+def test_the_words_to_avoid_are_the_glossarys():
+    assert vocabulary.avoided(GLOSSARY) == WORDS
+
+
+def test_a_word_cannot_be_a_term_and_one_to_avoid():
+    with pytest.raises(WhydeepError, match="'unit' is a term and a word to avoid"):
+        vocabulary.avoided(GLOSSARY.replace("confirmed", "unit"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A neuron fires.",
+        "## Neurons",
+        "Many *neurons* and\nmore.",
+        "* in a list: neuron",
+        "| a table |\n|---|\n| neuron |",
+        "```{admonition} Of neurons\nText.\n```",
+        "````{prf:theorem} T\n```{note}\nIt has one neuron.\n```\n````",
+        "A processing\nelement.",
+    ],
+)
+def test_a_word_to_avoid_is_found_wherever_a_page_speaks(tmp_path, text):
+    (line,) = said(tmp_path, text)
+    assert "page.ipynb, cell 1: says " in line
+    assert line.endswith("the glossary's word is 'unit'")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "In code, `neuron`.",
+        "$neuron$ and $$neuron$$",
+        'He writes “each neuron fires” and "a neuron".',
+        "{cite}`neuron` and {doc}`neuron`",
+        "```python\nneuron = 1\n```",
+        "```{claim} neuron\n```",
+        "<!-- neuron -->",
+        "Neuronal, an interneuron, neuron-like.",
+    ],
+)
+def test_code_formulas_roles_and_quotations_may_say_what_they_like(tmp_path, text):
+    assert said(tmp_path, text) == []
+
+
+def test_captions_and_axes_are_read_and_other_code_is_not(tmp_path):
+    assert (
+        len(said(tmp_path, "f(caption='A neuron.', alt='x')\naxes.set(xlabel='neurons')", "code"))
+        == 2
+    )
+    assert said(tmp_path, "neuron = 'neuron'\n%matplotlib inline", "code") == []
+    assert said(tmp_path, "neuron = 'neuron'  # a neuron\nprint('neuron')", "code") == []
+
+
+def test_the_books_own_pages_keep_to_its_glossary(capsys):
+    assert vocabulary.main() == 0, capsys.readouterr().out
+
+
+def test_the_glossary_has_the_fixed_vocabulary_and_every_verdict_word():
+    text = (vocabulary.repository() / vocabulary.GLOSSARY).read_text("utf-8").splitlines()
+    fixed = {"network", "layer", "unit", "weight", "example", "label", "loss", "step", "epoch"}
+    assert fixed | {"seed", "disputed"} | changes.WORDS <= set(text)
+
+
+# ---------------------------------------------------------------------------------- verdicts
+
+
+def change(before: str, after: str, claim: str = "a", day: int = 1) -> Change:
+    return Change(datetime.date(2030, 1, day), claim, before, after, "Because.")
+
+
+def test_every_verdict_of_the_book_is_as_released_or_its_change_is_told(capsys):
+    assert changes.main() == 0, capsys.readouterr().out
+
+
+def test_a_verdict_that_was_never_released_needs_no_entry():
+    assert changes.problems({}, [], {"a": "reproduced"}) == []
+
+
+def test_a_verdict_that_differs_from_the_release_needs_an_entry():
+    now = {"a": "void"}
+    (line,) = changes.problems({"a": "reproduced"}, [], now)
+    assert "a: the verdict is 'void', but the last one told is 'reproduced'" in line
+    assert changes.problems({"a": "reproduced"}, [change("reproduced", "void")], now) == []
+
+
+def test_an_entry_older_than_the_verdict_of_today_is_not_enough():
+    entries = [change("reproduced", "void")]
+    (line,) = changes.problems({"a": "reproduced"}, entries, {"a": "not reproduced"})
+    assert "the verdict is 'not reproduced', but the last one told is 'void'" in line
+
+
+def test_the_entries_of_a_claim_lead_from_one_verdict_to_the_next():
+    entries = [change("reproduced", "void"), change("reproduced", "not reproduced", day=2)]
+    (line,) = changes.problems({}, entries, {"a": "not reproduced"})
+    assert "begins at 'reproduced', but the one before it ends at 'void'" in line
+
+
+def test_entries_that_do_not_start_from_the_release_are_refused():
+    entries = [change("void", "not reproduced")]
+    (line,) = changes.problems({"a": "reproduced"}, entries, {"a": "not reproduced"})
+    assert "a: released as 'reproduced', now 'not reproduced', and no entry" in line
+
+
+def test_an_entry_names_a_claim_that_exists_and_verdicts_that_exist():
+    now = {"a": "void"}
+    (line,) = changes.problems({}, [change("void", "void", claim="b")], now)
+    assert "an entry names the claim 'b', which no experiment runs" in line
+    (line,) = changes.problems({}, [change("maybe", "void")], now)
+    assert "says 'maybe', which is no verdict" in line
+
+
+@pytest.mark.parametrize(
+    "text", ["changes: []", "released: {}\nchanges: [{when: 1}]", "released: {}\nchanges: [", "a"]
+)
+def test_a_damaged_file_of_changes_is_one_clear_line(tmp_path, monkeypatch, text):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "verdict-changes.yaml").write_text(text, "utf-8")
+    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
+    with pytest.raises(WhydeepError, match=r"verdict-changes.yaml is damaged"):
+        changes.read_changes()
