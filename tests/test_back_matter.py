@@ -13,11 +13,13 @@ GLOSSARY = """# Glossary
 ```{glossary}
 unit
   A number.
-  Not: neuron, *processing element*.
+
+  *Not:* neuron, *processing element*.
 
 verdict word
   A word.
-  Not: confirmed.
+
+  *Not:* confirmed.
 ```
 """
 WORDS = {"neuron": "unit", "processing element": "unit", "confirmed": "verdict word"}

@@ -19,7 +19,7 @@ import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from whydeep.book.claims import EvidenceDirective, table
+from whydeep.book.claims import EvidenceDirective
 from whydeep.book.evidence import evidence
 from whydeep.book.numbers import verdict_badge
 from whydeep.claims import KINDS
@@ -112,7 +112,7 @@ def verdicts_now() -> dict[str, str]:
 
 
 class ChangesDirective(EvidenceDirective):
-    """``{verdict-changes}``: a table of the changes, the latest first."""
+    """``{verdict-changes}``: the changes with their reasons, the latest first."""
 
     def run(self) -> list[nodes.Node]:
         try:
@@ -122,16 +122,20 @@ class ChangesDirective(EvidenceDirective):
             return []
         if not changes:
             return [nodes.paragraph("", "No verdict has changed.")]
-        rows = []
-        for change in reversed(changes):
-            if change.before == change.after:
-                verdict = [verdict_badge(change.after), nodes.Text(" (unchanged)")]
-            else:
-                verdict = [verdict_badge(change.before), nodes.Text(" → ")]
-                verdict.append(verdict_badge(change.after))
-            claim = self.inline(f"{{ref}}`{change.claim} <claim-{change.claim}>`")
-            rows.append((change.when.isoformat(), claim, verdict, self.inline(change.reason)))
-        return [table(("When", "Claim", "Verdict", "What and why"), rows, "verdict-changes")]
+        return [nodes.definition_list("", *map(self._entry, reversed(changes)))]
+
+    def _entry(self, change: Change) -> nodes.definition_list_item:
+        """Date, claim and verdict, and under them what happened and why."""
+        head = nodes.term("", f"{change.when.isoformat()} · ")
+        if change.before != change.after:
+            head += [verdict_badge(change.before), nodes.Text(" → ")]
+        head += verdict_badge(change.after)
+        if change.before == change.after:
+            head += nodes.Text(" (unchanged)")
+        link = self.inline(f"Claim {{ref}}`{change.claim} <claim-{change.claim}>`.")
+        about = nodes.paragraph("", "", *link, classes=["quiet"])
+        reason = nodes.paragraph("", "", *self.inline(change.reason))
+        return nodes.definition_list_item("", head, nodes.definition("", reason, about))
 
 
 def main() -> int:

@@ -98,7 +98,7 @@ class PageTimes(SphinxPostTransform):
                     refdoc=self.env.docname,
                 )
                 when = datetime.fromtimestamp(ran["mtime"], timezone.utc)
-                took = "—" if ran["runtime"] is None else f"{ran['runtime']:.1f} s"
+                took = "—" if ran["runtime"] is None else f"{ran['runtime']:.1f}\N{NO-BREAK SPACE}s"
                 cells = ([link], took, when.strftime("%Y-%m-%d %H:%M UTC"))
                 rows.append((*cells, _recorded_with(docname) or "—"))
             header = ("Page", "Took", "Run", "Its records were made with")

@@ -2,7 +2,7 @@
 
     python -m whydeep.book.vocabulary
 
-The glossary is the only list: a definition there may end with a line ``Not: neuron, node.``, and
+The glossary is the only list: a definition there may end with a line ``*Not:* neuron, node.``, and
 then no page says *neuron*. Looked at are the prose of pages, the captions, alternative texts and
 axes in their code, and the sentences of claims. Code, formulas, roles and whatever stands in
 quotation marks are left alone: others may use their own words.
@@ -46,7 +46,7 @@ def avoided(text: str) -> dict[str, str]:
         if re.fullmatch(r"[a-z][\w -]*", line):
             term = line
             terms.add(term)
-        elif found := re.fullmatch(r"\s+Not: (.+)\.", line):
+        elif found := re.fullmatch(r"\s+\*Not:\* (.+)\.", line):
             words |= {word.strip(" *"): term for word in found[1].split(",")}
     if both := terms & set(words):
         raise WhydeepError(f"{GLOSSARY}: {sorted(both)[0]!r} is a term and a word to avoid")
