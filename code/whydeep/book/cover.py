@@ -1,10 +1,10 @@
 """Draws the book's cover, its mark and its icons: `python -m whydeep.book.cover`.
 
-The cover is an experiment like the others. A network with two hidden layers learns to tell ten kinds
-of clothing apart; 400 pictures that it never trains on are asked at 61 moments of its training.
-Each picture is a thread. Its height is the mean place under the network's ten probabilities,
-sum_c p_c * (place of class c): in the middle as long as the network has no opinion, at a garment's
-own height once it has decided. Threads that end at another garment than their own are vermillion.
+A network with two hidden layers learns to tell ten kinds of clothing apart, and is asked at 61
+moments of its training about 400 pictures that it never trains on. Each picture is a thread. Its
+height is the mean place under the network's ten probabilities, sum_c p_c * (place of class c): in
+the middle as long as the network has no opinion, at a garment's own height once it has decided.
+Threads that end at another garment than their own are vermillion.
 
 The pictures are committed under static/, so that a build draws none of them, and with them
 cover.json, which holds the numbers that the caption tells. tests/test_face.py draws them again.
@@ -164,7 +164,7 @@ def _thumbnails(figure: plt.Figure, found: Threads, box: tuple, look: str) -> No
     rng = np.random.default_rng(SEED)
     ends = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (paper, ink)])
 
-    def show(i: int, x: float, y: float, scale: float) -> None:
+    def show(i: np.integer, x: float, y: float, scale: float) -> None:
         panel = figure.add_axes((x, y - scale * cell / 2, scale * wide, scale * cell))
         tone = found.pictures[i][..., None]
         panel.imshow(ends[0] + tone * (ends[1] - ends[0]), interpolation="bilinear")

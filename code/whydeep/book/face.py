@@ -28,17 +28,19 @@ from whydeep.experiments import experiments
 STATIC = Path(__file__).parent / "static"
 TAGLINE = "A textbook in which every claim is an experiment."
 CAPTION = (
-    "Learning, thread by thread. Each thread is one of {pictures} photographs of clothing that a "
-    "network with two hidden layers was never trained on; its height is where the network files it. "
-    "At first all lie in the middle: it has no opinion. After {steps:,} steps there are ten strands, "
-    "one a garment. The orange threads, {wrong} of them, end at a garment that is not their own. "
-    "Drawn by the book's own code from Fashion-MNIST {{cite}}`xiao2017`, seed {seed}."
+    "Learning, thread by thread. Each thread is one of {pictures} photographs of clothing that "
+    "a network with two hidden layers was never trained on; its height is where the network files "
+    "it. At first all lie in the middle: the network has no opinion. After {steps:,} steps there "
+    "are ten strands, one a garment. The orange threads, {wrong} of them, end at a garment that is "
+    "not their own. Drawn by the book's own code from Fashion-MNIST {{cite}}`xiao2017`, "
+    "seed {seed}."
 )
 ALT = (
     "Hundreds of fine threads run from left to right. They start as one tangle beside a heap of "
     "mixed pictures of clothes, fan out, and end as ten combed strands, each beside one garment: "
-    "bag, trousers, dress, T-shirt, shirt, pullover, coat, sandal, sneaker, ankle boot. Most threads "
-    "are blue; orange ones, which end beside the wrong garment, crowd around shirts and pullovers."
+    "bag, trousers, dress, T-shirt, shirt, pullover, coat, sandal, sneaker, ankle boot. Most "
+    "threads are blue; orange ones, which end beside the wrong garment, crowd around shirts and "
+    "pullovers."
 )
 SIZE = (1440, 640)
 
@@ -74,7 +76,10 @@ class Cover(SphinxDirective):
         )
         caption, messages = self.parse_inline(CAPTION.format(**numbers), lineno=self.lineno)
         return [
-            nodes.raw("", f'<figure class="cover">{pictures}<figcaption>', format="html"),
+            # In a box of their own: the theme hides captions beside a picture that is not shown.
+            nodes.raw(
+                "", f'<figure class="cover"><div>{pictures}</div><figcaption>', format="html"
+            ),
             nodes.paragraph("", "", *caption),
             nodes.raw("", "</figcaption></figure>", format="html"),
             *messages,
@@ -95,20 +100,28 @@ def summary(doctree: nodes.document | None) -> str:
     """The first words of a page, at most 200 characters; the tagline for a page without text."""
     for paragraph in doctree.findall(nodes.paragraph) if doctree else ():
         text = " ".join(paragraph.astext().split())
-        if isinstance(paragraph.parent, nodes.section) and len(text) > 60:
+        if isinstance(paragraph.parent, nodes.section | nodes.container) and len(text) > 60:
             return text if len(text) <= 200 else f"{text[:200].rsplit(' ', 1)[0]} …"
     return TAGLINE
 
 
-def preview(app: Sphinx, page: str, title: str, doctree: nodes.document | None) -> dict[str, str]:
-    """The names and contents of a page's Open Graph and Twitter tags."""
+def plain(title: str) -> str:
+    """A page's title without markup and without its number."""
+    return re.sub(r"^[\d.]+\s+", "", html.unescape(re.sub(r"<[^>]+>", "", title)))
+
+
+def preview(page: str, title: str, about: str, book: str, repository: str) -> dict[str, str]:
+    """The names and contents of a page's Open Graph and Twitter tags.
+
+    ``about`` describes the page, ``book`` is the book's title, ``repository`` its address or "".
+    """
     tags = {
-        "og:type": "website" if page == app.config.root_doc else "article",
-        "og:site_name": app.config.project,
-        "og:title": re.sub(r"<[^>]+>|^[\d.]+ ", "", title) or app.config.project,
-        "og:description": summary(doctree),
+        "og:type": "website" if page == "index" else "article",
+        "og:site_name": book,
+        "og:title": plain(title) or book,
+        "og:description": about,
     }
-    if address := pages_address(app.config.whydeep_repository):
+    if address := pages_address(repository):
         tags |= {
             "og:url": f"{address}{page}.html",
             "og:image": f"{address}_static/social.png",
@@ -124,10 +137,11 @@ def _head(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Add icons and preview tags to the head of a page."""
-    tags = preview(app, page, context.get("title", ""), doctree)
-    pathto = context["pathto"]
+    config, about, pathto = app.config, summary(doctree), context["pathto"]
+    title = context.get("title", "")
+    tags = preview(page, title, about, config.html_title, config.whydeep_repository)
     lines = [
-        f'<meta name="description" content="{html.escape(tags["og:description"])}" />',
+        f'<meta name="description" content="{html.escape(about)}" />',
         *(
             f'<meta {"name" if name.startswith("twitter") else "property"}="{name}" '
             f'content="{html.escape(text)}" />'
