@@ -16,6 +16,7 @@ PARTS = (
     "claims",
     "numbers",
     "ledger",
+    "concordance",
     "status",
     "widgets",
     "face",
