@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,21 @@ class Correction:
 
 
 @dataclass(frozen=True)
+class Exempt:
+    """An entry of the catalogue that no statement of a document needs to reach, and why."""
+
+    document: str
+    claim: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Concordance:
-    """The documents, the corrections by id, and entries that need no statement, with reasons."""
+    """The documents in order, the corrections by id, and the exceptions."""
 
     documents: tuple[Document, ...]
     corrections: dict[str, Correction]
-    exceptions: dict[tuple[str, str], str] = field(default_factory=dict)
+    exceptions: tuple[Exempt, ...] = ()
 
     def document(self, name: str) -> Document:
         for document in self.documents:
@@ -118,24 +127,41 @@ class Concordance:
         raise BadConcordance(f"the concordance has no part {name!r}: choose counts, {known}")
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, key: str) -> list[dict]:
+    """The list ``key`` of a YAML file."""
     if not path.is_file():
         raise BadConcordance(f"no file {path}: restore it with `git checkout data`")
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         problem = " ".join(str(error).split())
         raise BadConcordance(f"{path.name} is not valid YAML: {problem}") from None
+    return _entries(data, key, path.name)
+
+
+def _entries(given: Any, key: str, what: str) -> list[dict]:
+    """The list ``key`` of a mapping, whose items are mappings."""
+    found = given.get(key) if isinstance(given, dict) else None
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise BadConcordance(f"{what} needs a list {key!r} of entries with named fields")
+    return found
 
 
 def _make(kind: type, given: dict, what: str) -> Any:
     """A ``kind`` from the fields of an entry; lists become tuples."""
+    known = {f.name: f for f in fields(kind)}
+    if unknown := [name for name in given if name not in known]:
+        raise BadConcordance(f"{what} has an unknown field {unknown[0]!r}: known are {[*known]}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:
-        reason = str(error).removeprefix(f"{kind.__name__}.__init__() ")
-        raise BadConcordance(f"{what}: {reason}; its file's first lines name the fields") from None
+    for name, expected in known.items():
+        if name not in values:
+            if expected.default is MISSING:
+                raise BadConcordance(f"{what} has no field {name!r}")
+        elif not isinstance(values[name], {"str": str, "bool": bool}.get(expected.type, tuple)):
+            raise BadConcordance(
+                f"{what}: {name} should be of type {expected.type}, not {given[name]!r}"
+            )
+    return kind(**values)
 
 
 def _numbered(ids: Sequence[str], prefix: str, what: str) -> None:
@@ -165,24 +191,20 @@ def read_concordance(folder: Path | None = None) -> Concordance:
     BadConcordance says in one line what is missing, misnamed, out of order, untreated or unused.
     """
     folder = folder or repository() / "data"
-    listed = _load(folder / "corrections.yaml")["corrections"]
+    listed = _load(folder / "corrections.yaml", "corrections")
     corrections = [_make(Correction, c, f"correction {c.get('id')}") for c in listed]
     _numbered([correction.id for correction in corrections], "C", "correction")
     names = [correction.id for correction in corrections]
-    data = _load(folder / "concordance.yaml")
     documents = []
-    for document in data["documents"]:
-        sections = []
-        for section in document["sections"]:
-            statements = [
-                _make(Statement, s, f"statement {s.get('id')}") for s in section["statements"]
-            ]
-            for statement in statements:
-                _check(statement, names)
-            made = section | {"statements": statements}
-            sections.append(_make(Section, made, f"section {section.get('where')!r}"))
-        made = document | {"sections": sections}
-        documents.append(_make(Document, made, f"document {document.get('id')}"))
+    for document in _load(folder / "concordance.yaml", "documents"):
+        what, sections = f"document {document.get('id')}", []
+        for section in _entries(document, "sections", what):
+            where, statements = f"section {section.get('where')!r}", []
+            for given in _entries(section, "statements", where):
+                statements.append(_make(Statement, given, f"statement {given.get('id')}"))
+                _check(statements[-1], names)
+            sections.append(_make(Section, section | {"statements": statements}, where))
+        documents.append(_make(Document, document | {"sections": sections}, what))
         ids = [statement.id for statement in documents[-1].statements]
         _numbered(ids, document["id"], "statement")
     named = dict.fromkeys(c for d in documents for s in d.statements for c in s.corrections)
@@ -194,8 +216,9 @@ def read_concordance(folder: Path | None = None) -> Concordance:
                 f"correction {name} is named where {expected} should first be: corrections are "
                 "numbered in the order of the statements"
             )
-    exceptions = {(e["document"], e["claim"]): e["why"] for e in data["exceptions"]}
-    return Concordance(tuple(documents), {c.id: c for c in corrections}, exceptions)
+    listed = _load(folder / "concordance.yaml", "exceptions")
+    exceptions = [_make(Exempt, e, f"exception {e.get('claim')}") for e in listed]
+    return Concordance(tuple(documents), {c.id: c for c in corrections}, tuple(exceptions))
 
 
 class ConcordanceDirective(EvidenceDirective):
