@@ -276,8 +276,8 @@ def built(tmp_path_factory) -> Book:
 
 def test_the_page_counts_what_is_treated_and_what_is_not(built):
     text = built.text("concordance")
-    assert "treated 1 1 treated in part 1 1 not yet run 1 1" in text
-    assert "no experiment can decide it 1 1 statements 4 4" in text
+    assert "Statements Doe All treated 1 1 treated in part 1 1 not yet run 1 1" in text
+    assert "no experiment can decide it 1 1 all 4 4" in text
     assert "4 statements: 1 treated, 1 treated in part, 1 not yet run, 1 no experiment" in text
 
 
@@ -309,8 +309,15 @@ def test_a_correction_stands_once_in_full_and_is_linked_afterwards(built):
     assert 'href="#correction-C-01"' in html
 
 
+def test_every_link_within_the_page_leads_somewhere(built):
+    html = built.html("concordance").partition("<article")[2].partition("</article>")[0]
+    ids = set(re.findall(r'id="([^"]+)"', html))
+    assert set(re.findall(r'href="#([^"]+)"', html)) <= ids
+    assert {"statement-000-04", "correction-C-02"} <= ids
+
+
 def test_machine_written_words_are_marked_where_they_stand(built):
-    _, machine = built.text("concordance").split("These words were written by a machine")
+    _, machine = built.text("concordance").split("words were written by a machine")
     assert "Waiting helps." in machine
 
 

@@ -243,8 +243,8 @@ class ConcordanceDirective(EvidenceDirective):
         columns = [document.counts(self.running) for document in documents]
         columns.append(sum(columns, Counter()))
         rows = [(status, *(str(counts[status]) for counts in columns)) for status in STATUSES]
-        rows.append(("statements", *(str(counts.total()) for counts in columns)))
-        header = ("", *(document.short for document in documents), "All")
+        rows.append(("all", *(str(counts.total()) for counts in columns)))
+        header = ("Statements", *(document.short for document in documents), "All")
         return [table(header, rows, "concordance-counts")]
 
     def _document(self, document: Document) -> list[nodes.Node]:
@@ -260,8 +260,10 @@ class ConcordanceDirective(EvidenceDirective):
             part = nodes.section(ids=[f"concordance-{document.id}-{i}"])
             part += nodes.title("", section.where)
             if section.by_machine:
-                words = "These words were written by a machine, not by the collection's authors."
-                part += nodes.paragraph("", words, classes=["by-machine"])
+                words = (
+                    "Here the document's own words were written by a machine, not by its authors."
+                )
+                part += nodes.paragraph("", words)
             items = nodes.bullet_list(classes=["concordance"])
             for statement in section.statements:
                 items += self._statement(statement)
@@ -330,7 +332,8 @@ class ConcordanceDirective(EvidenceDirective):
         shown = self.env.temp_data.setdefault("whydeep_corrections", set())
         if name in shown:
             link = nodes.reference("", f"Correction {correction.id}", refid=name)
-            return nodes.paragraph("", "", link, nodes.Text(" applies here too."))
+            again = nodes.Text(" applies here too.")
+            return nodes.paragraph("", "", link, again, classes=["treatment"])
         shown.add(name)
         self.env.get_domain("std").note_hyperlink_target(
             name, self.env.docname, name, f"Correction {correction.id}"
