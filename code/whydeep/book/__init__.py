@@ -17,6 +17,7 @@ PARTS = (
     "numbers",
     "ledger",
     "changes",
+    "concordance",
     "status",
     "widgets",
     "face",

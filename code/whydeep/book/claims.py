@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from docutils import nodes
 from pybtex.database import BibliographyData
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -81,6 +82,19 @@ class EvidenceDirective(SphinxDirective):
     def inline(self, text: str) -> list[nodes.Node]:
         """``text`` parsed as inline MyST, so that citations, maths and code work in it."""
         return self.parse_inline(text)[0]
+
+    def reference(self, anchor: str, shown: nodes.Node) -> addnodes.pending_xref:
+        """A link to an anchor on any page; if there is none the build warns."""
+        return addnodes.pending_xref(
+            "",
+            shown,
+            refdomain="std",
+            reftype="ref",
+            reftarget=anchor,
+            refexplicit=True,
+            refwarn=True,
+            refdoc=self.env.docname,
+        )
 
     def warn(self, message: object) -> None:
         logger.warning("%s", message, location=self.get_location(), type="whydeep")

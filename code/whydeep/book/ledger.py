@@ -10,7 +10,6 @@ from collections import Counter
 
 import yaml
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.application import Sphinx
 
 from whydeep.book.claims import EvidenceDirective, table
@@ -53,6 +52,16 @@ def catalogue() -> list[dict]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))["entries"]
 
 
+def runnable() -> set[str]:
+    """The ids of the claims that an experiment of the book runs."""
+    return {claim.id for module in experiments().values() for claim in module.CLAIMS}
+
+
+def anchor(claim: str) -> str:
+    """Where the book treats a catalogue entry: its claim box, or its line in the ledger."""
+    return f"claim-{claim}" if claim in runnable() else f"not-yet-run-{claim}"
+
+
 class LedgerDirective(EvidenceDirective):
     """``{ledger} PART``: one part of the ledger, from the experiments and their records."""
 
@@ -93,21 +102,8 @@ class LedgerDirective(EvidenceDirective):
         return [(found, verdict) for found in self._all() for verdict in found.verdicts]
 
     def _waiting(self) -> list[dict]:
-        done = {claim.id for module in experiments().values() for claim in module.CLAIMS}
+        done = runnable()
         return [entry for entry in catalogue() if entry["id"] not in done]
-
-    def _link(self, claim: str) -> addnodes.pending_xref:
-        """A link to the claim's box; its absence is a build warning."""
-        return addnodes.pending_xref(
-            "",
-            nodes.literal("", claim),
-            refdomain="std",
-            reftype="ref",
-            reftarget=f"claim-{claim}",
-            refexplicit=True,
-            refwarn=True,
-            refdoc=self.env.docname,
-        )
 
     def _counts(self) -> list[nodes.Node]:
         verdicts = self._verdicts()
@@ -154,7 +150,8 @@ class LedgerDirective(EvidenceDirective):
                 nodes.Text(", moved on since" if found.moved_on else ""),
                 classes=["provenance"],
             )
-            link = nodes.paragraph("", "", self._link(claim.id))
+            shown = nodes.literal("", claim.id)
+            link = nodes.paragraph("", "", self.reference(anchor(claim.id), shown))
             rows.append(
                 ([link, badges, recorded], paper or "no number", ours or "—", controls or "—")
             )
@@ -230,6 +227,10 @@ class LedgerDirective(EvidenceDirective):
             items = nodes.bullet_list(classes=["not-yet-run"])
             for entry in entries:
                 cited = f" {{cite}}`{','.join(entry['cite'])}`" if entry["cite"] else ""
+                name = anchor(entry["id"])
+                self.env.get_domain("std").note_hyperlink_target(
+                    name, self.env.docname, name, entry["id"]
+                )
                 items += nodes.list_item(
                     "",
                     nodes.paragraph(
@@ -239,6 +240,7 @@ class LedgerDirective(EvidenceDirective):
                         nodes.Text(" "),
                         nodes.literal("", entry["id"]),
                     ),
+                    ids=[name],
                 )
             section += items
             sections.append(section)
