@@ -53,9 +53,10 @@ notebooks: install  ## execute the chapters again and compare what they store
 site: book system  ## the built pages in a browser, with the network off
 	$(BIN)/python -m pytest tests/site -m site -q
 
-system:  ## Chromium, for the browser tests
-	@command -v chromium >/dev/null || (S=$$( [ $$(id -u) = 0 ] || echo sudo ); \
-	  $$S apt-get update -qq && $$S apt-get install -y -qq --no-install-recommends chromium)
+system:  ## Chromium and Firefox, for the browser tests
+	@{ command -v chromium && { command -v firefox-esr || command -v firefox; }; } >/dev/null || \
+	  (S=$$( [ $$(id -u) = 0 ] || echo sudo ); $$S apt-get update -qq && \
+	  $$S apt-get install -y -qq --no-install-recommends chromium firefox-esr)
 
 verify: install  ## rerun every recorded experiment in full, finished runs included
 	rm -rf .whydeep/runs

@@ -11,6 +11,7 @@ SITE = Path(os.environ.get("WHYDEEP_SITE", ROOT / "_build" / "html")).resolve()
 PAGES = sorted(
     str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts
 )
+VIEW = '<script type="application/vnd.jupyter.widget-view+json">'
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
 FLAGS = [
     "--no-sandbox",
@@ -35,6 +36,14 @@ WIDER_THAN_THE_SCREEN = """() => [...document.querySelectorAll('body *')].filter
     if (getComputedStyle(e).overflowX !== 'visible') return false;
   return true;
 }).slice(0, 5).map(element => element.outerHTML.slice(0, 120))"""
+
+
+def views(page):
+    """How many widgets the book's page ``page`` shows."""
+    return (SITE / page).read_text("utf-8").count(VIEW)
+
+
+WITH_WIDGETS = [page for page in PAGES if views(page)]
 
 
 class Visit:

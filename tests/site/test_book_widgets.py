@@ -4,11 +4,10 @@ import gzip
 import re
 
 import pytest
-from browsing import PAGES, SITE, WIDER_THAN_THE_SCREEN, violations, widget
+from browsing import PAGES, SITE, WIDER_THAN_THE_SCREEN, WITH_WIDGETS, views, violations, widget
 
 pytestmark = pytest.mark.site
 
-VIEW = '<script type="application/vnd.jupyter.widget-view+json">'
 STATE = re.compile(
     r'<script type="application/vnd\.jupyter\.widget-state\+json">(.*?)</script>', re.S
 )
@@ -20,13 +19,6 @@ NOTE_THE_FIRST = """new MutationObserver((_, observer) => {
   window.firstWidget = performance.now();
   observer.disconnect();
 }).observe(document, {subtree: true, childList: true, attributeFilter: ['data-ready']});"""
-
-
-def views(page):
-    return (SITE / page).read_text("utf-8").count(VIEW)
-
-
-WITH_WIDGETS = [page for page in PAGES if views(page)]
 
 
 def changes(frame, use):
