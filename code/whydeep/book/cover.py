@@ -4,7 +4,8 @@ A network with two hidden layers learns to tell ten kinds of clothing apart, and
 moments of its training about 400 pictures that it never trains on. Each picture is a thread. Its
 height is the mean place under the network's ten probabilities, sum_c p_c * (place of class c): in
 the middle as long as the network has no opinion, at a garment's own height once it has decided.
-Threads that end at another garment than their own are vermillion.
+Threads that end at another garment than their own are vermillion. The network's settings were
+chosen for their looks, on the one seed shown: it illustrates, and no verdict rests on it.
 
 The pictures are committed under static/, so that a build draws none of them, and with them
 cover.json, which holds the numbers that the caption tells. tests/test_face.py draws them again.

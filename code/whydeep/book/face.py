@@ -33,7 +33,7 @@ CAPTION = (
     "it. At first all lie in the middle: the network has no opinion. After {steps:,} steps there "
     "are ten strands, one a garment. The orange threads, {wrong} of them, end at a garment that is "
     "not their own. Drawn by the book's own code from Fashion-MNIST {{cite}}`xiao2017`, "
-    "seed {seed}."
+    "seed {seed}: an illustration, chosen for its looks."
 )
 ALT = (
     "Hundreds of fine threads run from left to right. They start as one tangle beside a heap of "
