@@ -106,6 +106,8 @@ Do it.
 ```{solution-start} ex-code
 :class: dropdown
 ```
+
+Words before the code.
 ---
 print("done", x)
 ---
@@ -235,7 +237,8 @@ def test_a_solution_with_code_is_a_collapsed_section_in_jupyter_and_in_colab(mad
     assert title.metadata["jp-MarkdownHeadingCollapsed"] is True
     assert made.metadata.colab.collapsed_sections == [title.metadata.id] == [title.id]
     following = made.cells[made.cells.index(title) + 1 :]
-    assert following[0].source == 'print("done", x)'
+    assert following[0].source == "Words before the code."  # not beside the title: it would show
+    assert following[1].source == 'print("done", x)'
     headings = [c.source for c in following if c.source.startswith("#")]
     assert (
         headings[0]

@@ -183,7 +183,9 @@ def _text_cells(blocks: Sequence[Block]) -> Iterator[NotebookNode | CodeCell]:
             if isinstance(block, Heading):
                 text.append(f"{'#' * block.level} {block.text}")
                 if block.folded and _collapsible(blocks, at):
+                    # Alone in its cell: viewers fold the cells below a heading, not its own text.
                     metadata = {"jp-MarkdownHeadingCollapsed": True}
+                    yield from flush()
             else:
                 yield block
                 text.extend(block.captions)
