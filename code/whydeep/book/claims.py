@@ -101,7 +101,7 @@ class EvidenceDirective(SphinxDirective):
 
 
 def registered_words(verdict: Verdict) -> str:
-    """The verdict that was registered beforehand, and which conditions it misses."""
+    """The verdict that is registered, and which conditions it misses."""
     missed = ", ".join(verdict.claim.missed)
     return verdict.claim.expected + (f" (missed: {missed})" if missed else "")
 
@@ -166,10 +166,10 @@ class ClaimDirective(EvidenceDirective):
         sentence += self.inline(f"{claim.sentence} {{cite}}`{claim.cite}`")
         made: list[nodes.Node] = [title, sentence]
         if verdict.why:
-            known = ", as registered beforehand" if verdict.as_registered else ""
+            known = ", as registered" if verdict.as_registered else ""
             made.append(nodes.paragraph("", f"Why this verdict: {verdict.why}{known}."))
         if not verdict.as_registered:
-            made.append(nodes.paragraph("", f"Registered beforehand: {registered_words(verdict)}."))
+            made.append(nodes.paragraph("", f"Registered: {registered_words(verdict)}."))
         if claim.disputed:
             made.append(nodes.paragraph("", "", *self.inline(f"**Disputed.** {claim.disputed}")))
         return made
