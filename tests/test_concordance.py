@@ -283,7 +283,7 @@ def test_the_page_counts_what_is_treated_and_what_is_not(built):
     text = built.text("concordance")
     assert "Statements Doe All treated 1 1 treated in part 1 1 not yet run 1 1" in text
     assert "no experiment can decide it 1 1 all 4 4" in text
-    assert "4 statements: 1 treated, 1 treated in part, 1 not yet run, 1 no experiment" in text
+    assert "4 statements (treated: 1; treated in part: 1; not yet run: 1; no experiment" in text
 
 
 def test_a_statement_leads_to_its_claim_box_with_the_verdict_or_to_the_ledger(built):

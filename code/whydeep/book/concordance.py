@@ -249,11 +249,11 @@ class ConcordanceDirective(EvidenceDirective):
 
     def _document(self, document: Document) -> list[nodes.Node]:
         counts = document.counts(self.running)
-        parts = ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
-        intro = f"{document.about} {{cite}}`{document.cite}`"
+        parts = "; ".join(f"{status}: {counts[status]}" for status in STATUSES if counts[status])
+        intro = f"{document.about.rstrip('.')} {{cite}}`{document.cite}`."
         made: list[nodes.Node] = [
             nodes.paragraph("", "", *self.inline(intro)),
-            nodes.paragraph("", f"{counts.total()} statements: {parts}."),
+            nodes.paragraph("", f"{counts.total()} statements ({parts})."),
             nodes.paragraph("", f"Left out: {document.left_out}"),
         ]
         for i, section in enumerate(document.sections, start=1):
