@@ -1,0 +1,313 @@
+"""The same first layer, frozen at its start or trained together with the classifier.
+
+"The game now is simply to incorporate the matrices as free variables", says the essay
+({cite}`bubeck2015`). A network with one hidden layer of m ReLU units is trained twice from the same
+start: all of it, or only the logistic regression on the frozen layer. We compare the test errors
+along m, each at the learning rate that does best on examples held out of training.
+
+What would refute it: a frozen layer of few units that does as well as the trained one. That a wide
+enough frozen layer catches up is refuted by a task on which it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.datasets import fashion_mnist
+from whydeep.errors import BadSettings
+from whydeep.networks import Dense
+from whydeep.results import MAIN, Result
+from whydeep.training import train
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
+
+PAGE = "features/learning-the-features"
+WIDTHS = (16, 64, 256, 1024)
+LEARNING_RATES = (0.01, 0.03, 0.1)
+TRAINABLE = {"frozen": ("classifier.*",), "joint": ("*",)}
+TESTS = 2000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``examples`` of the ``task``, of which ``held_out`` choose the learning rate; 2,000 to test.
+
+    Each width of WIDTHS up to ``widest`` is trained for ``steps`` of SGD. The tasks: "fashion", the
+    ten classes of Fashion-MNIST at 14 x 14 pixels; "linear", the same pictures with labels drawn
+    from a logistic regression on their first ``components`` principal components, its scores
+    ``certainty`` standard deviations wide; "parity", whether an odd number of ``relevant`` of
+    ``bits`` random bits is set.
+    """
+
+    task: str = "fashion"
+    widest: int = 64
+    examples: int = 2500
+    held_out: int = 500
+    steps: int = 200
+    batch_size: int = 64
+    momentum: float = 0.9
+    components: int = 2
+    certainty: float = 3.0
+    bits: int = 20
+    relevant: int = 3
+
+
+SCALES = {"quick": Settings(), "full": Settings(widest=1024)}
+VARIANTS = {"linear": {"task": "linear"}, "parity": {"task": "parity", "steps": 480}}
+
+
+def pictures(examples: int, seed: int) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
+    """``examples`` training pictures drawn by ``seed``, then the test pictures; 14 x 14, centred.
+
+    Pixels are averaged two by two, the mean picture of the training examples is subtracted, and one
+    factor brings their standard deviation to 1. Returns vectors of 196 pixels, and labels.
+    """
+    data = fashion_mnist().subset(examples, seed=seed)
+    x = F.avg_pool2d(torch.cat([data.train_x, data.test_x]), 2).flatten(1)
+    x = x - x[:examples].mean(0)
+    return x / x[:examples].std(), torch.cat([data.train_y, data.test_y])
+
+
+def linear_labels(
+    x: Float[Tensor, "n d"],
+    examples: int,
+    components: int,
+    certainty: float,
+    generator: torch.Generator,
+) -> Int[Tensor, "n"]:
+    """Ten labels drawn from softmax(certainty A^T z), z the first principal components of x.
+
+    z has unit variance over the first ``examples``; the columns of A are random unit vectors.
+    """
+    _, _, axes = torch.linalg.svd(x[:examples], full_matrices=False)
+    z = x @ axes[:components].T
+    z = z / z[:examples].std(0)
+    a = F.normalize(torch.randn(components, 10, generator=generator), dim=0)
+    # The largest of the scores plus standard Gumbel noise is a draw from their softmax.
+    gumbel = -torch.log(-torch.log(torch.rand(len(x), 10, generator=generator)))
+    return (certainty * (z @ a) + gumbel).argmax(1)
+
+
+def parity(
+    n: int, bits: int, relevant: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "n bits"], Int[Tensor, "n"]]:
+    """n uniform vectors of -1 and 1, and label 1 where the first ``relevant`` have product 1."""
+    x = torch.randint(0, 2, (n, bits), generator=generator) * 2.0 - 1
+    return x, (x[:, :relevant].prod(1) > 0).long()
+
+
+def examples_of(settings: Settings, seed: int) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
+    """The training examples of the task, then its 2,000 test examples."""
+    draw = np.random.SeedSequence(seed).spawn(1)[0]
+    generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
+    n = settings.examples
+    if settings.task == "parity":
+        return parity(n + TESTS, settings.bits, settings.relevant, generator)
+    if settings.task not in ("fashion", "linear"):
+        raise BadSettings(f"task is {settings.task!r}, expected 'fashion', 'linear' or 'parity'")
+    x, y = pictures(n, seed)
+    if settings.task == "linear":
+        y = linear_labels(x, n, settings.components, settings.certainty, generator)
+    return x, y
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Test error of the frozen and of the trained layer along the width; fractions of examples.
+
+    The ratios divide errors of which neither is counted below half an example.
+    """
+    x, y = examples_of(settings, seed)
+    held, n = settings.held_out, settings.examples
+    widths = [m for m in WIDTHS if m <= settings.widest]
+    errors = {name: [] for name in TRAINABLE}
+    for m in widths:
+        for name, trainable in TRAINABLE.items():
+            trained = train(
+                partial(Dense, (x.shape[1], m, int(y.max()) + 1)),
+                x[held:n],
+                y[held:n],
+                # One seed: the same start and the same batches at each learning rate.
+                seeds=[seed] * len(LEARNING_RATES),
+                lr=LEARNING_RATES,
+                steps=settings.steps,
+                batch_size=settings.batch_size,
+                momentum=settings.momentum,
+                trainable=trainable,
+                device=device,
+                progress=progress,
+            )
+            wrong = (trained.predict(x).cpu() != y).double()
+            best = int(wrong[:, :held].mean(1).argmin())
+            errors[name].append(float(wrong[best, n:].mean()))
+    frozen, joint = (np.maximum(errors[name], 0.5 / TESTS) for name in TRAINABLE)
+    return Result(
+        widths=(widths, "units"),
+        error_frozen=(errors["frozen"], "fraction of test examples"),
+        error_joint=(errors["joint"], "fraction of test examples"),
+        ratio_narrowest=(frozen[0] / joint[0], "ratio of test errors"),
+        ratio_widest=(frozen[-1] / joint[-1], "ratio of test errors"),
+        joint_narrowest=(errors["joint"][0], "fraction of test examples"),
+        joint_widest=(errors["joint"][-1], "fraction of test examples"),
+        frozen_narrowest=(errors["frozen"][0], "fraction of test examples"),
+        frozen_widest=(errors["frozen"][-1], "fraction of test examples"),
+    )
+
+
+def _falls(result: Result) -> float:
+    return float(result["ratio_narrowest"] / result["ratio_widest"])
+
+
+CLAIMS = (
+    Claim(
+        id="bubeck2015-joint-training-is-the-step",
+        cite="bubeck2015",
+        sentence="Training the feature matrices together with the classifier beats training the "
+        "classifier on top of the same matrices kept frozen, the more so the fewer units they "
+        "have.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "the post",
+                "no number",
+                "section 'Deep learning: it's all about the features'",
+            ),
+        ),
+        conditions=(
+            Condition(
+                "ratio_narrowest",
+                "with 16 units the frozen layer's error is at least 1.4 times the trained one's",
+                lambda result: float(result["ratio_narrowest"]),
+                ">=",
+                1.4,
+                "ratio of test errors",
+            ),
+            Condition(
+                "falls",
+                "that ratio is at least 1.3 times what it is with the most units",
+                _falls,
+                ">=",
+                1.3,
+                "ratio of ratios",
+            ),
+            Condition(
+                "ratio_widest",
+                "with the most units the frozen layer has all but caught up, to a ratio of 1.25",
+                lambda result: float(result["ratio_widest"]),
+                "<=",
+                1.25,
+                "ratio of test errors",
+            ),
+        ),
+        controls=(
+            Control(
+                "linear",
+                "that features have to be found: the same pictures, but with labels drawn from a "
+                "logistic regression on their first two principal components",
+                {"ratio_narrowest": 0.2, "falls": 0.1},
+                (
+                    Condition(
+                        "joint_narrowest",
+                        "the trained network beats guessing, to an error of 0.7",
+                        lambda result: float(result["joint_narrowest"]),
+                        "<=",
+                        0.7,
+                        "fraction",
+                    ),
+                ),
+            ),
+            Control(
+                "parity",
+                "that random features will do if there are enough: whether an odd number of three "
+                "among twenty bits is set",
+                {"ratio_widest": 1.0},
+                (
+                    Condition(
+                        "joint_widest",
+                        "the trained network solves the task, to an error of 0.05",
+                        lambda result: float(result["joint_widest"]),
+                        "<=",
+                        0.05,
+                        "fraction",
+                    ),
+                ),
+            ),
+        ),
+        disputed="Much of a deep network may stay at its random start if the rest is trained "
+        "{cite}`rosenfeld2018`, so that what joint training buys depends on what is frozen.",
+    ),
+)
+
+GROUPS = {MAIN: "Fashion-MNIST", "linear": "linear labels", "parity": "sparse parity"}
+NAMES = {"frozen": "layer 1 frozen", "joint": "trained together"}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Test error against width, one panel a task, bands over seeds."""
+    shown = [variant for variant in GROUPS if variant in runs]
+    with figures.style():
+        drawn, panels = plt.subplots(1, len(shown), figsize=(8.4, 3.3), sharey=True, squeeze=False)
+        for axes, variant in zip(panels[0], shown, strict=True):
+            results = list(runs[variant].values())
+            for name, label in NAMES.items():
+                errors = np.array([100 * result[f"error_{name}"] for result in results])
+                figures.band(axes, results[0]["widths"], errors, label=label)
+            axes.set(xscale="log", xlabel="units in layer 1", title=GROUPS[variant])
+            axes.set_xticks(results[0]["widths"], results[0]["widths"])
+            axes.minorticks_off()
+        panels[0][0].set(ylabel="test error (%)", ylim=(0, None))
+        panels[0][0].legend()
+    seeds = len(runs[MAIN])
+    return figures.Figure(
+        drawn,
+        label="fig-frozen-or-joint",
+        caption="Test error against the number of units in the only hidden layer, which is frozen "
+        f"at its random start or trained with the classifier: means and standard deviations over "
+        f"{seeds} seed{'s' if seeds > 1 else ''}. On pictures the gap is wide for few units and "
+        "closes; where the label is a linear function there is none; on sparse parity no number "
+        "of random units shown here closes it.",
+        alt="Panels of test error against width. On Fashion-MNIST the frozen layer starts far "
+        "above the trained one at 16 units and comes down to it at 1,024. With linear labels the "
+        "two curves lie together. On sparse parity the frozen layer stays at one half while the "
+        "trained one is at zero.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """The same to drag along, with a question first."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="width",
+        title="Test error with layer 1 frozen or trained, against its number of units",
+        about="Move along the number of units and watch the gap between the two curves. "
+        "Then change the task: where is there no gap, and where does it never close?",
+        series={f"error_{name}": label for name, label in NAMES.items()},
+        variants=GROUPS,
+        sweep=Axis("units in layer 1", log=True),
+        sweep_values="widths",
+        factor=100.0,
+        y=Axis("test error", "%"),
+        predict=Prediction(
+            "With 1,024 units in layer 1, in which task does the frozen layer still err in about "
+            "half of all cases although the trained one does not?",
+            tuple(GROUPS.values()),
+            2,
+            "No unit that is drawn without knowing which bits matter says much about their parity; "
+            "training finds the three bits among the twenty.",
+        ),
+    )

@@ -1,0 +1,249 @@
+"""Is one learned layer under the classifier enough?
+
+In the comments of his essay ({cite}`bubeck2015`) Bubeck says that with L = 1 one would not reach
+the state of the art. We compare one layer of local filters with a second layer on top of it, at an
+equal number of weights, in two tasks: which of ten kinds a single garment of Fashion-MNIST is, and
+whether two garments side by side are of the same kind.
+
+What would refute it: a second layer that does not lower the error. On single garments that is what
+we find; on pairs, where the label is a relation between two places, it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import PARTLY, Claim, Condition, Control
+from whydeep.datasets import LabelledImages, fashion_mnist
+from whydeep.networks import Convolutional
+from whydeep.results import MAIN, Result
+from whydeep.training import train
+
+PAGE = "features/learning-the-features"
+TASKS = {"single": "one garment: which kind?", "pairs": "two garments: the same kind?"}
+# Channels of the one layer; channels and units of the two: about as many weights in each task.
+ONE = {"single": 25, "pairs": 30}
+TWO = {"single": (8, 32), "pairs": (8, 8)}
+KINDS = (1, 8)  # trousers and bags
+GAP = 4  # blank columns between two garments: no filter of 5 x 5, pooled by 2, sees both
+TESTS = 2000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``examples`` of each task, at 14 x 14 pixels a garment, and 2,000 to test.
+
+    ``shuffle`` permutes the pixels of every garment in one order drawn by the seed, and makes the
+    label of a pair the kind of its left garment: nothing is left that places have to share.
+    """
+
+    examples: int = 3000
+    steps: int = 250
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 1e-3
+    shuffle: bool = False
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"nothing-shared": {"shuffle": True}}
+
+
+def small(x: Float[Tensor, "n 1 h w"], order: Int[Tensor, "p"]) -> Float[Tensor, "n 1 h2 w2"]:
+    """Pixels averaged two by two, then put in this order."""
+    x = F.avg_pool2d(x, 2)
+    return x.flatten(1)[:, order].view(x.shape)
+
+
+def pairs(
+    x: Float[Tensor, "n 1 h w"], kind: Int[Tensor, "n"], count: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "m 1 h w2"], Int[Tensor, "m"], Int[Tensor, "m"]]:
+    """``count`` pictures of two garments side by side; their label, 1 for the same kind; the left.
+
+    GAP blank columns lie between the two. Both garments are drawn independently from x, so that
+    each of the four pairs of the kinds 0 and 1 is about as frequent as the others if the kinds are.
+    """
+    left, right = torch.randint(len(x), (2, count), generator=generator)
+    gap = x.new_zeros(count, *x.shape[1:3], GAP)
+    return torch.cat([x[left], gap, x[right]], 3), (kind[left] == kind[right]).long(), kind[left]
+
+
+def tasks(
+    data: LabelledImages, settings: Settings, seed: np.random.SeedSequence
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Pictures and labels of each task, the training examples first; pixels have mean 0, sd 1."""
+    generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
+    order = torch.randperm(196, generator=generator) if settings.shuffle else torch.arange(196)
+    x, x_test = small(data.train_x, order), small(data.test_x, order)
+    parts = []
+    for pictures, labels, count in (
+        (x, data.train_y, settings.examples),
+        (x_test, data.test_y, TESTS),
+    ):
+        chosen = (labels == KINDS[0]) | (labels == KINDS[1])
+        kind = (labels[chosen] == KINDS[1]).long()
+        parts.append(pairs(pictures[chosen], kind, count, generator))
+    both = [torch.cat(column) for column in zip(*parts, strict=True)]
+    found = {
+        "single": (torch.cat([x, x_test]), torch.cat([data.train_y, data.test_y])),
+        "pairs": (both[0], both[2] if settings.shuffle else both[1]),
+    }
+    n = settings.examples
+    return {name: ((z - z[:n].mean()) / z[:n].std(), y) for name, (z, y) in found.items()}
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Test and training errors of one and of two learned layers in both tasks, and their ratios."""
+    draw, network = np.random.SeedSequence(seed).spawn(2)
+    n = settings.examples
+    data = fashion_mnist().subset(n, seed=seed)
+    found: dict[str, tuple[float, str]] = {}
+    for name, (x, y) in tasks(data, settings, draw).items():
+        channels, units = TWO[name]
+        for layers, kept in ((1, ((ONE[name],), ())), (2, ((channels,), (units,)))):
+            trained = train(
+                partial(Convolutional, tuple(x.shape[1:]), *kept, classes=int(y.max()) + 1),
+                x[:n],
+                y[:n],
+                seeds=[network],
+                steps=settings.steps,
+                batch_size=settings.batch_size,
+                lr=settings.learning_rate,
+                momentum=settings.momentum,
+                weight_decay=settings.weight_decay,
+                device=device,
+                progress=progress,
+            )
+            wrong = (trained.predict(x)[0].cpu() != y).double()
+            weights = sum(w[0].numel() for w in trained.parameters.values())
+            found |= {
+                f"error_{name}_{layers}": (wrong[n:].mean(), "fraction of test examples"),
+                f"train_error_{name}_{layers}": (wrong[:n].mean(), "fraction of training examples"),
+                f"weights_{name}_{layers}": (weights, "weights"),
+            }
+        # No error is counted below half an example.
+        one, two = (max(float(found[f"error_{name}_{i}"][0]), 0.5 / TESTS) for i in (1, 2))
+        found[f"ratio_{name}"] = (one / two, "ratio of test errors")
+    return Result(**found)
+
+
+def _ratio(name: str, says: str, bound: float) -> Condition:
+    return Condition(
+        f"ratio_{name}",
+        says,
+        lambda result: float(result[f"ratio_{name}"]),
+        ">=",
+        bound,
+        "ratio of test errors",
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="bubeck2015-L1-not-enough",
+        cite="bubeck2015",
+        sentence="One learned layer under the classifier does not reach the accuracy of more, at "
+        "an equal number of weights.",
+        kind="effect",
+        expected=PARTLY,
+        missed=("ratio_single",),
+        paper=(
+            ("the state of the art would not be reached with L = 1", "no number", "a comment"),
+            (
+                "CIFAR-10, one layer of 4,000 features found without labels, then an SVM",
+                "79.6 % right",
+                "{cite:t}`coates2011`, abstract",
+            ),
+        ),
+        conditions=(
+            _ratio(
+                "single",
+                "on single garments the error of one layer is at least 1.08 times that of two",
+                1.08,
+            ),
+            _ratio(
+                "pairs",
+                "on pairs of garments the error of one layer is at least 5 times that of two",
+                5.0,
+            ),
+        ),
+        controls=(
+            Control(
+                "nothing-shared",
+                "what places have to share: the pixels of every garment are shuffled in one fixed "
+                "order, and the label of a pair is the kind of its left garment",
+                {"ratio_single": 0.02, "ratio_pairs": 1.0},
+                (
+                    Condition(
+                        "train_error_single_2",
+                        "two layers still fit single garments, to a training error of 0.35",
+                        lambda result: float(result["train_error_single_2"]),
+                        "<=",
+                        0.35,
+                        "fraction",
+                    ),
+                    Condition(
+                        "error_pairs_2",
+                        "two layers still solve the task on pairs, to an error of 0.1",
+                        lambda result: float(result["error_pairs_2"]),
+                        "<=",
+                        0.1,
+                        "fraction",
+                    ),
+                ),
+            ),
+        ),
+        disputed="Depth may be traded for width on small pictures, and layers may be learned one "
+        "at a time {cite}`belilovsky2019`; local features that are only added up go far too "
+        "{cite}`brendel2019`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Test errors of one and two layers in both tasks; one mark a seed."""
+    results = list(runs[MAIN].values())
+    with figures.style():
+        drawn, panels = plt.subplots(1, 2, figsize=(7.2, 3.2))
+        for panel, (name, title) in zip(panels, TASKS.items(), strict=True):
+            for layers, colour in ((1, "vermillion"), (2, "blue")):
+                errors = [100 * float(result[f"error_{name}_{layers}"]) for result in results]
+                panel.bar(
+                    layers, np.mean(errors), 0.6, color=figures.COLOURS[colour], alpha=0.35,
+                    hatch=None if layers == 2 else "//",
+                )  # fmt: skip
+                spread = np.linspace(-0.15, 0.15, len(errors)) if len(errors) > 1 else np.zeros(1)
+                panel.plot(
+                    layers + spread, errors, "os"[layers - 1], color=figures.COLOURS[colour],
+                    ls="none",
+                )  # fmt: skip
+            panel.set_xticks([1, 2], ["one layer", "two layers"])
+            panel.set(title=title, ylim=(0, None))
+            panel.grid(axis="x", visible=False)
+        panels[0].set_ylabel("test error (%)")
+        panels[1].axhline(25, **figures.THEORY)
+        panels[1].text(2.4, 25, "the theorem's 25 %", ha="right", va="bottom")
+    seeds = len(results)
+    return figures.Figure(
+        drawn,
+        label="fig-one-layer",
+        caption="Test error with one and with two learned layers under the classifier and about as "
+        f"many weights: bars are means over {seeds} seed{'s' if seeds > 1 else ''}, each mark is "
+        "one seed. On single garments the second layer buys nothing; whether two garments are of "
+        "the same kind is beyond one layer of local filters, which must err in a quarter of all "
+        "cases (dashed).",
+        alt="Two bar charts of test error. For single garments the bars of one and two layers are "
+        "about equally high. For pairs of garments the bar of one layer is high and that of two "
+        "layers low; a dashed line at 25 per cent marks the least error one layer can reach.",
+    )
