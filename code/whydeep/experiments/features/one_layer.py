@@ -47,8 +47,8 @@ class Settings:
     label of a pair the kind of its left garment: nothing is left that places have to share.
     """
 
-    examples: int = 3000
-    steps: int = 250
+    examples: int = 1000
+    steps: int = 120
     batch_size: int = 64
     learning_rate: float = 0.01
     momentum: float = 0.9
@@ -56,7 +56,7 @@ class Settings:
     shuffle: bool = False
 
 
-SCALES = {"quick": Settings()}
+SCALES = {"quick": Settings(), "full": Settings(examples=3000, steps=250)}
 VARIANTS = {"nothing-shared": {"shuffle": True}}
 
 
