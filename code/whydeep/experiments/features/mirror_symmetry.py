@@ -217,19 +217,19 @@ CLAIMS = (
             Control(
                 "permuted",
                 "the symmetry: as many inputs have the label 1, but which ones is drawn at random",
-                {
-                    "solved": 0.3,
-                    "sweeps_factor": 0.5,
-                    "antisymmetry": 0.1,
-                    "ratio_deviation": 0.5,
-                },
+                {"solved": 0.1, "antisymmetry": 0.1, "ratio_deviation": 0.5},
                 (_LEARNS,),
             ),
             Control(
                 "frozen",
                 "the gradient through the hidden units: they stay as they start, and only the "
                 "output unit learns",
-                {"solved": 0.3, "antisymmetry": 0.1, "ratio_deviation": 0.5},
+                {
+                    "solved": 0.3,
+                    "sweeps_factor": 0.5,
+                    "antisymmetry": 0.1,
+                    "ratio_deviation": 0.5,
+                },
                 (_LEARNS,),
             ),
         ),
