@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,6 +34,9 @@ from whydeep.gabor import gabor_fit
 from whydeep.networks import Convolutional
 from whydeep.results import MAIN, Result
 from whydeep.training import train
+
+if TYPE_CHECKING:
+    from whydeep.widgets import ImageExplorer
 
 PAGE = "features/learning-the-features"
 SIDE = 7
@@ -341,4 +345,49 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "noise; the independent components are grey edges and stripes; those of our network are "
         "soft edges and blobs. Below, marks of the Gabor fit: high for the first, low for random "
         "ones, in between for the other two.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> ImageExplorer:
+    """The four banks to look into, filter by filter, and what a filter makes of a photograph."""
+    from whydeep.widgets import ImageExplorer, Prediction  # pages need it, the CLI does not
+
+    seed, first = next(iter(runs[MAIN].items()))
+    banks = {
+        "real": leading_component(first_layer_filters()).numpy(),
+        "random": leading_component(random_filters(seed)).numpy(),
+        "ica": first["filters_ica"],
+        "own": first["filters_own"],
+    }
+    numbers = {
+        BANKS[name]: {"R^2 of the best Gabor function": first[f"r2_{name}"].tolist()}
+        for name in banks
+    }
+    numbers[BANKS["real"]] |= {
+        "angle of its wave (degrees)": np.degrees(first["angle"]).round().tolist(),
+        "frequency (cycles a pixel)": first["frequency"].round(2).tolist(),
+        "energy in colour (%)": (100 * first["colour"]).round().tolist(),
+    }
+    found = photographs()
+    scenes = {"leaves": found["acanthus-mollis"], "boats": found["nagasaki-boats"]}
+    medians = [float(first[f"median_{name}"]) for name in banks]
+    return ImageExplorer(
+        {BANKS[name]: bank for name, bank in banks.items()},
+        key="filters",
+        title="First-layer filters: trained, random, found without labels",
+        about="Change the bank, walk through its filters, and choose a photograph to see where a "
+        "filter answers. Which filters answer to edges of one direction only?",
+        item="filter",
+        numbers=numbers,
+        pictures={
+            name: scene.mean(0)[::7, ::7].numpy().clip(0, 1) for name, scene in scenes.items()
+        },
+        bits=8,
+        predict=Prediction(
+            "Which bank lies nearest to Gabor functions, by the median over its filters?",
+            tuple(BANKS.values()),
+            int(np.argmax(medians)),
+            "Edges and waves are in photographs; a network trained on millions of them has "
+            "smoother ones than seven photographs or small pictures of clothes can give.",
+        ),
     )
