@@ -380,7 +380,8 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> ImageExplorer:
         item="filter",
         numbers=numbers,
         pictures={
-            name: scene.mean(0)[::7, ::7].numpy().clip(0, 1) for name, scene in scenes.items()
+            name: torch.nn.functional.avg_pool2d(scene.mean(0)[None], 7)[0].numpy()
+            for name, scene in scenes.items()
         },
         bits=8,
         predict=Prediction(
