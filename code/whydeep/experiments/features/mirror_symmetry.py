@@ -274,8 +274,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "first seed stays on a plateau and falls late, around the paper's 1,425 sweeps (dashed), "
         "or not at all. Right: the weights of the two hidden units of its best start, equal and "
         "opposite about the middle (dashed), in ratio 1:2:4.",
-        alt="Left, eight loss curves against sweeps: all rest on a plateau, most then fall to "
-        "zero between a few hundred and a few thousand sweeps, some stay. Right, bars of six "
+        alt="Left, eight loss curves against sweeps: all rest on a plateau, some then fall to "
+        "zero between a few hundred and a few thousand sweeps, others stay. Right, bars of six "
         "weights for each of two hidden units: the weights of a unit have opposite signs on the "
         "two sides of the middle and three sizes, each double the one before.",
     )
