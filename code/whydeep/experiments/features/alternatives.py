@@ -29,6 +29,7 @@ from torch import Tensor
 from whydeep import features, figures
 from whydeep.claims import PARTLY, Claim, Condition, Control
 from whydeep.datasets import LabelledImages, fashion_mnist
+from whydeep.experiments.features.random_features import gaussian_kernel
 from whydeep.networks import Convolutional, Dense
 from whydeep.results import MAIN, Result
 from whydeep.training import train
@@ -59,13 +60,13 @@ class Settings:
     """
 
     examples: int = 1000
-    splits: int = 4
+    splits: int = 3
     margin_cost: float = 10.0
-    trees: int = 100
-    steps: int = 300
-    table_steps: int = 300
+    trees: int = 40
+    steps: int = 200
+    table_steps: int = 200
     batch_size: int = 64
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 1e-3
     frozen: bool = False
@@ -84,8 +85,11 @@ def machine_error(
     cost: float,
 ) -> float:
     """Test error of a support vector machine with the Gaussian kernel, gamma = 1 / (d variance)."""
-    machine = SVC(C=cost, gamma="scale").fit(phi.numpy(), y.numpy())
-    return 1 - float(machine.score(phi_test.numpy(), y_test.numpy()))
+    # One matrix product is much faster than scikit-learn's own loop over pairs.
+    gamma = 1 / (phi.shape[1] * float(phi.var(correction=0)))
+    kernel, kernel_test = (gaussian_kernel(z, phi, gamma).double().numpy() for z in (phi, phi_test))
+    machine = SVC(C=cost, kernel="precomputed").fit(kernel, y.numpy())
+    return 1 - float(machine.score(kernel_test, y_test.numpy()))
 
 
 def forest_error(
@@ -285,8 +289,8 @@ CLAIMS = (
             ),
         ),
         disputed="Over 121 tables the lead of forests over support vector machines was within "
-        "chance {cite}`fernandezdelgado2014`; on 45 tables of about 10,000 examples trees still led "
-        "networks {cite}`grinsztajn2022`. One small table, as here, decides neither.",
+        "chance {cite}`fernandezdelgado2014`; on 45 tables of about 10,000 examples trees still "
+        "led networks {cite}`grinsztajn2022`. One small table, as here, decides neither.",
     ),
 )
 

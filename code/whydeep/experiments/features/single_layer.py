@@ -44,7 +44,7 @@ class Settings:
     """
 
     examples: int = 500
-    sizes: tuple[int, ...] = (10, 50, 200)
+    sizes: tuple[int, ...] = (10, 40, 100)
     patch: int = 6
     stride: int = 3
     sample: int = 20000
@@ -53,7 +53,7 @@ class Settings:
     jitter: float = 0.03
 
 
-SCALES = {"quick": Settings(), "full": Settings(examples=1000, sizes=(10, 50, 200, 400))}
+SCALES = {"quick": Settings(), "full": Settings(examples=1000, sizes=(10, 40, 100, 400))}
 VARIANTS = {"ten-patterns": {"patterns": 10}}
 
 
