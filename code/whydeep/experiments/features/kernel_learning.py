@@ -148,13 +148,13 @@ def solve(convex) -> float:
 
 def weights_of(convex) -> Float[np.ndarray, "q"]:
     """The weights mu of the kernels in a solved problem: a variable, or the price of each limit."""
-    found = convex.var_dict.get("mu")
-    if found is not None:
-        return found.value
-    return np.array([limit.dual_value.item() for limit in convex.constraints[: len(KERNELS)]])
+    if "mu" in convex.var_dict:
+        return convex.var_dict["mu"].value
+    # All constraints but the last three, which are those on a, are the limits of the kernels.
+    return np.array([limit.dual_value.item() for limit in convex.constraints[:-3]])
 
 
-def machine_errors(
+def machine_error(
     kernels: Float[np.ndarray, "q m n"],
     y: Float[np.ndarray, "n"],
     y_test: Float[np.ndarray, "m_test"],
@@ -224,7 +224,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         mu = weights_of(convex)
         kernels = base_kernels(torch.cat([x[:n], data.test_x[kept_test]]), n)
         errors = [
-            machine_errors(kernels, sign[:n], sign_test, settings.margin_cost, each)
+            machine_error(kernels, sign[:n], sign_test, settings.margin_cost, each)
             for each in (mu, np.full(len(KERNELS), 1 / len(KERNELS)))
         ]
         sgd_seconds = []

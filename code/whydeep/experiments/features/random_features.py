@@ -94,7 +94,7 @@ def fourier_features(
     return (2 / len(phases)) ** 0.5 * torch.cos(x @ weights + phases)
 
 
-def expected_error(k: Float[np.ndarray, "pairs"], width: float) -> float:
+def expected_error(k: Float[np.ndarray, "pairs"], width: int) -> float:
     """The root-mean-square error of the features' kernel over pairs with exact kernel ``k``.
 
     One term 2 cos(w.x + b) cos(w.y + b) = cos(w.(x - y)) + cos(w.(x + y) + 2b) has mean k and
