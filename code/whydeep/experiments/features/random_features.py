@@ -278,6 +278,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             panel.set_xticks(widths, [f"{width}" for width in widths])
             panel.minorticks_off()
             panel.legend()
+        ticks = (0.01, 0.02, 0.05, 0.1, 0.2)
+        axes[0].set_yticks(ticks, [f"{tick}" for tick in ticks])
     seeds = len(results)
     return figures.Figure(
         drawn,
