@@ -18,6 +18,7 @@ from whydeep.experiments.features import (
     random_features,
     single_layer,
 )
+from whydeep.results import MAIN, read_record
 
 
 def generator(seed):
@@ -98,6 +99,20 @@ def test_kernel_ridge_gives_scikit_learns_outputs():
     kernels = [random_features.gaussian_kernel(z, x, 0.7) for z in (x, x_test)]
     found = random_features.kernel_outputs(kernels[0], one_hot, kernels[1], 0.2)
     np.testing.assert_allclose(found, other.predict(x_test), atol=1e-9)
+
+
+def test_the_explorer_shows_the_record_and_its_answer_is_what_the_record_shows():
+    runs = read_record("features/random-features", "full").runs
+    widget = random_features.explorer(runs)
+    widths = runs[MAIN][0]["widths"]
+    assert widget.spec["sweep"]["values"] == widths.tolist()
+    shared = np.mean([run["error"] for run in runs["sixteen-directions"].values()], axis=0)
+    exact = np.mean([run["error_exact"] for run in runs["sixteen-directions"].values()])
+    # It falls by more than its spread at first, and ends far above the exact kernel machine.
+    assert shared[0] - shared[1] > 0.03
+    assert shared[-1] - exact > 0.1
+    answer = widget.spec["predict"]["options"][widget.spec["predict"]["answer"]]
+    assert answer == "It falls at first, then stays well above it"
 
 
 # --- learning the kernel ---------------------------------------------------------------------

@@ -97,7 +97,7 @@ def problem(kernels: Float[np.ndarray, "q n n"], y: Float[np.ndarray, "n"], cost
     With weights mu >= 0 such that sum_i mu_i K_i has trace n, minimise the value of the soft-margin
     machine max_a 2 sum(a) - a^T G(mu) a, 0 <= a <= cost, a^T y = 0, where G = diag(y) K diag(y).
     "sdp": the minimum as one linear matrix inequality, by a Schur complement (Lanckriet et al.
-    2004, section 4). "qcqp": min and max exchanged, so that each kernel gives one quadratic
+    2004). "qcqp": min and max exchanged, so that each kernel gives one quadratic
     constraint. Kernels must have trace n. Both have the same optimal value.
     Raises BadSettings for another ``form``.
     """

@@ -60,8 +60,8 @@ VARIANTS = {"ten-patterns": {"patterns": 10}}
 def patches(x: Float[Tensor, "n 1 h w"], size: int, stride: int) -> Float[Tensor, "n places d"]:
     """All patches of size x size pixels, each brought to mean 0 and, but for flat ones, spread 1.
 
-    The constant 0.01 under the root keeps empty patches from becoming noise, in units of squared
-    grey levels (Coates et al. 2011, section 3.1.1, use 10 for levels up to 255).
+    As Coates et al. 2011 do. The constant 0.01 under the root, in squared grey levels, keeps empty
+    patches from becoming noise.
     """
     p = F.unfold(x, size, stride=stride).transpose(1, 2)
     p = p - p.mean(2, keepdim=True)
@@ -90,7 +90,7 @@ def triangle(
 ) -> Float[Tensor, "m entries"]:
     """max(0, mean distance - distance): how much nearer than usual each entry is to each patch.
 
-    Coates et al. 2011, section 3.2.2; about half of the numbers are zero.
+    The k-means "triangle" of Coates et al. 2011; about half of the numbers are zero.
     """
     distance = torch.cdist(z, dictionary)
     return distance.mean(1, keepdim=True).sub(distance).relu_()
@@ -269,6 +269,6 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         f"deviations over {seeds} seed{'s' if seeds > 1 else ''}. Right, as many entries, but all "
         "of them copies of ten with a little noise.",
         alt="Two panels, test error against dictionary entries on a logarithmic axis. With "
-        "different patterns the curves of k-means and of random patches fall together, from above "
-        "the dotted line of raw pixels to below it. With copies of ten patterns they hardly fall.",
+        "different patterns the curves of k-means and of random patches fall together, from far "
+        "above the dotted line of raw pixels down to it. With copies of ten they hardly fall.",
     )
