@@ -294,7 +294,7 @@ CLAIMS = (
                 "qcqp",
                 "the matrix inequality: the same problem, with the same solution, written with "
                 "one quadratic constraint a kernel, for the same solver",
-                {"slope_convex": 0.4},
+                {"slope_convex": 0.2},
                 (
                     Condition(
                         "weight_total",
