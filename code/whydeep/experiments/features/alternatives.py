@@ -273,7 +273,7 @@ CLAIMS = (
                 "scrambled",
                 "that neighbouring pixels belong together, and that a column of the table is a "
                 "quantity by itself: pixels permuted, the table's axes turned at random",
-                {"hog_helps": 0.05, "forest_wins_table": 0.05},
+                {"hog_helps": 0.05, "network_wins_pictures": 0.05, "forest_wins_table": 0.05},
                 (
                     _at_most("error_svm_raw", "the machine on pixels errs on at most 0.25", 0.25),
                     _at_most(
@@ -281,16 +281,15 @@ CLAIMS = (
                     ),
                 ),
             ),
-            Control(
-                "frozen",
-                "the learning of features: the network's layers but the last stay as drawn",
-                {"network_wins_pictures": 0.2},
-                (_at_most("error_network", "it still beats chance by far", 0.4),),
-            ),
         ),
         disputed="Over 121 tables the lead of forests over support vector machines was within "
         "chance {cite}`fernandezdelgado2014`; on 45 tables of about 10,000 examples trees still "
         "led networks {cite}`grinsztajn2022`. One small table, as here, decides neither.",
+        changes=(
+            "After the recorded run the variant 'frozen' stopped being a control: it attacked only "
+            "a condition that the main run misses, so that it could not have changed the verdict. "
+            "'scrambled' attacks that condition in its place. No bound and no setting was changed.",
+        ),
     ),
 )
 
