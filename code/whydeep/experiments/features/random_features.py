@@ -1,0 +1,326 @@
+"""Random Fourier features: how fast does a random first layer become a kernel machine?
+
+A layer of D cosines with random weights, never trained, has inner products that equal the Gaussian
+kernel on average (Rahimi and Recht 2007, from Bochner's theorem). Their kitchen-sinks paper bounds
+the excess risk of a linear read-out on them by O(1/sqrt(n) + 1/sqrt(D)) ({cite}`rahimi2008`). We
+measure the error of the kernel and the test error of ridge regression on the features, for D from
+16 to 4096, against the exact kernel machine.
+
+What would refute it: a kernel error that does not fall as 1/sqrt(D), or a read-out on the widest
+layer that stays worse than the exact kernel machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.datasets import fashion_mnist
+from whydeep.results import MAIN, Result
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
+
+PAGE = "features/feature-maps-by-hand"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``examples`` training images, drawn afresh by every seed; always all 2,000 test images.
+
+    ``widths`` are the numbers D of features. The kernel error is taken over the pairs of ``points``
+    test images and averaged over ``draws`` of the features. ``ridge`` is the penalty of the ridge
+    regression, the same for all D and for the exact kernel. ``directions``, if not 0, lets the
+    features share so many random directions, drawn with replacement, each with its own phase.
+    """
+
+    examples: int = 400
+    widths: tuple[int, ...] = (16, 64, 256, 1024)
+    points: int = 100
+    draws: int = 3
+    ridge: float = 0.1
+    directions: int = 0
+
+
+SCALES = {
+    "quick": Settings(),
+    "full": Settings(examples=1500, widths=(16, 64, 256, 1024, 4096), points=300, draws=8),
+}
+VARIANTS = {"sixteen-directions": {"directions": 16}}
+
+
+def gaussian_kernel(
+    x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], gamma: float
+) -> Float[Tensor, "n m"]:
+    """k(x, y) = exp(-gamma |x - y|^2) for every pair of rows."""
+    return torch.exp(-gamma * torch.cdist(x, y).square())
+
+
+def median_gamma(x: Float[Tensor, "n d"]) -> float:
+    """The gamma that gives the median pair of different rows a kernel of 1/e."""
+    return 1 / float(torch.pdist(x).square().median())
+
+
+def draw_features(
+    d: int, width: int, gamma: float, *, directions: int = 0, generator: torch.Generator
+) -> tuple[Float[Tensor, "d width"], Float[Tensor, "width"]]:
+    """Weights (d, width) and phases (width,) of random Fourier features for the Gaussian kernel.
+
+    By Bochner's theorem the weights are normal with variance 2 gamma; phases are uniform on
+    [0, 2 pi) (Rahimi and Recht 2007, Algorithm 1). With ``directions`` the columns of the weights
+    are drawn with replacement from that many.
+    """
+    columns = directions or width
+    weights = torch.randn(d, columns, generator=generator) * (2 * gamma) ** 0.5
+    if directions:
+        weights = weights[:, torch.randint(directions, (width,), generator=generator)]
+    return weights, 2 * torch.pi * torch.rand(width, generator=generator)
+
+
+def fourier_features(
+    x: Float[Tensor, "n d"], weights: Float[Tensor, "d width"], phases: Float[Tensor, "width"]
+) -> Float[Tensor, "n width"]:
+    """Phi(x) = sqrt(2 / D) cos(W^T x + b), so that Phi(x) . Phi(y) is k(x, y) on average."""
+    return (2 / len(phases)) ** 0.5 * torch.cos(x @ weights + phases)
+
+
+def expected_error(k: Float[np.ndarray, "pairs"], width: int) -> float:
+    """The root-mean-square error of the features' kernel over pairs with exact kernel ``k``.
+
+    One term 2 cos(w.x + b) cos(w.y + b) = cos(w.(x - y)) + cos(w.(x + y) + 2b) has mean k and
+    variance 1 - k^2 + k^4 / 2, because cos^2 has mean (1 + k(2x, 2y)) / 2 and k(2x, 2y) = k^4 for
+    the Gaussian kernel. D independent terms divide the variance by D.
+    """
+    return float(np.sqrt((1 - k**2 + k**4 / 2).mean() / width))
+
+
+def ridge_error(
+    phi: Float[Tensor, "n d"],
+    y: Int[Tensor, "n"],
+    phi_test: Float[Tensor, "m d"],
+    y_test: Int[Tensor, "m"],
+    ridge: float,
+) -> float:
+    """Test error of ridge regression on one-hot labels: the largest output is the predicted class.
+
+    Minimises |phi V - Y|^2 + ridge |V|^2 over V (d, k), through whichever of phi^T phi and
+    phi phi^T is the smaller.
+    """
+    phi, phi_test = phi.double(), phi_test.double()
+    one_hot = torch.nn.functional.one_hot(y).to(phi)
+    if phi.shape[1] < len(y):
+        gram = phi.T @ phi + ridge * torch.eye(phi.shape[1]).to(phi)
+        v = torch.cholesky_solve(phi.T @ one_hot, torch.linalg.cholesky(gram))
+        outputs = phi_test @ v
+    else:
+        outputs = kernel_outputs(phi @ phi.T, one_hot, phi_test @ phi.T, ridge)
+    return float((outputs.argmax(1) != y_test).double().mean())
+
+
+def kernel_outputs(
+    kernel: Float[Tensor, "n n"],
+    one_hot: Float[Tensor, "n k"],
+    kernel_test: Float[Tensor, "m n"],
+    ridge: float,
+) -> Float[Tensor, "m k"]:
+    """Outputs of kernel ridge regression: K_test (K + ridge I)^-1 Y."""
+    regular = kernel + ridge * torch.eye(len(kernel)).to(kernel)
+    return kernel_test @ torch.cholesky_solve(one_hot, torch.linalg.cholesky(regular))
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Kernel error and test error for each D of ``widths``, with the exact kernel's test error.
+
+    The kernel error is the root-mean-square difference over pairs of different images. Runs on the
+    CPU whatever the ``device``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    data = fashion_mnist().subset(settings.examples, seed=seed)
+    x, x_test = data.train_x.flatten(1), data.test_x.flatten(1)
+    y, y_test = data.train_y, data.test_y
+    gamma = median_gamma(x[:: max(1, len(x) // 500)])
+    points = x_test[torch.randperm(len(x_test), generator=generator)[: settings.points]]
+    pairs = torch.triu_indices(len(points), len(points), offset=1).unbind()
+    exact = gaussian_kernel(points, points, gamma)[pairs]
+
+    def draw(width: int) -> tuple[Tensor, Tensor]:
+        return draw_features(
+            x.shape[1], width, gamma, directions=settings.directions, generator=generator
+        )
+
+    # One thread: the sums, and so the digits, do not depend on the number of cores.
+    with threadpool_limits(1):
+        one_hot = torch.nn.functional.one_hot(y).double()
+        kernel, kernel_test = (gaussian_kernel(z.double(), x.double(), gamma) for z in (x, x_test))
+        outputs = kernel_outputs(kernel, one_hot, kernel_test, settings.ridge)
+        error_exact = float((outputs.argmax(1) != y_test).double().mean())
+        kernel_errors, errors = [], []
+        for width in settings.widths:
+            squares = []
+            for _ in range(settings.draws):
+                phi = fourier_features(points, *draw(width))
+                squares.append(((phi @ phi.T)[pairs] - exact).square().mean())
+            kernel_errors.append(float(torch.stack(squares).mean().sqrt()))
+            layer = draw(width)
+            phi, phi_test = (fourier_features(z, *layer) for z in (x, x_test))
+            errors.append(ridge_error(phi, y, phi_test, y_test, settings.ridge))
+    k = exact.double().numpy()
+    fit = np.polyfit(np.log(settings.widths), np.log(kernel_errors), 1)
+    return Result(
+        widths=(np.array(settings.widths), "random features"),
+        kernel_error=(np.array(kernel_errors), "root-mean-square error of the kernel"),
+        kernel_error_theory=(
+            np.array([expected_error(k, width) for width in settings.widths]),
+            "root-mean-square error of the kernel",
+        ),
+        kernel_error_fewest=(kernel_errors[0], "root-mean-square error of the kernel"),
+        kernel_error_most=(kernel_errors[-1], "root-mean-square error of the kernel"),
+        slope=(fit[0], "log error over log features"),
+        error=(np.array(errors), "fraction of test examples"),
+        error_fewest=(errors[0], "fraction of test examples"),
+        error_most=(errors[-1], "fraction of test examples"),
+        error_exact=(error_exact, "fraction of test examples"),
+        error_exact_along=(np.full(len(errors), error_exact), "fraction of test examples"),
+        examples=(len(y), "training examples"),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="rahimi2007-random-features",
+        cite="rahimi2007",
+        sentence="A random first layer under a trained linear read-out approximates a kernel "
+        "machine; the error of its kernel falls as $1/\\sqrt{D}$ in the number $D$ of features.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "excess risk of the read-out, $n$ examples and $D$ features",
+                "$O(1/\\sqrt{n} + 1/\\sqrt{D})$",
+                "{cite:t}`rahimi2008`, main theorem",
+            ),
+        ),
+        conditions=(
+            Condition(
+                "slope_off",
+                "the slope of log kernel error over log $D$ lies within 0.1 of $-1/2$",
+                lambda result: abs(float(result["slope"]) + 0.5),
+                "<=",
+                0.1,
+                "slope",
+            ),
+            Condition(
+                "gap",
+                "at the largest $D$ the test error exceeds the exact kernel's by at most 0.02",
+                lambda result: float(result["error_most"] - result["error_exact"]),
+                "<=",
+                0.02,
+                "fraction of test examples",
+            ),
+        ),
+        controls=(
+            Control(
+                "sixteen-directions",
+                "fresh directions: all features share sixteen of them, however many there are",
+                {"slope_off": 0.15, "gap": 0.05},
+                (
+                    Condition(
+                        "error_most",
+                        "its features still beat chance by far, with an error of at most 0.5",
+                        lambda result: float(result["error_most"]),
+                        "<=",
+                        0.5,
+                        "fraction of test examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="Fewer features may do: about $\\sqrt{n}\\log n$ are enough for the rate of the "
+        "full kernel machine {cite}`rudi2017`. And a kernel machine is not a network: random "
+        "features need exponentially many units to learn a single ReLU unit {cite}`yehudai2019`.",
+    ),
+)
+
+GROUPS = {MAIN: "fresh directions", "sixteen-directions": "sixteen directions"}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Kernel error beside its theory, and test error beside the exact kernel's, against D."""
+    shown = [variant for variant in GROUPS if variant in runs]
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.5))
+        for variant in shown:
+            results = list(runs[variant].values())
+            widths = results[0]["widths"]
+            for panel, quantity, factor in ((axes[0], "kernel_error", 1), (axes[1], "error", 100)):
+                values = factor * np.array([result[quantity] for result in results])
+                figures.band(panel, widths, values, label=GROUPS[variant])
+        results = list(runs[MAIN].values())
+        widths = results[0]["widths"]
+        theory = np.mean([result["kernel_error_theory"] for result in results], axis=0)
+        axes[0].plot(widths, theory, **figures.THEORY, label="theory")
+        exact = 100 * np.mean([result["error_exact"] for result in results])
+        axes[1].axhline(exact, **figures.THEORY, label="exact kernel")
+        axes[0].set(ylabel="error of the kernel", yscale="log")
+        axes[1].set(ylabel="test error (%)", ylim=(0, None))
+        for panel in axes:
+            panel.set(xlabel="random features $D$", xscale="log")
+            panel.set_xticks(widths, [f"{width}" for width in widths])
+            panel.minorticks_off()
+            panel.legend()
+        ticks = (0.01, 0.02, 0.05, 0.1, 0.2)
+        axes[0].set_yticks(ticks, [f"{tick}" for tick in ticks])
+    seeds = len(results)
+    return figures.Figure(
+        drawn,
+        label="fig-random-features",
+        caption="Left, the root-mean-square error of the kernel of $D$ random Fourier features, "
+        f"beside what the theorem predicts. Right, the test error of ridge regression on them, "
+        f"from {int(results[0]['examples']):,} training examples, beside the exact kernel machine. "
+        f"Means and standard deviations over {seeds} seed{'s' if seeds > 1 else ''}.",
+        alt="Two panels against the number of random features, on logarithmic axes. Left, the "
+        "kernel error falls along a straight dashed line of slope minus one half; with only "
+        "sixteen directions it levels off. Right, the test error falls to the dashed line of the "
+        "exact kernel; with sixteen directions it stays far above.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """Test error against D, to drag along, with a question first."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="random-features",
+        title="Test error of random Fourier features against their number",
+        about="Move along the number of features and watch the gap to the exact kernel machine. "
+        "Then let the features share sixteen directions: does a wider layer still help?",
+        series={"error": "random features", "error_exact_along": "exact kernel"},
+        variants=GROUPS,
+        sweep=Axis("random features D", log=True),
+        sweep_values="widths",
+        factor=100.0,
+        y=Axis("test error", "%"),
+        predict=Prediction(
+            "Sixteen fixed random directions, but as many features as you like, each with its own "
+            "phase. What does the test error do as D grows from 16 to 4096?",
+            (
+                "It falls to that of the exact kernel machine",
+                "It falls at first, then stays well above it",
+                "It does not fall at all",
+            ),
+            1,
+            "Phases average out, directions do not: with sixteen of them the features converge to "
+            "another kernel, which sees a picture only through sixteen numbers.",
+        ),
+    )
