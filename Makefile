@@ -6,6 +6,9 @@ BIN := .venv/bin
 CHAPTERS := $(shell find chapters -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' | sort)
 export PYTHONHASHSEED := 0
 export TOKENIZERS_PARALLELISM := false
+# The problems are small: two threads on two busy cores mostly wait for each other. Tests use the
+# second core by running side by side (-n 2), a file at a time, so that fixtures are made once.
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: help install book serve test lint unit claims notebooks site system verify bench launch \
   archive publish release lock clean
@@ -40,7 +43,7 @@ lint: install  ## style of code, notebooks and words, what notebooks may store, 
 	$(BIN)/python -m whydeep.book.changes
 
 unit: install  ## the package, the claim logic, the data, the book's own machinery
-	$(BIN)/python -m pytest tests -m "not site and not fresh" -q
+	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist loadfile
 
 claims: install  ## verdicts from the recorded runs; reruns what changed and a tenth of the rest
 	$(BIN)/whydeep data verify
@@ -48,7 +51,7 @@ claims: install  ## verdicts from the recorded runs; reruns what changed and a t
 	$(BIN)/whydeep check --changed
 
 notebooks: install  ## execute the chapters again and compare what they store
-	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -q -p no:cacheprovider $(CHAPTERS)
+	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -q -n 2 --dist loadfile -p no:cacheprovider $(CHAPTERS)
 
 site: book system  ## the built pages in a browser, with the network off
 	$(BIN)/python -m pytest tests/site -m site -q
