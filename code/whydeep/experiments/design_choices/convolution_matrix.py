@@ -183,12 +183,15 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 def _small(settings: Settings, generator: torch.Generator) -> Float[np.ndarray, "25 9"]:
     """W of one kernel of 3 x 3 on a picture of 5 x 5, in tenths, for the figure."""
-    first = (1, 1) if settings.layer == "shared" else (3, 3)
-    kernels = torch.randint(3, 11, (*first, 1, 1, 3, 3), generator=generator) / 10
+    tenths = torch.rand(25, 9, generator=generator).argsort(0) % 9 + 2
     if settings.layer == "dense":
-        return (torch.randint(3, 11, (25, 9), generator=generator) / 10).numpy()
+        return (tenths / 10).numpy()
+    # As many kernels of 9 different weights as there are places, or one.
+    kernels = (tenths[:9].argsort(0) + 2).T.reshape(3, 3, 1, 1, 3, 3) / 10
+    if settings.layer == "shared":
+        kernels = kernels[:1, :1].expand(3, 3, 1, 1, 3, 3)
     kernels = kernels.flip(-1, -2) if settings.turned else kernels
-    return matrix(kernels.expand(3, 3, 1, 1, 3, 3), 5, stride=1, border=0).numpy()
+    return matrix(kernels, 5, stride=1, border=0).numpy()
 
 
 def _condition(name: str, says: str, bound: float, unit: str) -> Condition:
@@ -275,9 +278,9 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn, axes = plt.subplots(1, len(shown), figsize=(2.5 * len(shown), 4.4), squeeze=False)
         for panel, (variant, title) in zip(axes[0], shown.items(), strict=True):
             w = next(iter(runs[variant].values()))["picture"]
-            weights = len(np.unique(w[w != 0])) if variant == MAIN else int((w != 0).sum())
+            weights = 9 if variant == MAIN else int((w != 0).sum())
             panel.imshow(1 - w, vmin=0, vmax=1)
-            panel.set_title(f"{title}:\n{9 if variant == MAIN else weights} weights", loc="center")
+            panel.set_title(f"{title}:\n{weights} weights", loc="center")
             panel.set(xticks=range(9), yticks=range(0, 25, 5), xlabel="unit")
             panel.set_xticklabels(range(1, 10))
             panel.set_yticklabels(range(1, 26, 5))
