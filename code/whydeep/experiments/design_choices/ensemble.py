@@ -137,7 +137,7 @@ CLAIMS = (
             (
                 "one network; five averaged; seven averaged, two of them pre-trained",
                 "18.2 %; 16.4 %; 15.3 % (ratios to one: 0.90; 0.84)",
-                "section 6, Table 2; the first two on validation pictures",
+                "section 6, Table 2; the first on validation pictures",
             ),
         ),
         conditions=(
