@@ -131,9 +131,9 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     )
 
 
-def _differs(name: str, says: str, from_: float, unit: str) -> Condition:
+def _differs(name: str, says: str, from_: int, unit: str) -> Condition:
     return Condition(
-        name, says, lambda result: abs(float(result[name]) - from_), "<=", 0, f"{unit} off"
+        name, says, lambda result: abs(float(result[name]) - from_), "<=", 0.0, f"{unit} off"
     )
 
 
@@ -184,18 +184,18 @@ CLAIMS = (
             Control(
                 "one-tower",
                 "the two GPUs: every unit of layers 2, 4 and 5 sees all channels",
-                {"total_parameters": 1_000_000},
+                {"total_parameters": 1_000_000.0},
                 (UNITS, FIFTY_FIVE),
             ),
             Control(
                 "224-without-border",
                 "the three pixels, or the border: pictures of 224 x 224 as the paper has them",
                 {
-                    "total_parameters": 1_000_000,
+                    "total_parameters": 1_000_000.0,
                     "total_units": 0.03,
-                    "first_side": 1,
-                    "other_first_side": 1,
-                    "dense_inputs": 1000,
+                    "first_side": 1.0,
+                    "other_first_side": 1.0,
+                    "dense_inputs": 1000.0,
                 },
                 (
                     Condition(
@@ -203,7 +203,7 @@ CLAIMS = (
                         "the five convolutional layers keep their 2,334,080 parameters",
                         lambda result: abs(float(result["kernel_parameters"]) - 2_334_080),
                         "<=",
-                        0,
+                        0.0,
                         "parameters off",
                     ),
                 ),

@@ -198,7 +198,7 @@ def _condition(name: str, says: str, bound: float, unit: str) -> Condition:
     return Condition(name, says, lambda result: float(result[name]), "<=", bound, unit)
 
 
-ENTRIES = 3 * 7 * 7  # of a kernel
+ENTRIES = 3 * 7 * 7.0  # of a kernel
 ROUNDS = _condition(
     "rounding",
     "$W^\\top x$ and the library's layer differ by no more than rounding allows",
@@ -208,13 +208,13 @@ ROUNDS = _condition(
 BY_PIXEL = _condition(
     "entry_difference",
     "every entry of $W$ is the library's answer to a picture of one bright pixel",
-    0,
+    0.0,
     "weight",
 )
 ONE_A_KERNEL = _condition(
     "extra_patterns",
     "up to translation there are no more distinct columns than kernels",
-    0,
+    0.0,
     "columns",
 )
 SPARSE = _condition(
@@ -244,13 +244,13 @@ CLAIMS = (
             Control(
                 "unshared",
                 "the sharing: every place has kernels of its own",
-                {"extra_patterns": 100},
+                {"extra_patterns": 100.0},
                 (ROUNDS, BY_PIXEL, SPARSE),
             ),
             Control(
                 "dense",
                 "the zeros: every unit has a weight for every number of the picture",
-                {"extra_patterns": 100, "most_entries": 1000},
+                {"extra_patterns": 100.0, "most_entries": 1000.0},
                 (ROUNDS, BY_PIXEL),
             ),
             Control(
