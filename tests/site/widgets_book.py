@@ -81,6 +81,13 @@ ImageExplorer(
     {"red": np.stack([np.arange(255.0) / 254, np.zeros(255), np.zeros(255)]).reshape(1, 3, 15, 17)},
     key="red", title="One picture", about="It grows redder.", bits=8,
 )"""
+SLIDING = """\
+# Kernels of 3 by 2 pixels with the weights 1 to 6, and of 2 by 2, over pictures of 5 by 6.
+ImageExplorer(
+    {"tall": np.arange(1.0, 7.0).reshape(1, 3, 2), "small": np.array([[[1.0, -2.0], [3.0, -4.0]]])},
+    key="slide", title="A patch and its column", about="Slide it.", item="kernel",
+    pictures={"ramp": np.arange(30.0).reshape(5, 6) / 29}, strides=(1, 2), matrix=True,
+)"""
 BROKEN = """\
 import anywidget
 class Throws(anywidget.AnyWidget):
@@ -90,10 +97,10 @@ class Unreadable(anywidget.AnyWidget):
 Throws()"""
 PAGES = {
     "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
-    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES],
+    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES, SLIDING],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 4, "part/images": 3, "part/broken": 2}
+VIEWS = {"part/widgets": 4, "part/images": 4, "part/broken": 2}
 
 
 def build(root: Path) -> Path:
