@@ -230,9 +230,9 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             )  # fmt: skip
             axes.bar_label(bars, fmt="%.0f", padding=2, fontsize=8.5)
         axes.set_xticks(range(8), LAYERS)
-        axes.set(ylabel="share of the network (%)")
+        axes.set(ylabel="share of the network (%)", ylim=(0, 70))
         axes.grid(axis="x", visible=False)
-        axes.legend(loc="upper center", ncols=2)
+        axes.legend(loc="upper left", ncols=2)
     return figures.Figure(
         drawn,
         label="fig-alexnet",
