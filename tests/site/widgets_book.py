@@ -82,11 +82,13 @@ ImageExplorer(
     key="red", title="One picture", about="It grows redder.", bits=8,
 )"""
 SLIDING = """\
-# Kernels of 3 by 2 pixels with the weights 1 to 6, and of 2 by 2, over pictures of 5 by 6.
+# Kernels of 3 by 2 pixels and of 2 by 2, over a picture of 5 by 6; 16 bits hit the weights exactly,
+# for 14 and 7 divide 65534, and 8 bits the halves.
 ImageExplorer(
-    {"tall": np.arange(1.0, 7.0).reshape(1, 3, 2), "small": np.array([[[1.0, -2.0], [3.0, -4.0]]])},
+    {"tall": np.array([[[1.0, 3], [5, 7], [11, 15]]]), "small": np.array([[[1.0, -2], [3, -4]]])},
     key="slide", title="A patch and its column", about="Slide it.", item="kernel",
-    pictures={"ramp": np.arange(30.0).reshape(5, 6) / 29}, strides=(1, 2), matrix=True,
+    pictures={"halves": (np.arange(30) ** 2 * 7 // 5 % 3 / 2).reshape(5, 6)},
+    strides=(1, 2), matrix=True,
 )"""
 BROKEN = """\
 import anywidget

@@ -322,6 +322,7 @@ function render({ model, el, signal, page = false }) {
     question?.reset();
     held?.enlarged.leave();
     held = null;
+    if (spec.matrix) light();
     pointed.say(hint);
     change(initial);
   });
