@@ -308,6 +308,13 @@ def test_the_state_is_json_and_a_number_that_is_not_finite_is_left_out():
         (BANKS, {"pictures": {"leaf": SCENE * 255}}, "picture 'leaf' has values from .*0 to 1"),
         (BANKS, {"pictures": {"leaf": SCENE[0]}}, "picture 'leaf' has 1 channels and bank 'lea"),
         (BANKS, {"pictures": {"leaf": SCENE[:, :3]}}, r"'leaf' is \(3, 8\) pixels large, smaller"),
+        (BANKS, {"strides": ()}, r"strides are \(\), expected different whole numbers from 1"),
+        (BANKS, {"strides": (1, 0)}, r"strides are \(1, 0\), expected"),
+        (BANKS, {"strides": (2, 2)}, r"strides are \(2, 2\), expected different"),
+        (BANKS, {"matrix": True}, "a matrix is shown, but there are no pictures"),
+        (BANKS, {"matrix": True, "pictures": {"leaf": SCENE}}, "'learned' has 3 channels, expect"),
+        ({"a": LEARNED[:, 0]}, {"matrix": True, "pictures": {"wall": np.ones((13, 12))}},
+         "picture 'wall' has 156 pixels, expected at most 144"),
     ],
 )  # fmt: skip
 def test_images_that_do_not_fit_are_named_in_one_line(banks, change, what):

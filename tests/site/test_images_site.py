@@ -222,6 +222,101 @@ def test_the_feature_map_is_that_of_pytorch_to_rounding(tab, stored):
             torch.testing.assert_close(values, expected, rtol=1e-12, atol=1e-12)
 
 
+# --- the patch and its column ----------------------------------------------------------------
+
+
+def outlined(tab, name):
+    """What is outlined of the image ``name``: (top, left, height, width) in pixels, or None."""
+    patch = stage(tab, 3, name).locator(".wd-patch")
+    if patch.is_hidden():
+        return None
+    height, width = stage(tab, 3, name).locator("canvas").evaluate("c => [c.height, c.width]")
+    style = patch.evaluate("p => [p.style.top, p.style.left, p.style.height, p.style.width]")
+    shares = [float(value.removesuffix("%")) / 100 for value in style]
+    return tuple(round(s * n, 3) for s, n in zip(shares, (height, width) * 2, strict=True))
+
+
+def test_the_patch_slides_with_the_unit_and_its_column_lights_up(tab):
+    pixel = widget(tab, 3).locator("[role=status].wd-quiet")
+    assert outlined(tab, "halves") is None
+    units = stage(tab, 3, "Feature map")
+    units.press("Home")
+    for key, place, column in [("Home", (0, 0), 0), ("ArrowRight", (0, 1), 1),
+                               ("ArrowDown", (1, 1), 6), ("End", (1, 4), 9)]:  # fmt: skip
+        units.press(key)
+        row, left = place
+        pixel.filter(
+            has_text=f"Column {column + 1} of W belongs to the patch from row {row + 1}, column "
+            f"{left + 1} on."
+        ).wait_for()
+        assert outlined(tab, "halves") == (row, left, 3, 2)
+        assert outlined(tab, "Matrix W") == (0, column, 30, 1)
+        assert outlined(tab, "Feature map") is None
+    widget(tab, 3).get_by_role("button", name="Start again").click()
+    pixel.filter(has_text="Point at a pixel").wait_for()
+    assert outlined(tab, "halves") is outlined(tab, "Matrix W") is None
+
+
+def test_a_column_shows_its_unit_and_a_pixel_its_row_at_the_stride_that_is_chosen(tab):
+    part, pixel = widget(tab, 3), widget(tab, 3).locator("[role=status].wd-quiet")
+    part.get_by_role("radio", name="2", exact=True).check()
+    columns = stage(tab, 3, "Matrix W")
+    columns.press("Home")
+    columns.press("End")
+    # Stride 2 on 5 by 6 pixels: 2 by 3 places, the last from row 3, column 5 on.
+    pixel.filter(has_text="Column 6 of W belongs to the patch from row 3, column 5 on.").wait_for()
+    assert outlined(tab, "halves") == (2, 4, 3, 2)
+    assert outlined(tab, "Feature map") == (1, 2, 1, 1)
+    picture = stage(tab, 3, "halves")
+    picture.press("Home")
+    for _ in range(2):
+        picture.press("ArrowDown")
+    pixel.filter(has_text="It is row 13 of W; 2 of 6 units see it.").wait_for()
+    assert outlined(tab, "Matrix W") == (12, 0, 1, 6)
+    # Another stride while a pixel is pointed at: its row and its words follow.
+    part.get_by_role("radio", name="1", exact=True).check()
+    pixel.filter(has_text="It is row 13 of W; 3 of 15 units see it.").wait_for()
+    assert outlined(tab, "Matrix W") == (12, 0, 1, 15)
+
+
+@pytest.mark.parametrize(("stride", "places"), [(1, 15), (2, 6)])
+def test_the_matrix_that_is_painted_gives_pytorchs_strided_map_and_its_counts_are_told(
+    tab, stride, places
+):
+    part = widget(tab, 3)
+    part.get_by_role("radio", name=str(stride), exact=True).check()
+    halves = (torch.arange(30) ** 2 * 7 // 5 % 3 / 2).view(1, 1, 5, 6)
+    kernel = torch.tensor([1.0, 3, 5, 7, 11, 15]).view(1, 1, 3, 2)
+    expected = torch.nn.functional.conv2d(halves, kernel, stride=stride)[0, 0]
+    row, column = divmod(expected.argmax().item(), expected.shape[1])
+    says(tab, f"to {number(expected.max())} (row {row + 1}, column {column + 1})", n=3)
+    says(
+        tab,
+        f"W has 30 rows and {places} columns; {6 * places} of its {30 * places} entries lie in a "
+        "patch, and 6 weights fill them.",
+        n=3,
+    )
+    says(tab, f"(5 − 3) / {stride} + 1 = {expected.shape[0]}.", n=3)
+    painted = colours(tab, 3, "Matrix W")
+    patches = torch.nn.functional.unfold(
+        torch.arange(1.0, 31).view(1, 1, 5, 6), (3, 2), stride=stride
+    )
+    for column, pixels in enumerate(patches[0].T.long() - 1):
+        filled = (painted[:, column] != [238, 238, 234]).any(1).nonzero()[0]
+        assert filled.tolist() == pixels.tolist()
+        # The heaviest weight comes last, at the end of the colours.
+        assert painted[pixels[-1], column].tolist() == [122, 40, 0]
+
+
+def test_the_stride_stands_in_the_address(tab, visit, scratch):
+    widget(tab, 3).get_by_role("radio", name="2", exact=True).check()
+    tab.wait_for_url(re.compile(r"#slide\.stride=2$"))
+    other = show(visit(), scratch, "#slide.stride=2")
+    says(other, "W has 30 rows and 6 columns", n=3)
+    nonsense = show(visit(), scratch, "#slide.stride=7")
+    says(nonsense, "W has 30 rows and 15 columns", n=3)
+
+
 def number(value):
     """As a widget writes it."""
     return f"{value:.4g}".replace("-", "−")
@@ -339,9 +434,10 @@ def test_axe_finds_nothing_in_the_images_and_nothing_is_wider(scheme, width, vis
     tab = show(visit(scheme=scheme, width=width), scratch)
     assert violations(tab) == []
     widget(tab, 1).get_by_role("button", name="Skip the question").click()
-    for i in range(3):
+    for i in range(4):
         widget(tab, i).get_by_text("Table", exact=True).click()
     stage(tab, 1, "Feature map").press("ArrowRight")
+    stage(tab, 3, "Feature map").press("ArrowRight")
     tab.evaluate("scrollTo({top: 0, behavior: 'instant'})")
     assert violations(tab) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width

@@ -81,6 +81,15 @@ ImageExplorer(
     {"red": np.stack([np.arange(255.0) / 254, np.zeros(255), np.zeros(255)]).reshape(1, 3, 15, 17)},
     key="red", title="One picture", about="It grows redder.", bits=8,
 )"""
+SLIDING = """\
+# Kernels of 3 by 2 pixels and of 2 by 2, over a picture of 5 by 6; 16 bits hit the weights exactly,
+# for 14 and 7 divide 65534, and 8 bits the halves.
+ImageExplorer(
+    {"tall": np.array([[[1.0, 3], [5, 7], [11, 15]]]), "small": np.array([[[1.0, -2], [3, -4]]])},
+    key="slide", title="A patch and its column", about="Slide it.", item="kernel",
+    pictures={"halves": (np.arange(30) ** 2 * 7 // 5 % 3 / 2).reshape(5, 6)},
+    strides=(1, 2), matrix=True,
+)"""
 BROKEN = """\
 import anywidget
 class Throws(anywidget.AnyWidget):
@@ -90,10 +99,10 @@ class Unreadable(anywidget.AnyWidget):
 Throws()"""
 PAGES = {
     "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
-    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES],
+    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES, SLIDING],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 4, "part/images": 3, "part/broken": 2}
+VIEWS = {"part/widgets": 4, "part/images": 4, "part/broken": 2}
 
 
 def build(root: Path) -> Path:

@@ -1,5 +1,5 @@
 // ImageExplorer: banks of images, one of them enlarged, and its feature map where they are filters.
-// Its state (bank, item, picture, relu, opened, predicted) lives in the model; every change of it,
+// Its state (bank, item, picture, stride, relu, opened, predicted) lives in the model; every change of it,
 // from whichever side, ends in update(). An image here is {channels, height, width, values}.
 
 /** The images that one buffer holds one after the other, as `specs` describe them. */
@@ -16,19 +16,46 @@ function imagesOf(view, specs) {
   });
 }
 
+/** How many places a patch of `size` has along a side of `length`, `stride` pixels apart. */
+function places(length, size, stride) {
+  return Math.floor((length - size) / stride) + 1;
+}
+
 /** The feature map of a picture under a filter: at each place where the filter fits into it, the sum
  *  over channels and pixels of filter times picture (PyTorch's conv2d without padding). */
-function correlate(picture, filter) {
-  const [height, width] = [picture.height - filter.height + 1, picture.width - filter.width + 1];
+function correlate(picture, filter, stride = 1) {
+  const height = places(picture.height, filter.height, stride);
+  const width = places(picture.width, filter.width, stride);
   const values = new Float64Array(height * width);
   for (let k = 0; k < filter.channels; k += 1) {
     for (let i = 0; i < filter.height; i += 1) {
       for (let j = 0; j < filter.width; j += 1) {
         const weight = filter.values[(k * filter.height + i) * filter.width + j];
         for (let r = 0; r < height; r += 1) {
-          const from = (k * picture.height + r + i) * picture.width + j;
-          for (let c = 0; c < width; c += 1) values[r * width + c] += weight * picture.values[from + c];
+          const from = (k * picture.height + r * stride + i) * picture.width + j;
+          for (let c = 0; c < width; c += 1) {
+            values[r * width + c] += weight * picture.values[from + c * stride];
+          }
         }
+      }
+    }
+  }
+  return { channels: 1, height, width, values };
+}
+
+/** The matrix W of one channel, as an image: with the pixels of a picture in its rows and the places
+ *  of a filter in its columns, W transposed times picture is the picture's feature map. */
+function matrixOf(picture, filter, stride) {
+  const down = places(picture.height, filter.height, stride);
+  const across = places(picture.width, filter.width, stride);
+  const [height, width] = [picture.height * picture.width, down * across];
+  const values = new Float64Array(height * width);
+  for (let unit = 0; unit < width; unit += 1) {
+    const [top, left] = [Math.floor(unit / across) * stride, (unit % across) * stride];
+    for (let i = 0; i < filter.height; i += 1) {
+      for (let j = 0; j < filter.width; j += 1) {
+        const pixel = (top + i) * picture.width + left + j;
+        values[pixel * width + unit] = filter.values[i * filter.width + j];
       }
     }
   }
@@ -127,28 +154,33 @@ function gallery(label, onChoose) {
 
 /** An enlarged image under its caption. The pointer, or once it has the focus the arrows, go from
  *  pixel to pixel; `onPoint` gets the words for the one they are on, again when its value changes,
- *  and the enlargement, which can be told to `leave` it. */
+ *  the enlargement, which can be told to `leave` it, and its [row, column]. `mark` outlines a
+ *  rectangle {top, left, height, width} of pixels, or none. */
 function enlargement(onPoint) {
   let shown = null;
   let at = null;
   const caption = make("p", { class: "wd-word" });
   const canvas = make("canvas", { role: "img" });
   const cursor = make("div", { class: "wd-pixel", hidden: true });
+  const patch = make("div", { class: "wd-patch", hidden: true });
+  const put = (element, { top, left, height, width }) => {
+    const percent = (count, all) => `${(100 * count) / all}%`;
+    element.hidden = false;
+    element.style.top = percent(top, shown.height);
+    element.style.left = percent(left, shown.width);
+    element.style.height = percent(height, shown.height);
+    element.style.width = percent(width, shown.width);
+  };
   const point = (row, column) => {
     const { height, width, channels, values } = shown;
     at = [Math.min(Math.max(row, 0), height - 1), Math.min(Math.max(column, 0), width - 1)];
-    const percent = (count, all) => `${(100 * count) / all}%`;
-    cursor.hidden = false;
-    cursor.style.top = percent(at[0], height);
-    cursor.style.left = percent(at[1], width);
-    cursor.style.height = percent(1, height);
-    cursor.style.width = percent(1, width);
+    put(cursor, { top: at[0], left: at[1], height: 1, width: 1 });
     const told = [...Array(channels).keys()].map((k) => {
       const value = format(values[(k * height + at[0]) * width + at[1]]);
       return channels === 3 ? `${["red", "green", "blue"][k]} ${value}` : value;
     });
     const where = `row ${at[0] + 1}, column ${at[1] + 1}`;
-    onPoint(`${caption.textContent}, ${where}: ${told.join(", ")}.`, self);
+    onPoint(`${caption.textContent}, ${where}: ${told.join(", ")}.`, self, at);
   };
   const follow = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -177,7 +209,7 @@ function enlargement(onPoint) {
       class: "wd-stage", tabindex: "0", role: "application", onkeydown: move,
       onpointerdown: follow, onpointermove: follow,
     },
-    canvas, cursor,
+    canvas, patch, cursor,
   );
   const element = make("div", { class: "wd-enlargement" }, caption, stage);
   const leave = () => {
@@ -193,16 +225,20 @@ function enlargement(onPoint) {
     paint(canvas, image, limit, signed);
     if (changed && at) point(...at);
   };
-  const self = { element, show, leave };
+  const mark = (place) => {
+    if (place) put(patch, place);
+    else patch.hidden = true;
+  };
+  const self = { element, show, leave, mark };
   return self;
 }
 
 function render({ model, el, signal, page = false }) {
   const spec = model.get("spec");
-  const { banks, pictures, predict } = spec;
+  const { banks, pictures, strides, predict } = spec;
   const items = imagesOf(model.get("data"), banks);
   const scenes = imagesOf(model.get("scenes"), pictures).map(([scene]) => scene);
-  const names = ["bank", "item", "picture", "relu", "opened", "predicted"];
+  const names = ["bank", "item", "picture", "stride", "relu", "opened", "predicted"];
   /** The state, whose item is the last of its bank if the bank holds fewer. */
   const state = () => {
     const now = Object.fromEntries(names.map((name) => [name, model.get(name)]));
@@ -217,11 +253,12 @@ function render({ model, el, signal, page = false }) {
   function change(changes) {
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
     model.save_changes();
-    const { bank, item, picture, relu, opened } = state();
+    const { bank, item, picture, stride, relu, opened } = state();
     link.write({
       bank: bank === initial.bank ? null : banks[bank].label,
       item: item === initial.item ? null : item + 1,
       picture: picture === initial.picture ? null : pictures[picture].label,
+      stride: stride === initial.stride ? null : strides[stride],
       relu: relu === initial.relu ? null : Number(relu),
       open: opened === initial.opened ? null : "1",
     });
@@ -233,6 +270,8 @@ function render({ model, el, signal, page = false }) {
     const place = (list, label) => list.findIndex((one) => one.label === label);
     if (place(banks, wanted.bank) >= 0) changes.bank = place(banks, wanted.bank);
     if (place(pictures, wanted.picture) >= 0) changes.picture = place(pictures, wanted.picture);
+    const stride = strides.indexOf(Number(wanted.stride));
+    if (stride >= 0) changes.stride = stride;
     const most = banks[changes.bank ?? model.get("bank")].items;
     const item = Number.parseInt(wanted.item ?? model.get("item") + 1, 10);
     if (Number.isFinite(item)) changes.item = Math.min(Math.max(item, 1), most) - 1;
@@ -252,16 +291,17 @@ function render({ model, el, signal, page = false }) {
   pointed.element.classList.add("wd-quiet");
   const hint = "Point at a pixel, or go there with the arrow keys, to read its value.";
   pointed.element.textContent = hint;
-  let held = null; // the enlargement that has the cursor
-  const point = (text, enlarged) => {
-    if (held !== enlarged) held?.leave();
-    held = enlarged;
-    pointed.say(text);
+  let held = null; // the words for the pixel that is pointed at, the enlargement it is in, and where
+  const point = (text, enlarged, at) => {
+    if (held?.enlarged !== enlarged) held?.enlarged.leave();
+    held = { text, enlarged, at };
+    pointed.say(`${text} ${spec.matrix ? light() : ""}`.trim());
   };
   const grid = gallery(spec.title, (item) => change({ item }));
   const large = enlargement(point);
   const scene = enlargement(point);
   const map = enlargement(point);
+  const matrix = enlargement(point);
   const key = make("p", { class: "wd-quiet" });
   const mapKey = make("p", { class: "wd-quiet" });
   const bankChoice = choice("Bank", banks.map(({ label }) => label), (bank) => change({ bank }));
@@ -271,6 +311,7 @@ function render({ model, el, signal, page = false }) {
   const reluChoice = choice("Feature map", ["as it is", "after a ReLU"], (i) => {
     change({ relu: i === 1 });
   });
+  const strideChoice = choice("Stride", strides, (stride) => change({ stride }));
   const question = predict && gate(predict, (predicted) => {
     shown.classList.add("wd-appear");
     change({ opened: true, predicted });
@@ -279,7 +320,9 @@ function render({ model, el, signal, page = false }) {
   const reset = button("Start again", () => {
     shown.classList.remove("wd-appear");
     question?.reset();
-    held?.leave();
+    held?.enlarged.leave();
+    held = null;
+    if (spec.matrix) light();
     pointed.say(hint);
     change(initial);
   });
@@ -288,14 +331,18 @@ function render({ model, el, signal, page = false }) {
     download(`${spec.key}-map.csv`, mapAsCsv());
   });
   const filters = pictures.length > 0;
+  const seen = spec.matrix
+    ? [make("div", {}, scene.element, map.element), matrix.element]
+    : [scene.element, map.element];
   const shown = make(
     "div", {},
     ...(banks.length > 1 ? [bankChoice.element] : []),
     make("div", { class: "wd-beside" }, grid.element, large.element),
     key,
     ...(filters ? [
-      ...(pictures.length > 1 ? [pictureChoice.element] : []), reluChoice.element,
-      make("div", { class: "wd-beside" }, scene.element, map.element), mapKey,
+      ...(pictures.length > 1 ? [pictureChoice.element] : []),
+      ...(strides.length > 1 ? [strideChoice.element] : []), reluChoice.element,
+      make("div", { class: "wd-beside" }, ...seen), mapKey,
     ] : []),
     pointed.element, words.element,
     make("div", { class: "wd-actions" }, reset, save, ...(filters ? [saveMap] : [])),
@@ -332,13 +379,41 @@ function render({ model, el, signal, page = false }) {
 
   /** The feature map of the chosen picture under the chosen filter, kept until another is chosen. */
   let kept = { of: "" };
-  function mapOf({ bank, item, picture }) {
-    const of = `${bank} ${item} ${picture}`;
+  function mapOf({ bank, item, picture, stride }) {
+    const of = `${bank} ${item} ${picture} ${stride}`;
     if (kept.of !== of) {
-      const plain = correlate(scenes[picture], items[bank][item]);
-      kept = { of, plain, cut: rectify(plain), limit: magnitude(plain) };
+      const plain = correlate(scenes[picture], items[bank][item], strides[stride]);
+      const w = spec.matrix && matrixOf(scenes[picture], items[bank][item], strides[stride]);
+      kept = { of, plain, cut: rectify(plain), limit: magnitude(plain), w };
     }
     return kept;
+  }
+
+  /** Outlines what belongs to the pixel that is pointed at: for a unit, in the feature map or as a
+   *  column of W, its patch of the picture; for a pixel of the picture its row of W. Says so. */
+  function light() {
+    for (const part of [scene, map, matrix]) part.mark(null);
+    if (!held || held.enlarged === large) return "";
+    const now = state();
+    const [picture, filter] = [scenes[now.picture], items[now.bank][now.item]];
+    const stride = strides[now.stride];
+    const { plain, w } = mapOf(now);
+    const [row, column] = held.at;
+    if (held.enlarged === scene) {
+      const pixel = row * picture.width + column;
+      matrix.mark({ top: pixel, left: 0, height: 1, width: w.width });
+      const reach = (place, count, size) => [...Array(count).keys()]
+        .filter((i) => i * stride <= place && place < i * stride + size).length;
+      const units = reach(row, plain.height, filter.height) * reach(column, plain.width, filter.width);
+      return `It is row ${pixel + 1} of W; ${units} of ${w.width} units see it.`;
+    }
+    const unit = held.enlarged === map ? row * plain.width + column : column;
+    const [r, c] = [Math.floor(unit / plain.width), unit % plain.width];
+    scene.mark({ top: r * stride, left: c * stride, height: filter.height, width: filter.width });
+    matrix.mark({ top: 0, left: unit, height: w.height, width: 1 });
+    if (held.enlarged === matrix) map.mark({ top: r, left: c, height: 1, width: 1 });
+    return `Column ${unit + 1} of W belongs to the patch from row ${r * stride + 1}, column ${
+      c * stride + 1} on.`;
   }
 
   function draw(now) {
@@ -362,6 +437,12 @@ function render({ model, el, signal, page = false }) {
       limit: found.limit, signed: true,
     });
     mapKey.textContent = `Feature map: ${colours(found.plain, found.limit, true)}`;
+    if (!spec.matrix) return;
+    matrix.show(found.w, {
+      title: "Matrix W", words: "a row for each pixel, a column for each unit", limit, signed: true,
+    });
+    const lit = light();
+    if (held) pointed.say(`${held.text} ${lit}`.trim());
   }
 
   // -------------------------------------------------------------------------------- words
@@ -399,10 +480,24 @@ function render({ model, el, signal, page = false }) {
     const found = mapOf(now);
     const seen = now.relu ? found.cut : found.plain;
     const range = extent(seen);
+    const shape = spec.matrix ? ` ${tellMatrix(now)}` : "";
     return `${told} Feature map of ${pictures[now.picture].label}${now.relu ? " after a ReLU" : ""}, ${
       size(seen)}: from ${format(seen.values[range.low])} (${at(seen, range.low)}) to ${
       format(seen.values[range.high])} (${at(seen, range.high)}), above zero at ${
-      format(100 * range.above, 0)} % of the places.`;
+      format(100 * range.above, 0)} % of the places.${shape}`;
+  }
+
+  /** The shape formula and the counts of W, in numbers. */
+  function tellMatrix(now) {
+    const [picture, filter] = [scenes[now.picture], items[now.bank][now.item]];
+    const { plain, w } = mapOf(now);
+    const weights = filter.height * filter.width;
+    const stride = strides[now.stride];
+    const fits = (picture.height - filter.height) % stride === 0;
+    return `Places from top to bottom: (${picture.height} − ${filter.height}) / ${stride} + 1${
+      fits ? "" : ", rounded down,"} = ${plain.height}. W has ${format(w.height)} rows and ${
+      format(w.width)} columns; ${format(w.width * weights)} of its ${
+      format(w.width * w.height)} entries lie in a patch, and ${weights} weights fill them.`;
   }
 
   /** The items of the bank, each in numbers. */
@@ -457,6 +552,7 @@ function render({ model, el, signal, page = false }) {
     shown.hidden = !now.opened;
     bankChoice.show(now.bank);
     pictureChoice.show(now.picture);
+    strideChoice.show(now.stride);
     reluChoice.show(now.relu ? 1 : 0);
     if (!now.opened) return;
     draw(now);

@@ -15,6 +15,7 @@ from whydeep.errors import BadSettings
 from whydeep.widgets.kit import Numbers, Prediction, bundle, check_key, quantise
 
 MOST_ITEMS = 256  # more are too many to tell apart in a grid, and to walk through by key
+MOST_ROWS = 144  # of a matrix: more are too thin to point at
 
 
 class ImageExplorer(anywidget.AnyWidget):
@@ -32,6 +33,11 @@ class ImageExplorer(anywidget.AnyWidget):
 
         map[r, c] = sum over channels k and i, j of filter[k, i, j] picture[k, r + i, c + j].
 
+    ``strides`` are the steps, in pixels, of which the reader may choose one; with stride t the sum
+    has t r and t c in place of r and c. ``matrix`` shows in addition, for filters and pictures of
+    one channel, the matrix W with map = W^T picture: at whichever pixel, unit or column the reader
+    points, the patch of the picture and the column (or the row) of W that belong to it light up.
+
     ``item`` is what one image is called ("filter", "template"). ``names`` gives, for some banks,
     a name to each item, and ``numbers`` series of one number an item, by their label with its unit:
     ``{"learned": {"orientation (degrees)": [...]}}``; a number that is not finite is left out.
@@ -39,9 +45,9 @@ class ImageExplorer(anywidget.AnyWidget):
     ``key`` is short, unique on its page, and names the widget in the page's address.
     ``title`` says what is shown, ``about`` what to try and what to look for.
     Banks are kept in ``bits`` bits a value over each bank's range, pictures always in 8.
-    ``bank``, ``item``, ``picture`` (indices), ``relu``, ``opened`` (whether the images show) and
-    ``predicted`` (the reader's option, or -1) are the state that the reader changes; Python sees
-    it in a notebook.
+    ``bank``, ``item``, ``picture``, ``stride`` (indices), ``relu``, ``opened`` (whether the images
+    show) and ``predicted`` (the reader's option, or -1) are the state that the reader changes;
+    Python sees it in a notebook.
 
     BadSettings names what does not fit.
     """
@@ -54,6 +60,7 @@ class ImageExplorer(anywidget.AnyWidget):
     bank = traitlets.Int(0).tag(sync=True)
     item = traitlets.Int(0).tag(sync=True)
     picture = traitlets.Int(0).tag(sync=True)
+    stride = traitlets.Int(0).tag(sync=True)
     relu = traitlets.Bool(False).tag(sync=True)
     opened = traitlets.Bool(True).tag(sync=True)
     predicted = traitlets.Int(-1).tag(sync=True)
@@ -69,6 +76,8 @@ class ImageExplorer(anywidget.AnyWidget):
         names: Mapping[str, Sequence[str]] | None = None,
         numbers: Mapping[str, Mapping[str, Numbers]] | None = None,
         pictures: Mapping[str, Float[np.ndarray, "..."]] | None = None,
+        strides: Sequence[int] = (1,),
+        matrix: bool = False,
         bits: Literal[8, 16] = 16,
         predict: Prediction | None = None,
     ) -> None:
@@ -97,6 +106,12 @@ class ImageExplorer(anywidget.AnyWidget):
                         "one for each item"
                     )
         _check_pictures(scenes, stacks)
+        if not strides or min(strides) < 1 or len(set(strides)) < len(strides):
+            raise BadSettings(
+                f"strides are {tuple(strides)}, expected different whole numbers from 1 upwards"
+            )
+        if matrix:
+            _check_matrix(scenes, stacks)
         kept = {label: quantise(stack, log=False, bits=bits) for label, stack in stacks.items()}
         shots = {label: quantise(scene, log=False, bits=8) for label, scene in scenes.items()}
         spec = {
@@ -120,6 +135,8 @@ class ImageExplorer(anywidget.AnyWidget):
             "pictures": [
                 _describe(label, scene.shape, shots[label], 8) for label, scene in scenes.items()
             ],
+            "strides": list(strides),
+            "matrix": matrix,
             "predict": predict and asdict(predict) | {"options": list(predict.options)},
         }
         super().__init__(
@@ -172,6 +189,23 @@ def _check_pictures(scenes: Mapping[str, np.ndarray], stacks: Mapping[str, np.nd
                     f"picture {name!r} is {scene.shape[1:]} pixels large, smaller than the filters "
                     f"of bank {label!r} with {stack.shape[2:]}: expected at least their size"
                 )
+
+
+def _check_matrix(scenes: Mapping[str, np.ndarray], stacks: Mapping[str, np.ndarray]) -> None:
+    """BadSettings unless W, a row for each pixel, can be drawn for every filter and picture."""
+    if not scenes:
+        raise BadSettings("a matrix is shown, but there are no pictures: expected at least one")
+    for label, stack in stacks.items():
+        if stack.shape[1] != 1:
+            raise BadSettings(
+                f"bank {label!r} has {stack.shape[1]} channels, expected 1 where the matrix shows"
+            )
+    for name, scene in scenes.items():
+        if scene.size > MOST_ROWS:
+            raise BadSettings(
+                f"picture {name!r} has {scene.size} pixels, expected at most {MOST_ROWS} where the "
+                "matrix shows, which has a row for each"
+            )
 
 
 def _describe(
