@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -103,7 +104,7 @@ def trap_probability(dimension: int) -> float:
     def half_log_determinant(angles: tuple[float, ...], half: bool) -> float:
         size = dimension + dimension % 2
         a = np.zeros((size, size))
-        for low, high in zip(angles[:-1], angles[1:], strict=True):
+        for low, high in pairwise(angles):
             theta = (low + high) / 2 + (high - low) / 2 * nodes
             w = (high - low) / 2 * weights * np.sign(np.sin(theta) - np.cos(theta))
             for j in range(dimension):
@@ -316,6 +317,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
             tuple(f"about {option:g}" for option in options),
             int(np.argmin([abs(half - option) for option in options])),
             "The eigenvalues of a large random matrix fill the interval from -2√N to 2√N and "
-            "nothing beyond. Below its edge there are only saddles, above it only minima.",
+            "leave the rest empty. Raised by less, almost every one still has a way down; raised "
+            "by more, almost none has.",
         ),
     )

@@ -283,7 +283,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
                     hatch="//" if row else None,
                     label=label if column == 0 else None,
                 )
-                spread = np.linspace(-0.08, 0.08, len(errors)) if len(errors) > 1 else [0.0]
+                spread = np.linspace(-0.08, 0.08, len(errors)) if len(errors) > 1 else np.zeros(1)
                 axes.plot(place + spread, errors, "os"[row], color=colour, ls="none")
         axes.axhline(90, **figures.THEORY, label="a guess")
         axes.set_xticks(range(2), [f"{name} network" for name in NETWORKS])

@@ -3,7 +3,7 @@
 LeCun's second question is why several layers help; his hint is that they let complicated functions
 be written more concisely, though nobody has the full answer ({cite}`lecun2016`). The classical case
 is parity, whether an odd number of n bits is 1. As one wide step, an OR of ANDs, it takes 2^(n - 1)
-terms: we find them all by enumeration. As a tree of XORs it takes 4 (n - 1) gates, log2 n XORs deep.
+terms: we find them all by enumeration. As a tree of XORs it takes 4 (n - 1) gates, in log2 n rows.
 
 What would refute it: an OR of fewer ANDs, or a tree that errs on one of the 2^n inputs.
 """
@@ -102,7 +102,7 @@ GATES: dict[str, Callable[[Bits, Bits], tuple[Bits, int]]] = {
 
 
 def tree(bits: Bool[np.ndarray, "inputs n"], gate: str) -> tuple[Bits, int, int]:
-    """Join neighbouring columns until one is left: its truth table, the gates, the rows of joins."""
+    """Join neighbouring columns until one is left: its truth table, the gates, the rows."""
     branches, gates, rows = list(bits.T), 0, 0
     while len(branches) > 1:
         joined = []
