@@ -170,6 +170,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         departure=(np.abs((share - exact) / error).max(), "standard errors"),
         bend=((falls[1:] / falls[:-1]).max(), "ratio of ratios"),
         last_fall=(falls[2], "ratio"),
+        one_direction=(share[0], "share of draws"),
         dimensions=(dimensions, "directions"),
         draws=(settings.draws, "random matrices a dimension"),
         shifts=(SHIFTS, "units of sqrt(N)"),
@@ -230,7 +231,7 @@ CLAIMS = (
                     Condition(
                         "half",
                         "one direction is a fair coin, to within 0.01",
-                        lambda result: abs(float(result["share"][0]) - 0.5),
+                        lambda result: abs(float(result["one_direction"]) - 0.5),
                         "<=",
                         0.01,
                         "probability",
@@ -251,16 +252,19 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn, axes = plt.subplots(figsize=(6.4, 3.8))
         first = next(iter(runs[MAIN].values()))
         n = first["dimensions"]
-        shown = [(MAIN, "share", "random symmetric Hessian")]
-        shown += [(MAIN, "landscape", "random landscape, all heights")]
-        if "independent" in runs:
-            shown += [("independent", "share", "independent curvatures (control)")]
-        for variant, quantity, label in shown:
-            values = np.array([result[quantity] for result in runs[variant].values()])
-            figures.band(axes, n, values, label=label)
         more = np.arange(1, 9)
+        axes.plot(more, 0.5**more, **figures.THEORY | {"alpha": 0.5}, label="$2^{-N}$: N coins")
         axes.plot(more, [trap_probability(int(m)) for m in more], **figures.THEORY, label="exact")
-        axes.plot(more, 0.5**more, **figures.THEORY | {"alpha": 0.5}, label="$2^{-N}$")
+        shown = [(MAIN, "share", "random symmetric Hessian", {"ms": 6})]
+        if "independent" in runs:
+            about = {"ms": 11, "mfc": "none", "marker": "s", "mew": 1.2}
+            shown += [("independent", "share", "independent curvatures (control)", about)]
+        shown += [(MAIN, "landscape", "random landscape, all heights", {"ms": 6, "marker": "^"})]
+        for row, (variant, quantity, label, about) in enumerate(shown):
+            values = np.array([result[quantity] for result in runs[variant].values()])
+            colour = list(figures.COLOURS.values())[row]
+            about = {"color": colour, "mec": colour, "ls": "none"} | about
+            figures.band(axes, n, values, label=label, **about)
         axes.set(
             yscale="log",
             ylim=(1e-9, 1),
@@ -281,7 +285,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "symmetric Hessians bends down ever more steeply, from one half to one in ten thousand at "
         "five directions, on top of a dashed exact curve that goes on to less than one in a "
         "hundred million at eight. Independent curvatures fall along a straight line, halving "
-        "each time, and so, nearly, does a random landscape over all heights.",
+        "each time, and a random landscape over all heights falls nearly like them.",
     )
 
 
