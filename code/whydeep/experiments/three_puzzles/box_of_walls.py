@@ -1,12 +1,12 @@
 """First puzzle: how often is a random critical point a minimum, as the dimension grows?
 
 LeCun's image is a box: to trap a downhill search, a wall must stand in every direction
-({cite}`lecun2016`). For a random symmetric Hessian of N directions the chance of N walls falls like
-exp(-(log 3 / 4) N^2) ({cite}`dean2006`), faster and faster with each direction. We draw such
+({cite}`lecun2016`). For a random symmetric Hessian of D directions the chance of D walls falls like
+exp(-(log 3 / 4) D^2) ({cite}`dean2006`), faster and faster with each direction. We draw such
 matrices and count; we also count among the critical points of an isotropic random landscape, whose
 Hessians are such matrices moved up and down, each found in proportion to |det H| (Kac and Rice).
 
-What would refute it: a chance that falls by the same factor with every direction, as for N coins,
+What would refute it: a chance that falls by the same factor with every direction, as for D coins,
 or one that departs from the exact values.
 """
 
@@ -52,16 +52,16 @@ VARIANTS = {"independent": {"curvatures": "independent"}}
 DIMENSIONS = (2, 5, 10, 50)
 """The dimensions of the matrices that are raised."""
 SHIFTS = np.round(np.arange(0, 3.05, 0.1), 1)
-"""How far they are raised, in units of sqrt(N)."""
+"""How far they are raised, in units of sqrt(D)."""
 
 
 def hessians(
     count: int, dimension: int, rng: np.random.Generator, curvatures: str = "coupled"
-) -> Float[np.ndarray, "N N count"]:
+) -> Float[np.ndarray, "D D count"]:
     """Random symmetric matrices, the draws last: variance 1 off the diagonal, 2 on it (the GOE).
 
-    With ``curvatures`` "independent": diagonal, with N(0, N + 1) entries. The mean square of an
-    eigenvalue is N + 1 for both.
+    With ``curvatures`` "independent": diagonal, with N(0, D + 1) entries. The mean square of an
+    eigenvalue is D + 1 for both.
     """
     if curvatures == "independent":
         h = np.zeros((dimension, dimension, count))
@@ -73,7 +73,7 @@ def hessians(
 
 
 def exits_and_determinant(
-    h: Float[np.ndarray, "N N count"],
+    h: Float[np.ndarray, "D D count"],
 ) -> tuple[Int[np.ndarray, " count"], Float[np.ndarray, " count"]]:
     """The number of negative eigenvalues of each symmetric matrix, and |det|.
 
@@ -96,8 +96,8 @@ def trap_probability(dimension: int) -> float:
 
     The density of the eigenvalues is exp(-sum x^2 / 2) times the product of all |x_i - x_j|, up to
     a factor. Its integral over any set of the form A x A x ... is a Pfaffian of double integrals of
-    sgn(y - x) x^j y^k (Tracy and Widom 1998), bordered by single ones if N is odd; here A is the
-    half-line, and the whole line for the factor. Both in polar coordinates. Reliable up to N = 8.
+    sgn(y - x) x^j y^k (Tracy and Widom 1998), bordered by single ones if D is odd; here A is the
+    half-line, and the whole line for the factor. Both in polar coordinates. Reliable up to D = 8.
     """
     nodes, weights = np.polynomial.legendre.leggauss(60)
 
@@ -126,9 +126,9 @@ def trap_probability(dimension: int) -> float:
 def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
     """Share of minima by dimension, exact share, share in a random landscape, and when raised.
 
-    ``share`` (N = 1 to ``largest``): draws without a negative eigenvalue. ``landscape``: the same
+    ``share`` (D = 1 to ``largest``): draws without a negative eigenvalue. ``landscape``: the same
     share among the critical points of an isotropic Gaussian landscape, that is, of the matrix plus
-    N(0, 1) times the identity, weighted by |det|. ``raised_N``: share after adding s sqrt(N) times
+    N(0, 1) times the identity, weighted by |det|. ``raised_D``: share after adding s sqrt(D) times
     the identity, for the s of SHIFTS. Runs on the CPU in float64 whatever the ``device``.
     """
     small, large = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
@@ -157,7 +157,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
             (lowest > -SHIFTS[:, None]).mean(1).astype(np.float32),
             "share of draws",
         )
-    # Semicircle law: all eigenvalues beyond -2 sqrt(N); independent ones have no such edge.
+    # Semicircle law: all eigenvalues beyond -2 sqrt(D); independent ones have no such edge.
     limit = (SHIFTS > 2) * (settings.curvatures == "coupled")
     share = np.array(share)
     exact = np.array([trap_probability(int(n)) for n in dimensions])
@@ -173,7 +173,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         one_direction=(share[0], "share of draws"),
         dimensions=(dimensions, "directions"),
         draws=(settings.draws, "random matrices a dimension"),
-        shifts=(SHIFTS, "units of sqrt(N)"),
+        shifts=(SHIFTS, "units of sqrt(D)"),
         raised_limit=(limit.astype(np.float32), "share of draws"),
         **raised,
     )
@@ -194,8 +194,8 @@ CLAIMS = (
         paper=(
             ("LeCun's answer", "no number", "the first question"),
             (
-                "chance of a minimum in $N$ directions, $N$ large",
-                r"$\exp\big(-\tfrac{\log 3}{4} N^2\big)$",
+                "chance of a minimum in $D$ directions, $D$ large",
+                r"$\exp\big(-\tfrac{\log 3}{4} D^2\big)$",
                 "{cite:t}`dean2006`, abstract",
             ),
         ),
@@ -224,7 +224,7 @@ CLAIMS = (
         controls=(
             Control(
                 "independent",
-                "the coupling of the curvatures, which makes them push each other apart: N "
+                "the coupling of the curvatures, which makes them push each other apart: D "
                 "independent curvatures of the same size, each a coin",
                 {"departure": 20.0, "bend": 0.15, "last_fall": 0.2},
                 (
@@ -253,7 +253,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         first = next(iter(runs[MAIN].values()))
         n = first["dimensions"]
         more = np.arange(1, 9)
-        axes.plot(more, 0.5**more, **figures.THEORY | {"alpha": 0.5}, label="$2^{-N}$: N coins")
+        axes.plot(more, 0.5**more, **figures.THEORY | {"alpha": 0.5}, label="$2^{-D}$: D coins")
         axes.plot(more, [trap_probability(int(m)) for m in more], **figures.THEORY, label="exact")
         shown = [(MAIN, "share", "random symmetric Hessian", {"ms": 6})]
         if "independent" in runs:
@@ -267,8 +267,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             figures.band(axes, n, values, label=label, **about)
         axes.set(
             yscale="log",
-            ylim=(1e-9, 1),
-            xlabel="dimension $N$",
+            ylim=(3e-10, 1),
+            xlabel="dimension $D$",
             ylabel="share that are minima",
         )
         axes.legend(loc="lower left")
@@ -311,16 +311,16 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
         "Then make the curvatures independent: is there still one place where all curves rise?",
         series=LABELS,
         variants=GROUPS,
-        sweep=Axis("shift of all curvatures, in units of √N"),
+        sweep=Axis("shift of all curvatures, in units of √D"),
         sweep_values="shifts",
         factor=100.0,
         y=Axis("share of minima", "%"),
         predict=Prediction(
-            "With 50 directions: how far must all curvatures be raised, in units of √N, before "
+            "With 50 directions: how far must all curvatures be raised, in units of √D, before "
             "half of the critical points are minima?",
             tuple(f"about {option:g}" for option in options),
             int(np.argmin([abs(half - option) for option in options])),
-            "The eigenvalues of a large random matrix fill the interval from -2√N to 2√N and "
+            "The eigenvalues of a large random matrix fill the interval from -2√D to 2√D and "
             "leave the rest empty. Raised by less, almost every one still has a way down; raised "
             "by more, almost none has.",
         ),

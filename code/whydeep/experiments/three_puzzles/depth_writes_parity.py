@@ -2,10 +2,10 @@
 
 LeCun's second question is why several layers help; his hint is that they let complicated functions
 be written more concisely, though nobody has the full answer ({cite}`lecun2016`). The classical case
-is parity, whether an odd number of n bits is 1. As one wide step, an OR of ANDs, it takes 2^(n - 1)
-terms: we find them all by enumeration. As a tree of XORs it takes 4 (n - 1) gates, in log2 n rows.
+is parity, whether an odd number of N bits is 1. As one wide step, an OR of ANDs, it takes 2^(N - 1)
+terms: we find them all by enumeration. As a tree of XORs it takes 4 (N - 1) gates, in log2 N rows.
 
-What would refute it: an OR of fewer ANDs, or a tree that errs on one of the 2^n inputs.
+What would refute it: an OR of fewer ANDs, or a tree that errs on one of the 2^N inputs.
 """
 
 from __future__ import annotations
@@ -42,29 +42,29 @@ class Settings:
 
 SCALES = {"quick": Settings()}
 VARIANTS = {"and": {"function": "and", "gate": "and"}, "half-a-gate": {"gate": "or"}}
-FUNCTIONS: dict[str, Callable[[Bool[np.ndarray, "inputs n"]], Bits]] = {
+FUNCTIONS: dict[str, Callable[[Bool[np.ndarray, "inputs N"]], Bits]] = {
     "parity": lambda bits: bits.sum(1) % 2 == 1,
     "and": lambda bits: bits.all(1),
 }
 
 
-def inputs(n: int) -> Bool[np.ndarray, "inputs n"]:
-    """All 2^n strings of n bits; row i holds the binary digits of i, the lowest first."""
-    return (np.arange(2**n)[:, None] >> np.arange(n) & 1).astype(bool)
+def inputs(N: int) -> Bool[np.ndarray, "inputs N"]:
+    """All 2^N strings of N bits; row i holds the binary digits of i, the lowest first."""
+    return (np.arange(2**N)[:, None] >> np.arange(N) & 1).astype(bool)
 
 
-def prime_implicants(accepted: set[int], n: int) -> set[Implicant]:
+def prime_implicants(accepted: set[int], N: int) -> set[Implicant]:
     """All ANDs that imply the function and cannot be shortened (Quine and McCluskey).
 
     ``accepted`` holds the inputs on which the function is true, as numbers. Two ANDs that differ
     in the value of one bit merge into one without that bit; what merges with nothing is prime.
     """
-    current = {(2**n - 1, value) for value in accepted}
+    current = {(2**N - 1, value) for value in accepted}
     prime = set()
     while current:
         merged, used = set(), set()
         for mask, value in current:
-            for i in range(n):
+            for i in range(N):
                 bit = 1 << i
                 if mask & bit and (mask, value ^ bit) in current:
                     merged.add((mask & ~bit, value & ~bit))
@@ -80,10 +80,10 @@ def essential(primes: set[Implicant], accepted: set[int]) -> set[Implicant]:
     return {found[0] for found in covers.values() if len(found) == 1}
 
 
-def or_of_ands(terms: set[Implicant], n: int) -> Bits:
+def or_of_ands(terms: set[Implicant], N: int) -> Bits:
     """The truth table of the OR of these ANDs."""
-    x = np.arange(2**n)
-    table = np.zeros(2**n, dtype=bool)
+    x = np.arange(2**N)
+    table = np.zeros(2**N, dtype=bool)
     for mask, value in terms:
         table |= x & mask == value
     return table
@@ -101,7 +101,7 @@ GATES: dict[str, Callable[[Bits, Bits], tuple[Bits, int]]] = {
 }
 
 
-def tree(bits: Bool[np.ndarray, "inputs n"], gate: str) -> tuple[Bits, int, int]:
+def tree(bits: Bool[np.ndarray, "inputs N"], gate: str) -> tuple[Bits, int, int]:
     """Join neighbouring columns until one is left: its truth table, the gates, the rows."""
     branches, gates, rows = list(bits.T), 0, 0
     while len(branches) > 1:
@@ -118,33 +118,32 @@ def tree(bits: Bool[np.ndarray, "inputs n"], gate: str) -> tuple[Bits, int, int]
 def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
     """Terms of the smallest OR of ANDs, gates of the tree, and inputs on which either errs.
 
-    ``surplus`` is how far the number of terms is from 2^(n - 1), at most. ``lower_bound`` counts
-    the essential ANDs, which every OR of ANDs must have: where they cover the function, no smaller
-    one exists. Nothing is random but the order in which the tree takes its bits.
+    ``off`` is how far the number of terms is from 2^(N - 1), at most. The terms are the essential
+    ANDs, which every OR of ANDs must have: where ``wrong_flat`` is 0 they cover the function, and
+    no smaller one exists. Nothing is random but the order in which the tree takes its bits.
     """
     sizes = np.arange(2, settings.largest + 1, 2)
     rng = np.random.default_rng(seed)
     terms, gates, rows, wrong_flat, wrong_tree = [], [], [], [], []
-    for n in sizes:
-        bits = inputs(int(n))
+    for N in sizes:
+        bits = inputs(int(N))
         truth = FUNCTIONS[settings.function](bits)
         accepted = set(np.flatnonzero(truth).tolist())
-        needed = essential(prime_implicants(accepted, int(n)), accepted)
-        table, count, depth = tree(bits[:, rng.permutation(n)], settings.gate)
+        needed = essential(prime_implicants(accepted, int(N)), accepted)
+        table, count, depth = tree(bits[:, rng.permutation(N)], settings.gate)
         terms.append(len(needed))
         gates.append(count)
         rows.append(depth)
-        wrong_flat.append(int((or_of_ands(needed, int(n)) != truth).sum()))
+        wrong_flat.append(int((or_of_ands(needed, int(N)) != truth).sum()))
         wrong_tree.append(int((table != truth).sum()))
     return Result(
-        n=(sizes, "bits"),
+        N=(sizes, "bits"),
         terms=(terms, "ANDs"),
         gates=(gates, "gates"),
         rows=(rows, "rows of joins"),
-        off=(max(abs(t - 2 ** (n - 1)) for t, n in zip(terms, sizes, strict=True)), "ANDs"),
+        off=(max(abs(t - 2 ** (N - 1)) for t, N in zip(terms, sizes, strict=True)), "ANDs"),
         wrong_flat=(max(wrong_flat), "inputs"),
         wrong_tree=(max(wrong_tree), "inputs"),
-        beyond=(max(g - 4 * (n - 1) for g, n in zip(gates, sizes, strict=True)), "gates"),
         gain=(terms[-1] / gates[-1], "ANDs a gate"),
     )
 
@@ -158,15 +157,15 @@ CLAIMS = (
         id="lecun2016-depth-concise",
         cite="lecun2016",
         sentence="Several steps in a row can write a function with far fewer parts than one wide "
-        "step: parity of $n$ bits takes $2^{n-1}$ ANDs under one OR, and $4(n-1)$ gates as a tree.",
+        "step: parity of $N$ bits takes $2^{N-1}$ ANDs under one OR, and $4(N-1)$ gates as a tree.",
         kind="exact",
         expected=HOLDS,
         paper=(
             ("LeCun's answer", "no number", "the second question"),
-            ("parity as an OR of ANDs; as a tree", "$2^{n-1}$; $4(n-1)$", "textbook fact"),
+            ("parity as an OR of ANDs; as a tree", "$2^{N-1}$; $4(N-1)$", "textbook fact"),
         ),
         conditions=(
-            _none("off", "the smallest OR of ANDs has $2^{n-1}$ terms, for every $n$", "ANDs"),
+            _none("off", "the smallest OR of ANDs has $2^{N-1}$ terms, for every $N$", "ANDs"),
             Condition(
                 "gain",
                 "at 8 bits it has at least 4 ANDs for each gate of the tree",
@@ -204,22 +203,22 @@ CLAIMS = (
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """Parts of the flat form and of the tree against the number of bits, on the theory's curves."""
     result = next(iter(runs[MAIN].values()))
-    n = result["n"]
+    N = result["N"]
     more = np.linspace(2, 20, 100)
     with figures.style():
         drawn, axes = plt.subplots(figsize=(6.4, 3.6))
-        axes.plot(n, result["terms"], ls="none", label="one wide step: ANDs under one OR")
-        axes.plot(n, result["gates"], ls="none", label="a tree of XORs: gates")
-        axes.plot(more, 2 ** (more - 1), **figures.THEORY, label="$2^{n-1}$ and $4(n-1)$")
+        axes.plot(N, result["terms"], ls="none", label="one wide step: ANDs under one OR")
+        axes.plot(N, result["gates"], ls="none", label="a tree of XORs: gates")
+        axes.plot(more, 2 ** (more - 1), **figures.THEORY, label="$2^{N-1}$ and $4(N-1)$")
         axes.plot(more, 4 * (more - 1), **figures.THEORY)
-        axes.set(yscale="log", xlabel="bits $n$", ylabel="parts", xticks=range(2, 21, 2))
+        axes.set(yscale="log", xlabel="bits $N$", ylabel="parts", xticks=range(2, 21, 2))
         axes.legend(loc="upper left")
     return figures.Figure(
         drawn,
         label="fig-parity",
-        caption="The parts that parity of $n$ bits takes, found by enumeration (markers), and the "
-        "formulas for any $n$ (dashed). "
-        f"At {int(n[-1])} bits one wide step needs {int(result['terms'][-1])} ANDs and the tree "
+        caption="The parts that parity of $N$ bits takes, found by enumeration (markers), and the "
+        "formulas for any $N$ (dashed). "
+        f"At {int(N[-1])} bits one wide step needs {int(result['terms'][-1])} ANDs and the tree "
         f"{int(result['gates'][-1])} gates; at 20 bits the formulas say {2**19:,} and {4 * 19}.",
         alt="Parts on a logarithmic axis against bits. The number of ANDs climbs along a straight "
         "dashed line, doubling with every bit; the number of gates flattens along a dashed curve. "
