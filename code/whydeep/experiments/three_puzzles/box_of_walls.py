@@ -173,6 +173,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         one_direction=(share[0], "share of draws"),
         dimensions=(dimensions, "directions"),
         draws=(settings.draws, "random matrices a dimension"),
+        draws_raised=(settings.raised, "random matrices a dimension"),
         shifts=(SHIFTS, "units of sqrt(D)"),
         raised_limit=(limit.astype(np.float32), "share of draws"),
         **raised,
