@@ -118,7 +118,7 @@ def trap_probability(dimension: int) -> float:
                 a[-1, j] = -a[j, -1]
         return np.linalg.slogdet(a)[1] / 2
 
-    quarter = (0, math.pi / 4, math.pi / 2)
+    quarter = (0.0, math.pi / 4, math.pi / 2)
     circle = (-3 * math.pi / 4, math.pi / 4, 5 * math.pi / 4)
     return math.exp(half_log_determinant(quarter, True) - half_log_determinant(circle, False))
 
@@ -132,7 +132,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     the identity, for the s of SHIFTS. Runs on the CPU in float64 whatever the ``device``.
     """
     small, large = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
-    dimensions = np.arange(1, settings.largest + 1)
+    dimensions = list(range(1, settings.largest + 1))
     share, landscape = [], []
     for dimension in dimensions:
         minima, weight, weight_of_minima = 0, 0.0, 0.0
@@ -160,7 +160,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     # Semicircle law: all eigenvalues beyond -2 sqrt(D); independent ones have no such edge.
     limit = (SHIFTS > 2) * (settings.curvatures == "coupled")
     share = np.array(share)
-    exact = np.array([trap_probability(int(n)) for n in dimensions])
+    exact = np.array([trap_probability(dimension) for dimension in dimensions])
     error = np.sqrt(exact * (1 - exact) / settings.draws)
     falls = share[1:] / share[:-1]
     return Result(

@@ -207,15 +207,15 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     more = np.linspace(2, 20, 100)
     with figures.style():
         drawn, axes = plt.subplots(figsize=(6.4, 3.6))
-        axes.plot(N, result["terms"], ls="none", label="one wide step: ANDs under one OR")
-        axes.plot(N, result["gates"], ls="none", label="a tree of XORs: gates")
+        axes.plot(N, result["terms"], ls="none", ms=7, label="one wide step: ANDs under one OR")
+        axes.plot(N, result["gates"], ls="none", ms=7, label="a tree of XORs: gates")
         axes.plot(more, 2 ** (more - 1), **figures.THEORY, label="$2^{N-1}$ and $4(N-1)$")
         axes.plot(more, 4 * (more - 1), **figures.THEORY)
         axes.set(yscale="log", xlabel="bits $N$", ylabel="parts", xticks=range(2, 21, 2))
         axes.legend(loc="upper left")
     return figures.Figure(
         drawn,
-        label="fig-parity",
+        label="fig-parts",
         caption="The parts that parity of $N$ bits takes, found by enumeration (markers), and the "
         "formulas for any $N$ (dashed). "
         f"At {int(N[-1])} bits one wide step needs {int(result['terms'][-1])} ANDs and the tree "
