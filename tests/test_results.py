@@ -285,6 +285,8 @@ def checkout(tmp_path):
             [sys.executable, "-m", "whydeep.cli", "record", "slow-claim"],
             env=environment, cwd=tmp_path, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # A shell's background job ignores Ctrl-C, and so would all that it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
 
     return SimpleNamespace(start=start, path=tmp_path, log=tmp_path / "log")

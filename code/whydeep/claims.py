@@ -59,6 +59,16 @@ class Condition:
         return value - self.bound if self.sense == ">=" else self.bound - value
 
 
+def at_most(quantity: str, says: str, bound: float, unit: str = "ratio") -> Condition:
+    """The condition that one number of the result, named ``quantity``, is at most ``bound``."""
+    return Condition(quantity, says, lambda result: float(result[quantity]), "<=", bound, unit)
+
+
+def at_least(quantity: str, says: str, bound: float, unit: str = "ratio") -> Condition:
+    """The condition that one number of the result, named ``quantity``, is at least ``bound``."""
+    return Condition(quantity, says, lambda result: float(result[quantity]), ">=", bound, unit)
+
+
 @dataclass(frozen=True)
 class Control:
     """A variant that removes the cause: ``misses`` maps a condition to the margin it must miss by.
