@@ -1,0 +1,204 @@
+"""What a batch buys: arithmetic per second against how often each fetched weight is used.
+
+GPUs made the gradient cheap, says the post ({cite}`bubeck2015`); AlexNet took "between five and six
+days" on two of them ({cite}`krizhevsky2012`, section 5). A GPU is a machine that multiplies far
+faster than it can fetch what it multiplies, and so, in smaller measure, is a laptop. How fast
+either runs depends on the *intensity* of the work, the operations done for each byte fetched
+({cite}`williams2009`). We measure the rate of a dense layer on this machine for growing batches.
+A GPU's own factor over a CPU is not measured here.
+
+What would refute it: a rate that does not grow with the batch, or one that grows as much when
+every example brings its own weights, so that nothing fetched is used twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch.utils.benchmark import Timer
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.results import MAIN, Result
+
+PAGE = "hacking/gpus"
+BYTES = 4  # of a float32 number
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A dense layer of ``units`` by ``units`` weights, on batches of each of ``batches`` examples.
+
+    The rate of a batch is the best of ``repeats`` measurements of at least ``seconds`` each,
+    taken in turn. With ``own_weights`` each example is multiplied by a matrix of its own.
+    """
+
+    units: int = 2048
+    batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    repeats: int = 3
+    seconds: float = 0.02
+    own_weights: bool = False
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"own-weights": {"own_weights": True}}
+
+
+def best_seconds(work: Callable[[], object], settings: Settings, device: str) -> float:
+    """The shortest mean time of one call of ``work``, in seconds: of one CPU core, or of a GPU.
+
+    On a CPU only the time that this process ran counts, so that a busy machine does less harm; on
+    a GPU PyTorch's timer waits for the device.
+    """
+    clock = {} if device.startswith("cuda") else {"timer": time.process_time}
+    timer = Timer("work()", globals={"work": work}, num_threads=1, **clock)
+    once = timer.timeit(1).mean
+    number = max(1, int(settings.seconds / max(once, 1e-7)))
+    return min(timer.timeit(number).mean for _ in range(settings.repeats))
+
+
+def intensity(units: int, batch: int, *, own_weights: bool = False) -> float:
+    """Operations for each byte that must be moved at least once, of a dense layer on a batch.
+
+    Per example units^2 multiplications and as many additions; moved are the weights, once or once
+    an example, the inputs and the outputs.
+    """
+    weights = units**2 * (batch if own_weights else 1)
+    return 2 * batch * units**2 / (BYTES * (weights + 2 * batch * units))
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Rates of the layer for each batch, and the two limits of the machine, on ``device``."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def numbers(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator).to(device)
+
+    n = settings.units
+    square, other = numbers(n, n), numbers(n, n)
+    peak = 2 * n**3 / best_seconds(lambda: square @ other, settings, device)
+    long, copy = numbers(8 * n * n), torch.empty(8 * n * n, device=device)
+    bandwidth = 2 * BYTES * len(long) / best_seconds(lambda: copy.copy_(long), settings, device)
+    relu = len(long) / best_seconds(lambda: torch.relu_(long), settings, device)
+
+    rates = []
+    for batch in settings.batches:
+        if settings.own_weights:
+            # One matrix after the other in memory: what is fetched is as long as in a large layer.
+            weights, x = square.expand(batch, n, n).contiguous(), numbers(batch, 1, n)
+        else:
+            weights, x = square, numbers(batch, n)
+        seconds = best_seconds(lambda x=x, w=weights: torch.matmul(x, w), settings, device)
+        rates.append(2 * batch * n**2 / seconds)
+    rates = np.array(rates)
+    intensities = np.array(
+        [intensity(n, batch, own_weights=settings.own_weights) for batch in settings.batches]
+    )
+    return Result(
+        batches=(np.array(settings.batches), "examples"),
+        intensity=(intensities, "operations a byte"),
+        rate=(rates, "operations a second"),
+        roof=(np.minimum(peak, bandwidth * intensities), "operations a second"),
+        peak=(peak, "operations a second"),
+        bandwidth=(bandwidth, "bytes a second"),
+        balance=(peak / bandwidth, "operations a byte"),
+        relu_rate=(relu, "operations a second"),
+        relu_share=(relu / peak, "fraction of the peak rate"),
+        one=(rates[0] / peak, "fraction of the peak rate"),
+        many=(rates[-1] / peak, "fraction of the peak rate"),
+        growth=(rates[-1] / rates[0], "ratio of rates"),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="krizhevsky2012-gpu",
+        cite="krizhevsky2012",
+        sentence="What GPUs live on: in a batch every weight that is fetched is used for all "
+        "examples, and the same machine computes several times as fast.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            ("training time, two GPUs of 3 GB", "between five and six days", "section 5"),
+            (
+                "a GPU's factor over a CPU",
+                "no number; up to 70 in {cite:t}`raina2009`",
+                "not measured here",
+            ),
+        ),
+        conditions=(
+            at_least(
+                "growth",
+                "a batch of 32 runs at 2 times the rate of a single example, or more",
+                2.0,
+                "ratio of rates",
+            ),
+        ),
+        controls=(
+            Control(
+                "own-weights",
+                "the reuse: each example of the batch brings its own weights",
+                {"growth": 0.3},
+                (
+                    at_least(
+                        "one",
+                        "its single example runs at 2 % of the peak rate or more",
+                        0.02,
+                        "fraction of the peak rate",
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+NAMES = {MAIN: "shared weights", "own-weights": "own weights (control)"}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The roofline: rate against intensity, measured beside the machine's two limits."""
+    main = list(runs[MAIN].values())
+    peak, bandwidth = (
+        np.mean([float(r[name]) for r in main]) / 1e9 for name in ("peak", "bandwidth")
+    )
+    x = np.geomspace(0.05, 2 * float(main[0]["intensity"][-1]) + 40, 200)
+    with figures.style():
+        drawn, axes = plt.subplots(figsize=(6.8, 3.8))
+        axes.plot(x, np.minimum(peak, bandwidth * x), **figures.THEORY, label="roof")
+        for variant, marker in zip(NAMES, "os", strict=True):
+            if variant in runs:
+                results = list(runs[variant].values())
+                rates = np.array([r["rate"] / 1e9 for r in results])
+                figures.band(
+                    axes, results[0]["intensity"], rates, label=NAMES[variant], marker=marker
+                )
+        relu = np.mean([float(r["relu_rate"]) for r in main]) / 1e9
+        axes.plot([1 / (2 * BYTES)], [relu], "^", color="C2", ls="none", label="ReLU")
+        for batch, i, rate in zip(
+            main[0]["batches"], main[0]["intensity"], main[0]["rate"] / 1e9, strict=True
+        ):
+            axes.annotate(f"{batch}", (i, rate), (0, -14), textcoords="offset points", ha="center")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="intensity (operations a byte)",
+            ylabel="rate ($10^9$ operations a second)",
+        )
+        axes.legend()
+    return figures.Figure(
+        drawn,
+        label="fig-roofline",
+        caption="The roofline of one CPU core. The slanted part of the roof is what memory can "
+        "deliver, the level part what the core can multiply. A dense layer climbs along it as the "
+        "batch grows (numbers at the points); with weights of its own for every example it stays "
+        "where it was. Bands are one standard deviation over seeds.",
+        alt="Rate against intensity, both logarithmic. A dashed roof rises along a slanted line "
+        "and then runs level. Points of a dense layer with batches from 1 to 32 climb along the "
+        "slanted part towards the level one; those with own weights stay together at its foot, and "
+        "ReLU lies below all of them.",
+    )
