@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,6 +26,9 @@ from torch.utils.benchmark import Timer
 from whydeep import figures
 from whydeep.claims import REPRODUCED, Claim, Control, at_least
 from whydeep.results import MAIN, Result
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
 
 PAGE = "hacking/gpus"
 BYTES = 4  # of a float32 number
@@ -201,4 +205,30 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "and then runs level. Points of a dense layer with batches from 1 to 32 climb along the "
         "slanted part towards the level one; those with own weights stay together at its foot, and "
         "ReLU lies below all of them.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """Rate against the batch, with shared weights and with own ones."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="roofline",
+        title="Rate of a dense layer against the batch",
+        about="Double the batch step by step. Then give every example its own weights.",
+        series={"rate": "measured", "roof": "roof"},
+        variants=NAMES,
+        sweep=Axis("examples in a batch", log=True),
+        sweep_values="batches",
+        factor=1e-9,
+        y=Axis("rate", "billion operations a second"),
+        predict=Prediction(
+            "A dense layer computes 32 examples one by one, and then as a batch. By which factor "
+            "does the rate rise?",
+            ("By 32: one product in place of 32", "Several times", "Not at all"),
+            1,
+            "A single example waits for the weights to arrive from memory; the batch uses each of "
+            "them 32 times, until the core has its hands full with multiplying.",
+        ),
     )
