@@ -206,9 +206,9 @@ CLAIMS = (
             at_least(
                 "drop_ratio",
                 "deleting the 20 pixels that gradient times input ranks first lowers the "
-                "probability of the answer 1.8 times as much as deleting 20 random foreground "
+                "probability of the answer 1.7 times as much as deleting 20 random foreground "
                 "pixels, or more",
-                1.8,
+                1.7,
                 "ratio of drops",
             ),
             at_least(
