@@ -10,7 +10,7 @@ feature by feature. H_t estimates the same as the sum of g_s^2, of which AdaGrad
 
     w_{t+1} = w_t - eta g_t / sqrt(G_t),      G_t = sum_s g_s^2
 
-(Wager, Wang and Liang 2013, section 4, {cite}`wager2013`; Duchi, Hazan and Singer 2011,
+(Wager, Wang and Liang 2013, {cite}`wager2013`; Duchi, Hazan and Singer 2011,
 {cite}`duchi2011`). Both give a feature that is seldom active larger steps than one that always is.
 We measure them against plain steps eta g_t / sqrt(t) on the rare features of `adaptive_penalty`.
 
@@ -276,6 +276,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             axes[1].errorbar(
                 np.arange(len(NAMES)) + offset, values.mean(axis=0), sd,
                 fmt=marker, color=colour, label=says, capsize=3,
+                elinewidth=1.2,
             )  # fmt: skip
         axes[1].set_xticks(range(len(NAMES)), NAMES.values(), rotation=15)
         axes[1].set(ylabel="test accuracy (%)", ylim=(60, 100), title="What it learns")

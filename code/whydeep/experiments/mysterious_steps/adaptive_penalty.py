@@ -6,7 +6,7 @@ it is
 
     R(w) = 1/2 d / (1 - d) sum_i p_i (1 - p_i) sum_j x_ij^2 w_j^2,    p_i = sigmoid(w.x_i)
 
-(Wager, Wang and Liang 2013, section 2): an l2 penalty that weighs each w_j^2 by the diagonal of the
+(Wager, Wang and Liang 2013): an l2 penalty that weighs each w_j^2 by the diagonal of the
 Fisher information, so that features which are seldom active, or active where the prediction is
 confident, are nearly free ({cite}`wager2013`). On features of which the useful ones are rare we fit
 an l2 penalty, R, and dropout itself.
@@ -349,7 +349,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             ylim=(0, 1.25),
             title="Exact and quadratic",
         )
-        axes[0].legend()
+        axes[0].legend(loc=(0.5, 0.2), fontsize=9)
         shown = {MAIN: ("seldom active", "o", colours[0])}
         shown |= {"always-active": ("always active", "s", colours[1])}
         for offset, (variant, (says, marker, colour)) in zip(
@@ -364,6 +364,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             axes[1].errorbar(
                 np.arange(len(NAMES)) + offset, values.mean(axis=0), sd,
                 fmt=marker, color=colour, label=says, capsize=3,
+                elinewidth=1.2,
             )  # fmt: skip
         axes[1].axhline(50, color=figures.MUTED, lw=0.8)
         axes[1].set_xticks(range(len(NAMES)), NAMES.values(), rotation=20)
@@ -384,4 +385,39 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "that are seldom active the l2 penalty stays near 50 per cent, and the three penalties "
         "that know how rare a feature is come out between 65 and 75; with features that are "
         "always active all four agree.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> object:
+    """A SweepExplorer of the exact and the quadratic penalty against the weight, and a question."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="adaptive-penalty",
+        title="What dropout adds to the loss of one example with two features",
+        about="Both features have the same weight. Move along it, and compare the exact penalty at "
+        "rate 1/2 with the quadratic one, where the features agree and where they disagree.",
+        series={
+            "exact_agree": "exact, features agree",
+            "quadratic_agree": "quadratic, features agree",
+            "exact_disagree": "exact, features disagree",
+            "quadratic_disagree": "quadratic, features disagree",
+        },
+        variants={MAIN: "rate 1/2"},
+        sweep=Axis("weight of either feature"),
+        sweep_values="sizes",
+        y=Axis("penalty", "nats"),
+        predict=Prediction(
+            "Two features agree on an example, and both weights grow without end. What does "
+            "dropout charge for it?",
+            (
+                "More and more, like the square of the weight",
+                "More and more, in proportion to the weight",
+                "Never more than a fixed price",
+            ),
+            2,
+            "Three masks in four leave a feature that decides, and the fourth costs ln 2 at most: "
+            "the price of weights that agree is never above ln(2) / 4.",
+        ),
     )

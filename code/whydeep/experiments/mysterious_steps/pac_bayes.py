@@ -9,7 +9,7 @@ w at once, a loss in [0, 1] obeys
 
 with c = 1 - 1 / (2 lambda), for every lambda above 1/2
 
-(McAllester 2013, section 5, {cite}`mcallester2013`). A grid of K values of lambda, fixed before,
+(McAllester 2013, {cite}`mcallester2013`). A grid of K values of lambda, fixed before,
 turns 1 / delta into K / delta. We learn w for this bound on two kinds of clothes, for several a,
 and measure the error of Q on test examples. And we hold weights that were learned without noise
 fixed, and watch what the factor 1 - a does.
@@ -329,7 +329,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             random = values("random-labels", "bound")
             how = {"color": colours[3], "linestyle": (0, (1, 1)), "marker": "None"}
             figures.band(axes[0], rates, random, label="bound, random labels", **how)
-        axes[0].set(ylim=(0.2, 0.74), title="Weights learned for each rate")
+        axes[0].set(ylim=(0.2, 0.95), title="Weights learned for each rate")
         fixed = {"marker": "o", "color": colours[0], "linestyle": "-"}
         figures.band(axes[1], rates, values(MAIN, "fixed_bound"), label="dropout", **fixed)
         if "without-factor" in runs:
