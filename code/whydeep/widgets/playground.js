@@ -40,17 +40,24 @@ function coloursOf(element) {
   });
   probe.remove();
   const rgb = (colour) => (colour.match(/[\d.]+/g) ?? [0, 0, 0]).slice(0, 3).map(Number);
-  const stops = [low, paper, high].map(rgb);
+  const [below, middle, above] = [low, paper, high].map(rgb);
+  // The ends of the ramp are paler than the points, so that these stand out.
+  const paler = (colour) => colour.map((v, c) => middle[c] + 0.72 * (v - middle[c]));
+  const stops = [paler(below), middle, paler(above)];
   const ramp = new Uint8ClampedArray(3 * 255);
   for (let n = 0; n < 255; n += 1) ramp.set(blend(stops, n / 254), 3 * n);
   return { ink, paper, low, high, ramp };
 }
 
+/** A canvas of side x side pixels with its image, to paint maps on. */
+function paperOf(side) {
+  const canvas = make("canvas", { width: side, height: side });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  return { side, canvas, context, image: context.createImageData(side, side) };
+}
+
 /** Paints values[from …] of a square map, each through `share`, a number from -1 to 1. */
-function paintMap(canvas, side, values, from, share, ramp) {
-  if (canvas.width !== side) canvas.width = canvas.height = side;
-  const context = canvas.getContext("2d");
-  const image = context.createImageData(side, side);
+function paintMap({ side, context, image }, values, from, share, ramp) {
   for (let n = 0; n < side * side; n += 1) {
     const found = share(values[from + n]);
     const at = 3 * Math.round(127 * (1 + (found > 1 ? 1 : found >= -1 ? found : found < -1 ? -1 : 0)));
@@ -64,12 +71,16 @@ function paintMap(canvas, side, values, from, share, ramp) {
 
 /** Strokes where a square map crosses `level` (marching squares), on a canvas `size` pixels wide. */
 function strokeLevel(context, size, side, values, from, level) {
-  const over = (r, c) => values[from + r * side + c] - level;
   const place = (k) => ((k + 0.5) / side) * size;
   context.beginPath();
   for (let r = 0; r < side - 1; r += 1) {
     for (let c = 0; c < side - 1; c += 1) {
-      const [a, b, d, e] = [over(r, c), over(r, c + 1), over(r + 1, c), over(r + 1, c + 1)];
+      const at = from + r * side + c;
+      const a = values[at] - level;
+      const b = values[at + 1] - level;
+      const d = values[at + side] - level;
+      const e = values[at + side + 1] - level;
+      if (a > 0 === b > 0 && a > 0 === d > 0 && a > 0 === e > 0) continue;
       const ends = [];
       if (a > 0 !== b > 0) ends.push([c + a / (a - b), r]);
       if (d > 0 !== e > 0) ends.push([c + d / (d - e), r + 1]);
@@ -373,7 +384,7 @@ function render({ model, el, signal, page = false }) {
   /** Trains, unless nobody can see it: then it waits until somebody can. */
   function go() {
     wish = true;
-    at = -1;
+    [at, wordsDue] = [-1, 0];
     buttons();
     if (seen && !document.hidden && !closed) {
       const { speed, stop_at: stopAt } = model.get("settings");
@@ -569,9 +580,10 @@ function render({ model, el, signal, page = false }) {
   );
 
   const net = make("div", { class: "wd-net" });
-  const edges = make("canvas", { "aria-hidden": "true" });
+  const threads = make("canvas", { "aria-hidden": "true" });
+  const tiles = make("canvas", { "aria-hidden": "true" });
   const grid = make("div", { role: "grid", "aria-label": "Units, layer by layer", onkeydown: move });
-  net.append(edges, grid);
+  net.append(threads, tiles, grid);
   const layerButtons = make(
     "div", { class: "wd-actions" },
     button("Add a layer", () => widen([...shapeNow().sizes.slice(1, -1), 4])),
@@ -605,12 +617,12 @@ function render({ model, el, signal, page = false }) {
       setTo("seed", (seed + seeds) % 1_000_000);
     }), badge,
   );
-  const left = make(
-    "div", { class: "wd-left" }, runChoice.element, net,
+  const left = make("div", { class: "wd-left" }, make(
+    "div", { class: "wd-part" }, runChoice.element, net,
     make("p", { class: "wd-under" }, "A thread is a weight: orange above zero, blue below, thick if large. "
       + "w and ∇: root mean square of a layer's weights and of their gradient on the last batch."),
     layerButtons,
-  );
+  ), stats);
   const curves = [legendBox, chart, scrubber, checks];
   const actions = make(
     "div", { class: "wd-actions" }, button("Back to the start", () => {
@@ -625,7 +637,7 @@ function render({ model, el, signal, page = false }) {
     make("p", { class: "wd-title", id: titleId }, spec.title), make("p", {}, spec.about),
     ...(question?.elements ?? []), top,
     make("div", { class: "wd-stageboard" }, left, make("div", { class: "wd-right" }, surfaces, key, ...curves)),
-    stats, words.element, settingsBox, codeBox, table.element, actions,
+    words.element, settingsBox, codeBox, table.element, actions,
   );
   root.setAttribute("aria-labelledby", titleId);
   el.append(root);
@@ -658,7 +670,10 @@ function render({ model, el, signal, page = false }) {
     const unit = model.get("unit");
     return unit < 0 || unit >= units ? units - 1 : unit;
   };
-  const select = (u) => change({ unit: u === shapeNow().units - 1 ? -1 : u });
+  const select = (u) => {
+    wordsDue = 0;
+    change({ unit: u === shapeNow().units - 1 ? -1 : u });
+  };
 
   function move(event) {
     const from = cells.indexOf(event.target);
@@ -696,19 +711,16 @@ function render({ model, el, signal, page = false }) {
       }) : [];
       const name = l === 0 ? "inputs" : last ? "output" : `layer ${l}`;
       const row = { first, count, size };
-      const tiles = [...Array(count).keys()].map((j) => {
-        const u = first + j;
-        return make(
-          "div", { role: "gridcell", "aria-label": unitName(u, shape), onclick: () => select(u) },
-          make("canvas", { "aria-hidden": "true" }),
-        );
-      });
+      const own = [...Array(count).keys()].map((j) => make("div", {
+        role: "gridcell", "aria-label": unitName(row.first + j, shape),
+        onclick: () => select(row.first + j),
+      }));
       first += count;
-      row.cells = tiles;
+      row.cells = own;
       row.element = make(
         "div", { role: "row" },
         make("div", { role: "rowheader" }, make("span", { class: "wd-layer" }, name, ...tuned), size),
-        ...tiles,
+        ...own,
       );
       return row;
     });
@@ -752,26 +764,32 @@ function render({ model, el, signal, page = false }) {
     net.style.setProperty("--wd-gap", `${gap}px`);
     net.style.setProperty("--wd-cell", `${cell}px`);
     net.style.setProperty("--wd-drop", `${narrow ? 10 : rows.length > 5 ? 18 : 26}px`);
-    ends = rows.flatMap(({ element, cells: tiles }) => tiles.map((tile) => ({
+    ends = rows.flatMap(({ element, cells: own }) => own.map((tile) => ({
       x: element.offsetLeft + tile.offsetLeft + tile.offsetWidth / 2,
       top: element.offsetTop + tile.offsetTop,
       bottom: element.offsetTop + tile.offsetTop + tile.offsetHeight,
     })));
     const dense = Math.min(2, window.devicePixelRatio || 1);
-    [edges.width, edges.height] = [net.clientWidth * dense, net.clientHeight * dense];
-    edges.style.cssText = `width: ${net.clientWidth}px; height: ${net.clientHeight}px;`;
+    const [wide, high] = [net.clientWidth, net.clientHeight];
+    for (const canvas of [threads, tiles]) {
+      [canvas.width, canvas.height] = [wide * dense, high * dense];
+      canvas.style.cssText = `width: ${wide}px; height: ${high}px;`;
+      canvas.getContext("2d").setTransform(dense, 0, 0, dense, 0, 0);
+    }
     for (const { map, dots } of maps.slice(0, settingsOf().length)) {
       const size = Math.round((map.parentElement.clientWidth || 240) * dense);
       for (const canvas of [map, dots]) [canvas.width, canvas.height] = [size, size];
     }
-    [pointsDue, chartDue] = [true, 0];
+    [pointsDue, chartDue, threadsDue] = [true, 0, 0];
+    chartWidth = chart.clientWidth;
   }
 
   // ----------------------------------------------------------------------------- picture
 
   let palette = null;
-  let [pointsDue, chartDue, statsDue, wordsDue, frameAsked, frameDue] = [true, 0, 0, 0, false, 0];
-  const small = document.createElement("canvas");
+  let [pointsDue, chartDue, threadsDue, statsDue, wordsDue] = [true, 0, 0, 0, 0];
+  let [frameAsked, frameDue, chartWidth] = [false, 0, 0];
+  const papers = { [COARSE]: paperOf(COARSE), [FINE]: paperOf(FINE) };
 
   /** The moment of run r that is shown. */
   function momentOf(r) {
@@ -780,19 +798,26 @@ function render({ model, el, signal, page = false }) {
     return moments[r].findLast((moment) => moment.step <= until) ?? moments[r][0];
   }
 
-  /** Asks for a new picture; readers who ask for less motion get one every other second. */
+  /** Asks for a new picture. While it trains, pictures leave the page three quarters of its time, however
+   *  slow the machine; readers who ask for less motion get one every other second. */
   function refresh() {
     dirty = true;
     if (frameAsked || closed) return;
     frameAsked = true;
-    const wait = still.matches && going ? Math.max(0, frameDue - performance.now()) : 0;
-    const paint = () => requestAnimationFrame(() => {
+    const paint = () => requestAnimationFrame((began) => {
       frameAsked = false;
-      frameDue = performance.now() + 2000;
-      if (dirty && !closed) draw();
+      if (!dirty || closed) return;
+      draw();
+      frameDue = Infinity;
+      requestAnimationFrame((ended) => {
+        const rest = Math.min(300, Math.max(45, 4 * (ended - began)));
+        frameDue = began + (still.matches ? 2000 : rest);
+        if (dirty) refresh();
+      });
     });
-    if (wait) setTimeout(paint, wait);
-    else paint();
+    if (!going) paint();
+    else if (frameDue < Infinity) setTimeout(paint, Math.max(0, frameDue - performance.now()));
+    else frameAsked = false; // asked again when the last one is on the screen
   }
 
   function shareOf(u, settings, units, values, from, count) {
@@ -805,10 +830,8 @@ function render({ model, el, signal, page = false }) {
   }
 
   function drawThreads(moment, shape) {
-    const context = edges.getContext("2d");
-    const dense = edges.width / (net.clientWidth || 1);
-    context.setTransform(dense, 0, 0, dense, 0, 0);
-    context.clearRect(0, 0, net.clientWidth, net.clientHeight);
+    const context = threads.getContext("2d");
+    context.clearRect(0, 0, threads.width, threads.height);
     for (const { inputs, units, at: begin, unit, from } of shape.layers) {
       let most = 0;
       for (let k = begin; k < begin + inputs * units; k += 1) most = Math.max(most, Math.abs(moment.weights[k]));
@@ -836,12 +859,12 @@ function render({ model, el, signal, page = false }) {
   function drawSurface(r, settings, moment, u, side, values) {
     const { map, caption } = maps[r];
     const shape = engine.shapeOf(settings);
+    const paper = papers[side];
     const context = map.getContext("2d");
     const from = u * side * side;
     const share = shareOf(u, settings, shape.units, values, from, side * side);
-    paintMap(small, side, values, from, share, palette.ramp);
-    context.imageSmoothingEnabled = true;
-    context.drawImage(small, 0, 0, map.width, map.height);
+    paintMap(paper, values, from, share, palette.ramp);
+    context.drawImage(paper.canvas, 0, 0, map.width, map.height);
     context.strokeStyle = palette.ink;
     context.lineWidth = Math.max(1, map.width / 260);
     context.globalAlpha = 0.75;
@@ -890,7 +913,7 @@ function render({ model, el, signal, page = false }) {
   }
 
   function drawChart() {
-    const width = Math.max(220, chart.clientWidth);
+    const width = Math.max(220, chartWidth);
     const height = Math.max(170, Math.min(230, 0.6 * width));
     const box = { left: 44, right: width - 12, top: 26, bottom: height - 40 };
     const kept = moments.map((list) => list.filter((moment) => moment.step <= step));
@@ -1055,12 +1078,18 @@ function render({ model, el, signal, page = false }) {
     shown.forEach((moment, r) => {
       const coarse = engine.maps(settings[r], moment.weights, lattices[COARSE]);
       if (r === run) {
-        cells.forEach((cell, u) => {
+        const context = tiles.getContext("2d");
+        ends.forEach(({ x, top: y, bottom }, u) => {
           const begin = u * COARSE * COARSE;
           const share = shareOf(u, settings[r], shape.units, coarse, begin, COARSE * COARSE);
-          paintMap(cell.firstChild, COARSE, coarse, begin, share, palette.ramp);
+          paintMap(papers[COARSE], coarse, begin, share, palette.ramp);
+          const size = bottom - y;
+          context.drawImage(papers[COARSE].canvas, x - size / 2, y, size, size);
         });
-        drawThreads(moment, shape);
+        if (!going || now > threadsDue) {
+          drawThreads(moment, shape);
+          threadsDue = now + 120;
+        }
       }
       const fine = going ? coarse : engine.maps(settings[r], moment.weights, lattices[FINE]);
       drawSurface(r, settings[r], moment, from(r), going ? COARSE : FINE, fine);
@@ -1077,7 +1106,7 @@ function render({ model, el, signal, page = false }) {
         size.textContent = `w ${round(moment.weightSizes[l])}  ∇ ${round(moment.gradientSizes?.[l] ?? NaN)}`;
       });
       tellStats(shown);
-      statsDue = now + 120;
+      statsDue = now + 200;
     }
     const count = moments[0].length - 1;
     scrub.max = count;
@@ -1086,7 +1115,7 @@ function render({ model, el, signal, page = false }) {
     if (document.activeElement !== scrubNumber) scrubNumber.value = shown[0].step;
     if (!going || now > chartDue) {
       drawChart();
-      chartDue = now + 160;
+      chartDue = now + 250;
     }
     if (model.get("opened") && (!going || now > wordsDue)) {
       words.say(sentence(shown));
@@ -1128,15 +1157,15 @@ function render({ model, el, signal, page = false }) {
     }
     const [name = ""] = Object.keys(twinned);
     twinName.value = name;
-    if (twinControl?.name !== name) {
+    if ((twinControl?.name ?? "") !== name) {
       twinControl?.element.remove();
-      twinControl = name && { name, ...control(name, "in the twin (B)", (value) => {
+      twinControl = !name ? null : { name, ...control(name, "in the twin (B)", (value) => {
         if (same(value, model.get("settings")[name])) update();
         else change({ twin: { [name]: value } });
       }) };
       if (twinControl) twinFields.append(twinControl.element);
     }
-    twinControl?.show?.(twinned[name]);
+    twinControl?.show(twinned[name]);
     legendBox.replaceChildren(legend(
       settingsOf().flatMap((_, r) => ["training", "test"].map((part) => (
         settingsOf().length > 1 ? `${"AB"[r]} ${part}` : part))),

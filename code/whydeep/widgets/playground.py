@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ TEST_EXAMPLES = 250
 DIGITS = (3, 8)  # two that a plane keeps apart, all but one in thirty
 DIGITS_KEPT = 3  # decimals: enough for a picture, and the same on every machine
 BUDGET = 0.05  # seconds that a kernel trains before it answers
-Point = tuple[float, float, int]
+Point = Sequence[float | int]  # x1, x2 and the label, -1 or 1
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,14 @@ class Field:
     default: Any
     options: tuple[tuple[Any, str], ...]
     live: bool = False
-    low: float | None = None
-    high: float | None = None
+    low: float | int | None = None
+    high: float | int | None = None
     whole: bool = False
 
 
-def _numbers(*values: float, zero: str = "", end: str = "") -> tuple[tuple[float, str], ...]:
+def _numbers(*values: float | int, zero: str = "0") -> tuple[tuple[float | int, str], ...]:
     """Options for numbers, 0 being called ``zero``."""
-    words = {0: zero or "0"}
-    return tuple((value, words.get(value, f"{value:g}{end}")) for value in values)
+    return tuple((value, f"{value:g}" if value else zero) for value in values)
 
 
 FIELDS = {
@@ -112,7 +112,7 @@ FIELDS = {
         live=True, low=0, high=10,
     ),
     "speed": Field(
-        "speed", 200,
+        "speed", 1000,
         ((10, "10 steps/s"), (50, "50 steps/s"), (200, "200 steps/s"), (1000, "1,000 steps/s"),
          (0, "as fast as it goes")),
         live=True, low=0, high=1_000_000,
@@ -185,9 +185,9 @@ def digits() -> tuple[Point, ...]:
     return tuple((a, b, int(label)) for (a, b), label in zip(rows, y, strict=True))
 
 
-def points(data: str, text: Sequence[Point]) -> tuple[Point, ...]:
-    """The points of a set that is not drawn by chance: of the digits, or what was pasted."""
-    return digits() if data == "digits" else tuple(tuple(row) for row in text)
+def _slim(code: str) -> str:
+    """JavaScript without indentation and without lines and blocks that only comment, for a page."""
+    return re.sub(r"\n{2,}", "\n", re.sub(r"^\s*(?://.*|/\*\*(?s:.*?)\*/)?", "", code, flags=re.M))
 
 
 class Playground(anywidget.AnyWidget):
@@ -214,9 +214,9 @@ class Playground(anywidget.AnyWidget):
 
     _esm: ClassVar[str] = "\n".join(
         (
-            bundle("kit.js", "playground_engine.js"),
+            _slim(bundle("kit.js", "playground_engine.js")),
             f"const TORCH = {json.dumps((FOLDER / 'playground_torch.py').read_text('utf-8'))};",
-            bundle("playground_snippet.js", "playground.js"),
+            _slim(bundle("playground_snippet.js", "playground.js")),
         )
     )
     _css: ClassVar[str] = bundle("kit.css", "playground.css")
@@ -249,7 +249,9 @@ class Playground(anywidget.AnyWidget):
         if any(settings[name] == value for name, value in twin.items()):
             raise BadSettings(f"compare is {twin}, expected another value than the preset's")
         if "pasted" in (settings["data"], twin.get("data")) and not paste:
-            raise BadSettings("data is 'pasted', but paste is empty: expected lines of x1, x2, label")
+            raise BadSettings(
+                "data is 'pasted', but paste is empty: expected lines of x1, x2, label"
+            )
         spec = {
             "key": key,
             "title": title,
