@@ -409,7 +409,6 @@ function render({ model, el, signal, page = false }) {
     if (frame.type !== "frame" || closed) return;
     driver.send({ type: "ack" });
     if (frame.id !== id) return;
-    const was = going;
     ({ going, reason, step, rate } = frame);
     changes = frame.changes ?? changes;
     frame.moments.forEach((list, r) => moments[r].push(...list));
@@ -420,7 +419,7 @@ function render({ model, el, signal, page = false }) {
       });
       if (reason && reason !== "paused") wish = false;
     }
-    if (was !== going) buttons();
+    buttons();
     refresh();
   }
 
@@ -526,7 +525,7 @@ function render({ model, el, signal, page = false }) {
     else setTo("data", "pasted");
   }
 
-  const code = make("pre", { class: "wd-code", tabindex: "0", role: "region", "aria-label": "PyTorch program" });
+  const code = make("div", { class: "wd-code", tabindex: "0", role: "region", "aria-label": "PyTorch program" });
   const copied = make("span", { class: "wd-quiet", role: "status" });
   const codeBox = make(
     "details", { ontoggle: () => refresh() }, make("summary", {}, "Copy as PyTorch"),
@@ -1143,7 +1142,8 @@ function render({ model, el, signal, page = false }) {
   // ------------------------------------------------------------------------------ update
 
   function buttons() {
-    runButton.textContent = wish ? "Pause" : "Run";
+    const name = wish ? "Pause" : "Run";
+    if (runButton.textContent !== name) runButton.textContent = name;
   }
 
   function update() {
