@@ -390,6 +390,7 @@ def test_units_are_walked_through_and_layers_grow_by_key(tab):
 
 def test_twins_differ_in_one_setting_and_step_together(tab):
     gate = widget(tab, 1)
+    assert not gate.get_by_role("button", name="Run", exact=True).is_visible()
     gate.get_by_role("radio", name="A", exact=True).press("Space")
     gate.get_by_role("button", name="Show the measurement").press("Enter")
     gate.get_by_text("You predicted: A. Measured: A, as you said.").wait_for()

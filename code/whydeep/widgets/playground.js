@@ -908,13 +908,13 @@ function render({ model, el, signal, page = false }) {
     const value = settingsOf()[r][name];
     const found = fields[name]?.options.find(([option]) => option === value)?.[1];
     const text = found ?? (Array.isArray(value) ? value.join("-") || "none" : format(value));
-    return `${name === "widths" ? "hidden layers" : fields[name].label} ${text}`;
+    return `${name === "widths" ? "hidden units" : fields[name].label} ${text}`;
   }
 
   function drawChart() {
     const width = Math.max(220, chartWidth);
     const height = Math.max(170, Math.min(230, 0.6 * width));
-    const box = { left: 44, right: width - 12, top: 26, bottom: height - 40 };
+    const box = { left: 44, right: width - 22, top: 26, bottom: height - 40 };
     const kept = moments.map((list) => list.filter((moment) => moment.step <= step));
     const shift = logarithmic ? 1 : 0;
     const last = Math.max(10, ...kept.map((list) => list.at(-1)?.step ?? 0));
@@ -1213,7 +1213,7 @@ function render({ model, el, signal, page = false }) {
     else kernel?.receive(message);
   };
   model.on("msg:custom", hear);
-  model.send({ type: "hello" }); // silence means that there is no kernel
+  model.send?.({ type: "hello" }); // silence means that there is no kernel
 
   const sight = new IntersectionObserver(([entry]) => {
     seen = entry.isIntersecting;

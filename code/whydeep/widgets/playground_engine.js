@@ -436,7 +436,7 @@ function playgroundEngine() {
     let [runs, id, kept, fresh] = [[], 0, [], []];
     let [going, speed, stopAt, target] = [false, Infinity, 0, 0];
     let [due, waiting, posted, began, beganAt] = [0, false, 0, 0, 0];
-    let [reason, ignore, rate] = ["", 0, 0];
+    let [reason, ignore, rate, scheduled] = ["", 0, 0, false];
 
     const step = () => (runs.length ? Math.max(...runs.map(({ state }) => state.step)) : 0);
 
@@ -485,7 +485,14 @@ function playgroundEngine() {
       }
     }
 
+    function schedule(wait) {
+      if (scheduled) return;
+      scheduled = true;
+      later(slice, wait);
+    }
+
     function slice() {
+      scheduled = false;
       if (!going) return;
       const now = clock();
       target = beganAt + (speed * (now - began)) / 1000;
@@ -494,7 +501,7 @@ function playgroundEngine() {
       forwardTo(target, now + 12);
       if (now > began + 300) rate = ((step() - beganAt) / (clock() - began)) * 1000;
       if (!going || (!waiting && clock() - posted > 30)) send();
-      later(slice, step() < target ? 0 : 8);
+      schedule(step() < target ? 0 : 8);
     }
 
     return (message) => {
@@ -508,10 +515,9 @@ function playgroundEngine() {
       } else if (message.type === "go") {
         // Who goes on after a stop wants to see more: half as many steps again before the next.
         if (reason && reason !== "paused") ignore = 1.5 * step();
-        const was = going;
         [speed, stopAt] = [message.speed || Infinity, message.stopAt > step() ? message.stopAt : 0];
         [going, reason, began, beganAt] = [true, "", clock(), step()];
-        if (!was) later(slice, 0);
+        schedule(0);
       } else if (message.type === "pause") {
         if (going) halt("paused");
         rate = 0;
