@@ -368,7 +368,9 @@ def test_units_are_walked_through_and_layers_grow_by_key(tab):
         ("ArrowUp", "Input x₂ is chosen"),
         ("ArrowLeft", "Input x₁ is chosen"),
         ("ArrowLeft", "The output is chosen"),
-        ("ArrowRight", "Input x₁ is chosen"),
+        ("ArrowRight", "Layer 1, unit 1 is chosen"),
+        ("Home", "Layer 1, unit 1 is chosen"),
+        ("ArrowUp", "Input x₁ is chosen"),
     ]:
         tab.keyboard.press(key)
         says(tab, words)

@@ -106,7 +106,7 @@ Playground(
 PASTED = """\
 Playground(
     key="own", title="Points of one's own", about="They were pasted.",
-    preset={"data": "pasted", "widths": [], "inputs": "products", "loss": "squared"},
+    preset={"data": "pasted", "widths": [3], "inputs": "products", "loss": "squared"},
     paste="x,y,kind\\n" + "\\n".join(f"{n % 7},{n * n % 11},{'ab'[n % 2]}" for n in range(40)),
 )"""
 BROKEN = """\

@@ -679,8 +679,10 @@ function render({ model, el, signal, page = false }) {
     if (from < 0 || event.altKey || event.metaKey || event.ctrlKey) return;
     const row = rows.findIndex(({ first, count }) => from >= first && from < first + count);
     const within = (r) => (rows[r] ? rows[r].first + Math.min(from - rows[row].first, rows[r].count - 1) : from);
+    // From the output to what is computed first, not to the inputs.
+    const onwards = from < cells.length - 1 ? from + 1 : rows[1].first % from;
     const to = {
-      ArrowLeft: from - 1, ArrowRight: (from + 1) % cells.length, ArrowUp: within(row - 1),
+      ArrowLeft: from - 1, ArrowRight: onwards, ArrowUp: within(row - 1),
       ArrowDown: within(row + 1), Home: rows[row].first, End: rows[row].first + rows[row].count - 1,
     }[event.key];
     if (to === undefined) return;
