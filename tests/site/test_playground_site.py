@@ -1,6 +1,8 @@
 # The Playground in Chromium: its engine beside PyTorch in float64, the snippet it hands out, a
 # kernel at its other end, every control by key, no work for nobody, and how fast it trains.
 import csv
+import json
+import os
 import re
 
 import numpy as np
@@ -535,28 +537,46 @@ FRAMES = """() => new Promise(done => {
 })"""
 
 
+def cpu_of(trace):
+    """Milliseconds of each task: of the page's main thread, and of the worker that trains."""
+    events = json.loads(trace)["traceEvents"]
+    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
+    tasks = {}
+    for event in events:
+        if event.get("ph") == "X" and event["name"] == "RunTask" and "tdur" in event:
+            thread = (event["pid"], names.get((event["pid"], event["tid"])))
+            tasks.setdefault(thread, []).append(event["tdur"] / 1000)
+    workers = [key for key in tasks if key[1] == "DedicatedWorker thread"]
+    pid, worker = max(workers, key=lambda key: sum(tasks[key]))
+    return tasks[pid, "CrRendererMain"], tasks[pid, worker]
+
+
 @pytest.mark.parametrize(("widths", "least"), [("4-2", 520), ("8-8-8-8-8-8", 120)])
 def test_it_trains_twenty_times_as_fast_as_its_model_and_the_page_stays_fluent(
-    widths, least, visit, site, measured
+    widths, least, visit, site, browser, measured
 ):
     # TensorFlow Playground does 26 to 41 and 6 to 10 epochs/s at 250 points on such a machine.
     hash_ = f"#play.data=rings&play.examples=250&play.widths={widths}&play.seeds=1&play.speed=0"
     tab = show(visit(), site, f"{hash_}&play.lr=0.03&play.stop_at=10000000")
-    idle = tab.evaluate(FRAMES)
     press(tab, "Run")
     tab.wait_for_timeout(1000)
-    found = []
-    for _ in range(3):
-        before = number(tab, "epoch")
-        began = tab.evaluate("performance.now()")
-        frames = tab.evaluate(FRAMES)
-        passed = (tab.evaluate("performance.now()") - began) / 1000
-        found.append(((number(tab, "epoch") - before) / passed, frames))
-    speed, frames = max(found)[0], max(frames for _, frames in found)
+    browser.start_tracing(page=tab, categories=["disabled-by-default-devtools.timeline"])
+    before, began = number(tab, "epoch"), tab.evaluate("performance.now()")
+    frames = tab.evaluate(FRAMES)
+    passed = (tab.evaluate("performance.now()") - began) / 1000
+    epochs = number(tab, "epoch") - before
+    page, worker = cpu_of(browser.stop_tracing())
+    in_cpu = epochs / (sum(worker) / 1000)
+    load = os.getloadavg()[0]
     measured(
-        f"playground 2-{widths}-1, 250 points, batches of 10: {speed:,.0f} epochs/s, "
-        f"{frames:.0f} frames/s (at rest {idle:.0f})"
+        f"playground 2-{widths}-1, 250 points, batches of 10: {epochs / passed:,.0f} epochs/s "
+        f"({in_cpu:,.0f} in a second of the worker's own), {frames:.0f} frames/s, longest task of "
+        f"the page {max(page):.1f} ms, load {load:.1f} on {os.cpu_count()} cores"
     )
-    assert speed >= least
-    # A machine that is busy with other things gives a page at rest fewer than 60, too.
-    assert frames >= min(50, 0.8 * idle)
+    # In the time of the processor itself, so that it holds on a busy machine as well: a page whose
+    # longest task takes less than 20 ms can give 50 frames/s.
+    assert in_cpu >= least
+    assert sorted(page)[-3] <= 20
+    if load <= os.cpu_count() + 1:
+        assert epochs / passed >= least
+        assert frames >= 50

@@ -384,7 +384,7 @@ function render({ model, el, signal, page = false }) {
   /** Trains, unless nobody can see it: then it waits until somebody can. */
   function go() {
     wish = true;
-    [at, wordsDue] = [-1, 0];
+    [at, dues.words] = [-1, 0];
     buttons();
     if (seen && !document.hidden && !closed) {
       const { speed, stop_at: stopAt } = model.get("settings");
@@ -605,7 +605,7 @@ function render({ model, el, signal, page = false }) {
   const checks = make(
     "div", { class: "wd-checks" },
     check("show the test examples", (on) => { tests = on; pointsDue = true; refresh(); }),
-    check("logarithmic axes", (on) => { logarithmic = on; chartDue = 0; refresh(); }),
+    check("logarithmic axes", (on) => { logarithmic = on; dues.chart = 0; refresh(); }),
   );
   const top = make(
     "div", { class: "wd-top" }, runButton, stepButton, button("Restart", () => {
@@ -670,7 +670,7 @@ function render({ model, el, signal, page = false }) {
     return unit < 0 || unit >= units ? units - 1 : unit;
   };
   const select = (u) => {
-    wordsDue = 0;
+    dues.words = 0;
     change({ unit: u === shapeNow().units - 1 ? -1 : u });
   };
 
@@ -679,7 +679,7 @@ function render({ model, el, signal, page = false }) {
     if (from < 0 || event.altKey || event.metaKey || event.ctrlKey) return;
     const row = rows.findIndex(({ first, count }) => from >= first && from < first + count);
     const within = (r) => (rows[r] ? rows[r].first + Math.min(from - rows[row].first, rows[r].count - 1) : from);
-    // From the output to what is computed first, not to the inputs.
+    // From the output to the first unit that is computed, not to an input, if there is one.
     const onwards = from < cells.length - 1 ? from + 1 : rows[1].first % from;
     const to = {
       ArrowLeft: from - 1, ArrowRight: onwards, ArrowUp: within(row - 1),
@@ -737,6 +737,8 @@ function render({ model, el, signal, page = false }) {
       maps[r] = { map, dots, caption };
       return make("figure", {}, caption, make("div", { class: "wd-surface" }, map, dots));
     }));
+    painting += 1; // what was being painted is of another network
+    frameDue = 0;
     choose();
     measureRoom();
     if (focused >= 0) cells[Math.min(focused, cells.length - 1)].focus();
@@ -781,15 +783,15 @@ function render({ model, el, signal, page = false }) {
       const size = Math.round((map.parentElement.clientWidth || 240) * dense);
       for (const canvas of [map, dots]) [canvas.width, canvas.height] = [size, size];
     }
-    [pointsDue, chartDue, threadsDue] = [true, 0, 0];
+    [pointsDue, dues.chart, dues.threads] = [true, 0, 0];
     chartWidth = chart.clientWidth;
   }
 
   // ----------------------------------------------------------------------------- picture
 
   let palette = null;
-  let [pointsDue, chartDue, threadsDue, statsDue, wordsDue] = [true, 0, 0, 0, 0];
-  let [frameAsked, frameDue, chartWidth] = [false, 0, 0];
+  let [pointsDue, frameAsked, frameDue, painting, chartWidth] = [true, false, 0, 0, 0];
+  const dues = { threads: 0, stats: 0, chart: 0, words: 0, table: 0 }; // when each is drawn anew
   const papers = { [COARSE]: paperOf(COARSE), [FINE]: paperOf(FINE) };
 
   /** The moment of run r that is shown. */
@@ -799,26 +801,42 @@ function render({ model, el, signal, page = false }) {
     return moments[r].findLast((moment) => moment.step <= until) ?? moments[r][0];
   }
 
-  /** Asks for a new picture. While it trains, pictures leave the page three quarters of its time, however
-   *  slow the machine; readers who ask for less motion get one every other second. */
+  /** Asks for a new picture. While it trains, its parts take a frame of the page each, so that none
+   *  lasts long, and rest for twice as long as they were late; readers who ask for less motion get a
+   *  picture every other second. */
   function refresh() {
     dirty = true;
     if (frameAsked || closed) return;
-    frameAsked = true;
     const paint = () => requestAnimationFrame((began) => {
       frameAsked = false;
       if (!dirty || closed) return;
-      draw();
+      const parts = draw();
+      const mine = ++painting;
+      if (!going) {
+        for (const part of parts) part();
+        return;
+      }
+      const frames = parts.length;
       frameDue = Infinity;
-      requestAnimationFrame((ended) => {
-        const rest = Math.min(300, Math.max(45, 4 * (ended - began)));
-        frameDue = began + (still.matches ? 2000 : rest);
+      const next = () => {
+        if (mine !== painting || closed) return; // a newer picture is there
+        const part = parts.shift();
+        part?.();
+        if (part) {
+          requestAnimationFrame(next);
+          return;
+        }
+        const now = performance.now();
+        const late = now - began - 17 * frames;
+        frameDue = now + (still.matches ? 2000 : Math.min(400, Math.max(0, 2 * late)));
         if (dirty) refresh();
-      });
+      };
+      next();
     });
-    if (!going) paint();
-    else if (frameDue < Infinity) setTimeout(paint, Math.max(0, frameDue - performance.now()));
-    else frameAsked = false; // asked again when the last one is on the screen
+    if (going && frameDue === Infinity) return; // asked again when the last one is on the screen
+    frameAsked = true;
+    if (going && frameDue > performance.now()) setTimeout(paint, frameDue - performance.now());
+    else paint();
   }
 
   function shareOf(u, settings, units, values, from, count) {
@@ -828,6 +846,18 @@ function render({ model, el, signal, page = false }) {
     let most = 0;
     for (let n = from; n < from + count; n += 1) most = Math.max(most, Math.abs(values[n]));
     return (v) => v / (most || 1);
+  }
+
+  function drawTiles(settings, shape, coarse) {
+    const context = tiles.getContext("2d");
+    const paper = papers[COARSE];
+    ends.forEach(({ x, top: y, bottom }, u) => {
+      const begin = u * COARSE * COARSE;
+      const share = shareOf(u, settings, shape.units, coarse, begin, COARSE * COARSE);
+      paintMap(paper, coarse, begin, share, palette.ramp);
+      const size = bottom - y;
+      context.drawImage(paper.canvas, x - size / 2, y, size, size);
+    });
   }
 
   function drawThreads(moment, shape) {
@@ -857,7 +887,7 @@ function render({ model, el, signal, page = false }) {
     context.globalAlpha = 1;
   }
 
-  function drawSurface(r, settings, moment, u, side, values) {
+  function drawSurface(r, settings, u, side, values) {
     const { map, caption } = maps[r];
     const shape = engine.shapeOf(settings);
     const paper = papers[side];
@@ -1065,65 +1095,58 @@ function render({ model, el, signal, page = false }) {
     return csv(out);
   }
 
+  /** The parts of the picture as functions, to be called in this order. */
   function draw() {
     dirty = false;
     const settings = settingsOf();
     const shown = settings.map((_, r) => momentOf(r));
-    if (!shown.every(Boolean) || !started) return;
+    if (!shown.every(Boolean) || !started) return [];
     const now = performance.now();
     palette ??= coloursOf(root);
     const run = shownRun();
-    const unit = selected();
     const shape = shapeNow();
-    const from = (r) => (r === run ? unit : engine.shapeOf(settings[r]).units - 1);
-    shown.forEach((moment, r) => {
-      const coarse = engine.maps(settings[r], moment.weights, lattices[COARSE]);
-      if (r === run) {
-        const context = tiles.getContext("2d");
-        ends.forEach(({ x, top: y, bottom }, u) => {
-          const begin = u * COARSE * COARSE;
-          const share = shareOf(u, settings[r], shape.units, coarse, begin, COARSE * COARSE);
-          paintMap(papers[COARSE], coarse, begin, share, palette.ramp);
-          const size = bottom - y;
-          context.drawImage(papers[COARSE].canvas, x - size / 2, y, size, size);
+    const coarse = [];
+    const due = (name) => !going || now > dues[name];
+    const part = (name, wait, act) => (due(name) ? [() => {
+      act();
+      dues[name] = now + wait;
+    }] : []);
+    return [
+      () => {
+        settings.forEach((own, r) => {
+          coarse[r] = engine.maps(own, shown[r].weights, lattices[COARSE]);
         });
-        if (!going || now > threadsDue) {
-          drawThreads(moment, shape);
-          threadsDue = now + 120;
-        }
-      }
-      const fine = going ? coarse : engine.maps(settings[r], moment.weights, lattices[FINE]);
-      drawSurface(r, settings[r], moment, from(r), going ? COARSE : FINE, fine);
-    });
-    if (pointsDue) {
-      settings.forEach((_, r) => drawPoints(r));
-      drawKey();
-      pointsDue = false;
-    }
-    const moment = shown[run];
-    const round = (v) => (Number.isFinite(v) ? format(Number(v.toPrecision(2))) : "–");
-    if (!going || now > statsDue) {
-      rows.slice(1).forEach(({ size }, l) => {
-        size.textContent = `w ${round(moment.weightSizes[l])}  ∇ ${round(moment.gradientSizes?.[l] ?? NaN)}`;
-      });
-      tellStats(shown);
-      statsDue = now + 200;
-    }
-    const count = moments[0].length - 1;
-    scrub.max = count;
-    scrub.value = at < 0 ? count : at;
-    scrub.setAttribute("aria-valuetext", `step ${format(shown[0].step, 0)}`);
-    if (document.activeElement !== scrubNumber) scrubNumber.value = shown[0].step;
-    if (!going || now > chartDue) {
-      drawChart();
-      chartDue = now + 250;
-    }
-    if (model.get("opened") && (!going || now > wordsDue)) {
-      words.say(sentence(shown));
-      wordsDue = now + 5000;
-    }
-    if (table.element.open && (!going || now > wordsDue - 4500)) tabulate(shown);
-    if (codeBox.open && !going) write();
+        drawTiles(settings[run], shape, coarse[run]);
+      },
+      () => settings.forEach((own, r) => {
+        const u = r === run ? selected() : engine.shapeOf(own).units - 1;
+        const fine = going ? coarse[r] : engine.maps(own, shown[r].weights, lattices[FINE]);
+        drawSurface(r, own, u, going ? COARSE : FINE, fine);
+      }),
+      ...part("threads", 120, () => drawThreads(shown[run], shape)),
+      ...part("stats", 200, () => {
+        const moment = shown[run];
+        const round = (v) => (Number.isFinite(v) ? format(Number(v.toPrecision(2))) : "–");
+        rows.slice(1).forEach(({ size }, l) => {
+          size.textContent = `w ${round(moment.weightSizes[l])}  ∇ ${round(moment.gradientSizes?.[l] ?? NaN)}`;
+        });
+        tellStats(shown);
+        const count = moments[0].length - 1;
+        scrub.max = count;
+        scrub.value = at < 0 ? count : at;
+        scrub.setAttribute("aria-valuetext", `step ${format(shown[0].step, 0)}`);
+        if (document.activeElement !== scrubNumber) scrubNumber.value = shown[0].step;
+      }),
+      ...part("chart", 250, drawChart),
+      ...(pointsDue ? [() => {
+        settings.forEach((_, r) => drawPoints(r));
+        drawKey();
+        pointsDue = false;
+      }] : []),
+      ...(model.get("opened") ? part("words", 5000, () => words.say(sentence(shown))) : []),
+      ...(table.element.open ? part("table", 500, () => tabulate(shown)) : []),
+      ...(codeBox.open && !going ? [write] : []),
+    ];
   }
 
   function drawKey() {
