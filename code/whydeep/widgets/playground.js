@@ -761,9 +761,12 @@ function render({ model, el, signal, page = false }) {
     measured = root.clientWidth;
     const narrow = window.matchMedia("(max-width: 480px)").matches;
     const gap = narrow ? 4 : 6;
-    const room = Math.max(200, root.clientWidth - 30) - (narrow ? 0 : 130);
+    const room = Math.max(200, root.clientWidth - 32) - (narrow ? 0 : 124);
     const most = Math.max(...rows.map(({ count }) => count));
-    const cell = Math.max(24, Math.min(narrow ? 34 : 40, Math.floor(room / most) - gap));
+    const fitting = (width) => Math.floor(width / most) - gap;
+    const beside = fitting(room - 254); // where the large map still fits beside the units
+    const whole = narrow || beside < 28 || settingsOf().length > 1;
+    const cell = Math.max(24, Math.min(narrow ? 34 : 40, whole ? fitting(room) : beside));
     net.style.setProperty("--wd-gap", `${gap}px`);
     net.style.setProperty("--wd-cell", `${cell}px`);
     net.style.setProperty("--wd-drop", `${narrow ? 10 : rows.length > 5 ? 18 : 26}px`);

@@ -61,7 +61,7 @@ FIELDS = {
             ("spirals", "two spirals"),
             ("xor", "four squares (XOR)"),
             ("blobs", "two clouds"),
-            ("digits", "digits 3 and 8, two components"),
+            ("digits", "digits 3 and 8 (PCA)"),
             ("pasted", "pasted"),
         ),
     ),
