@@ -507,6 +507,22 @@ def test_readers_who_ask_for_less_motion_see_it_move_seldom(visit, site):
     assert counts["no-preference"] > 3 * counts["reduce"]
 
 
+def test_where_a_page_may_have_no_worker_it_trains_between_frames(visit, site):
+    refused = "window.Worker = class { constructor() { throw new Error('refused'); } };"
+    later = """window.Worker = class {
+      constructor() { setTimeout(() => this.onerror(new Event('error')), 50); }
+      postMessage() {}
+      terminate() {}
+    };"""
+    for policy in (refused, later):
+        tab = visit()
+        tab.page.add_init_script(policy)
+        page = show(tab, site, "#play.stop_at=300")
+        press(page, "Run")
+        tells(page, "Stopped at the step asked for. Step 300.")
+        assert tab.seen == []
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 1100), ("light", 320)])
 def test_axe_finds_nothing_and_nothing_is_wider(scheme, width, visit, site):
     seen = visit(scheme=scheme, width=width)
