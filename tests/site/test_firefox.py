@@ -7,7 +7,7 @@ from widgets_book import VIEWS
 
 pytestmark = pytest.mark.site
 
-SCRATCH = ["part/widgets.html", "part/images.html"]
+SCRATCH = ["part/widgets.html", "part/images.html", "part/playground.html"]
 # Any state in the address makes the host draw every widget at once.
 ALL_AT_ONCE = "#all=1"
 

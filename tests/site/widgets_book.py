@@ -1,5 +1,5 @@
-# A scratch book of widgets for the browser tests: a page of sweep explorers and one of image
-# explorers in a sub-folder, one of widgets that are broken on purpose, and one without any.
+# A scratch book of widgets for the browser tests: pages of sweep explorers, of image explorers and
+# of playgrounds in a sub-folder, one of widgets that are broken on purpose, and one without any.
 import os
 import re
 import subprocess
@@ -90,6 +90,25 @@ ImageExplorer(
     pictures={"halves": (np.arange(30) ** 2 * 7 // 5 % 3 / 2).reshape(5, 6)},
     strides=(1, 2), matrix=True,
 )"""
+PLAY = """\
+from whydeep.widgets import Playground, Prediction
+Playground(
+    key="play", title="A small network, live", about="Press Run.",
+    preset={"data": "blobs", "widths": [3], "examples": 60, "seeds": 2},
+)"""
+TWINS = """\
+Playground(
+    key="twins", title="Two step sizes", about="Say which learns.",
+    preset={"data": "moons", "widths": [4, 2], "activation": "relu", "stop_at": 400, "speed": 0},
+    compare={"lr": 0.003},
+    predict=Prediction("Which is ahead after 400 steps?", ("A", "B"), 0, "Its steps are larger."),
+)"""
+PASTED = """\
+Playground(
+    key="own", title="Points of one's own", about="They were pasted.",
+    preset={"data": "pasted", "widths": [3], "inputs": "products", "loss": "squared"},
+    paste="x,y,kind\\n" + "\\n".join(f"{n % 7},{n * n % 11},{'ab'[n % 2]}" for n in range(40)),
+)"""
 BROKEN = """\
 import anywidget
 class Throws(anywidget.AnyWidget):
@@ -100,9 +119,10 @@ Throws()"""
 PAGES = {
     "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
     "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES, SLIDING],
+    "part/playground": ["# Playground\n", PLAY, "Filler.\n\n" * 60, TWINS, PASTED],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 4, "part/images": 4, "part/broken": 2}
+VIEWS = {"part/widgets": 4, "part/images": 4, "part/playground": 3, "part/broken": 2}
 
 
 def build(root: Path) -> Path:

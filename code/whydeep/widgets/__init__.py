@@ -6,6 +6,7 @@ without a kernel: whydeep.book.widgets and its static host give it what the buil
 
 from whydeep.widgets.image import ImageExplorer
 from whydeep.widgets.kit import Prediction
+from whydeep.widgets.playground import Playground
 from whydeep.widgets.sweep import Axis, SweepExplorer
 
-__all__ = ["Axis", "ImageExplorer", "Prediction", "SweepExplorer"]
+__all__ = ["Axis", "ImageExplorer", "Playground", "Prediction", "SweepExplorer"]
