@@ -229,7 +229,7 @@ CLAIMS = (
                 "piecewise",
                 "the exponential: tanh and the sigmoid give way to z cut off at -1 and 1, which "
                 "is as flat at its ends",
-                {"alone_tanh": 1.0, "alone_sigmoid": 0.1},
+                {"alone_tanh": 1.0, "alone_sigmoid": 0.1, "widest_tanh": 0.05},
                 (
                     at_most(
                         "off_tanh",
