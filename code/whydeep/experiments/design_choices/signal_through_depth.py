@@ -1,8 +1,8 @@
 """How large are signal and gradient after many random layers? Theory beside measurement.
 
-A layer with weights N(0, c / d), d inputs a unit and no biases, turns a signal of mean square q
-into z of variance c q, normal if d is large, and so into a signal of mean square E sigma(sqrt(c q)
-Z)^2. Going back, each layer multiplies the mean square of the gradient by c E sigma'(sqrt(c q)
+A layer with weights N(0, c / d), d inputs a unit and no biases, turns a signal of mean square rho
+into z of variance c rho, normal if d is large, and so into one of mean square E sigma(sqrt(c rho)
+Z)^2. Going back, each layer multiplies the mean square of the gradient by c E sigma'(sqrt(c rho)
 Z)^2 (Z standard normal; {cite}`he2015` for ReLU, {cite}`schoenholz2017` for any sigma). We send
 random inputs through layers of several starts and gradients back, and lay the theory beside them.
 It carries no claim of the catalogue: the page's figure and explorer show it.
