@@ -143,11 +143,15 @@ def test_the_number_of_threads_is_put_back():
 
 
 def test_the_parts_predict_the_whole_of_the_record():
-    # Amdahl's law, over all widths and both functions: within a quarter of the measured ratio.
-    for result in read_record("design-choices/gradient-cost", "quick").runs[MAIN].values():
-        for kind in ("tanh", "sigmoid"):
-            ratio = result[f"predicted_{kind}"] / result[f"whole_{kind}"]
-            assert (np.abs(ratio - 1) < 0.25).all(), (kind, ratio)
+    # Amdahl's law at every width, for the median over the runs: the shortest pieces of work are
+    # noisy on a busy machine.
+    results = read_record("design-choices/gradient-cost", "quick").runs[MAIN].values()
+    for kind in ("tanh", "sigmoid"):
+        whole, predicted = (
+            np.median([result[f"{what}_{kind}"] for result in results], axis=0)
+            for what in ("whole", "predicted")
+        )
+        np.testing.assert_allclose(whole, predicted, rtol=0.15)
 
 
 # --- signal and gradient through depth -------------------------------------------------------
