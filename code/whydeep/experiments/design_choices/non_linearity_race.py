@@ -245,7 +245,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     shown = {variant: title for variant, title in PANELS.items() if variant in runs}
     with figures.style():
         drawn, axes = plt.subplots(
-            1, len(shown), figsize=(3.0 * len(shown) + 0.8, 3.3), sharey=True, squeeze=False
+            1, len(shown), figsize=(2.5 * len(shown) + 0.7, 3.2), sharey=True, squeeze=False
         )
         for panel, (variant, title) in zip(axes[0], shown.items(), strict=True):
             steps = next(iter(runs[variant].values()))["steps"]
@@ -254,8 +254,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
                 curves = 100 * best_curves(runs[variant], name)
                 figures.band(panel, steps, curves, label=called, markevery=10)
             panel.axhline(100 * GOAL, **figures.THEORY)
-            panel.set(xlabel="step", title=title, ylim=(0, 100))
-            panel.legend()
+            panel.set(xlabel="step", title=title.replace(", ", ",\n"), ylim=(0, 100))
+            panel.legend(handlelength=1.8, fontsize=9)
         axes[0, 0].set_ylabel("training error (%)")
     ratio = np.mean([float(r["tanh_to_relu"]) for r in runs[MAIN].values()])
     return figures.Figure(
