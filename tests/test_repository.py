@@ -131,7 +131,7 @@ def watch(event, args):
 
 sys.addaudithook(watch)
 from whydeep.experiments import experiments
-SMALL = {"examples": 50, "held_out": 10, "steps": 2, "lines": 1, "points": 21, "width_random": 20}
+SMALL = {"examples": 50, "held_out": 10, "steps": 10, "lines": 1, "points": 21, "width_random": 20}
 for module in experiments().values():
     quick = module.SCALES["quick"]
     known = {field.name for field in dataclasses.fields(quick)}

@@ -1,0 +1,280 @@
+"""Is one gradient cheaper with ReLU than with a sigmoid?
+
+The post says, of the time that a gradient takes, that the ReLU helps in comparison with the
+sigmoids used before ({cite}`bubeck2015`). Read literally, this is about the cost of one gradient. A
+sigmoid needs an exponential for each unit, the ReLU a comparison; but a unit with m inputs needs
+about 3 m products besides, one for its sum and two for the gradients in weights and inputs. We time
+the non-linearities alone, then the gradient of a whole layer with m inputs a unit, m from 4 to
+1024, and compare with what the times of the parts predict.
+
+What would refute it: a sigmoid that alone takes no longer; or, for the reading that only the parts
+differ, a whole layer whose gradient takes longer than its parts say.
+
+Times are CPU times of one thread, in units of ReLU's, from blocks that take turns within one run:
+they say nothing about seconds, and another machine has other ratios.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.results import MAIN, Result
+
+PAGE = "design-choices/the-non-linearity"
+UNITS = 2**16  # numbers that go through the non-linearity: examples times units, whatever the width
+BLOCK = 8  # of the non-linearity alone in one timing
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``widths``: inputs of a unit, and units of the layer. ``repeats``: blocks of each kind.
+
+    ``exponential``: whether tanh and the sigmoid are themselves; if not, both are z cut off at -1
+    and 1, which has the same shape.
+    """
+
+    widths: tuple[int, ...] = (4, 16, 64, 256, 1024)
+    repeats: int = 25
+    exponential: bool = True
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"piecewise": {"exponential": False}}
+
+Pass = Callable[..., Tensor]
+
+
+def passes(exponential: bool = True) -> dict[str, tuple[Pass, Pass]]:
+    """Forward (z, into) and backward (z, a, g, into) of each non-linearity, in memory at hand.
+
+    Forward writes a = sigma(z), backward g sigma'(z); all tensors have one shape, and no memory is
+    asked for, which can take longer than the arithmetic.
+    """
+    aten = torch.ops.aten
+    found = {
+        "relu": (
+            lambda z, into: torch.clamp_min(z, 0, out=into),
+            lambda z, a, g, into: aten.threshold_backward.grad_input(g, a, 0, grad_input=into),
+        ),
+        "tanh": (
+            lambda z, into: torch.tanh(z, out=into),
+            lambda z, a, g, into: aten.tanh_backward.grad_input(g, a, grad_input=into),
+        ),
+        "sigmoid": (
+            lambda z, into: torch.sigmoid(z, out=into),
+            lambda z, a, g, into: aten.sigmoid_backward.grad_input(g, a, grad_input=into),
+        ),
+    }
+    if not exponential:
+        cut_off = (
+            lambda z, into: aten.hardtanh.out(z, out=into),
+            lambda z, a, g, into: aten.hardtanh_backward.grad_input(g, z, -1, 1, grad_input=into),
+        )
+        found |= {"tanh": cut_off, "sigmoid": cut_off}
+    return found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch with one thread, and as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def take_turns(
+    work: Mapping[str, Callable[[], object]], repeats: int
+) -> dict[str, Float[np.ndarray, "repeats"]]:
+    """CPU seconds of each piece of ``work``, timed in turn ``repeats`` times, after one to warm up.
+
+    A disturbance that lasts longer than a turn falls on all of them alike.
+    """
+    found: dict[str, list[float]] = {name: [] for name in work}
+    for repeat in range(repeats + 1):
+        for name, piece in work.items():
+            start = time.process_time()
+            piece()
+            if repeat:
+                found[name].append(time.process_time() - start)
+    return {name: np.array(times) for name, times in found.items()}
+
+
+class Layer:
+    """One dense layer of ``width`` units and as many inputs, on UNITS / ``width`` examples.
+
+    ``gradient(kind)`` is a step of backpropagation through it: z = x W, a = sigma(z),
+    delta = g sigma'(z), then the gradients x^T delta in W and delta W^T in x.
+    """
+
+    def __init__(self, width: int, kinds: Mapping[str, tuple[Pass, Pass]], draw) -> None:
+        shape = (UNITS // width, width)
+        self.kinds = kinds
+        self.x, self.g = draw(*shape), draw(*shape)
+        self.w = draw(width, width) / width**0.5
+        self.z, self.a, self.delta, self.g_x = (torch.empty(shape) for _ in range(4))
+        self.g_w = torch.empty(width, width)
+
+    def gradient(self, kind: str) -> tuple[Tensor, Tensor]:
+        """The gradients in W (width, width) and in x (examples, width)."""
+        forward, backward = self.kinds[kind]
+        torch.mm(self.x, self.w, out=self.z)
+        forward(self.z, self.a)
+        backward(self.z, self.a, self.g, self.delta)
+        torch.mm(self.x.T, self.delta, out=self.g_w)
+        torch.mm(self.delta, self.w.T, out=self.g_x)
+        return self.g_w, self.g_x
+
+    def alone(self, kind: str) -> None:
+        """The non-linearity forward and backward, BLOCK times, without the sums."""
+        forward, backward = self.kinds[kind]
+        for _ in range(BLOCK):
+            forward(self.z, self.a)
+            backward(self.z, self.a, self.g, self.delta)
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """CPU times alone and of whole gradients, as ratios to ReLU's; medians over the turns.
+
+    ``predicted_`` is what the times of the parts say of the whole: 1 plus the extra time of the
+    non-linearity alone over the time of the whole gradient with ReLU. Always on the CPU.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    kinds = passes(settings.exponential)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    with one_thread():
+        layer = Layer(settings.widths[0], kinds, draw)
+        layer.z = draw(*layer.z.shape)
+        alone = take_turns(
+            {kind: lambda kind=kind: layer.alone(kind) for kind in kinds}, settings.repeats
+        )
+        whole: dict[str, list[float]] = {kind: [] for kind in kinds}
+        predicted: dict[str, list[float]] = {kind: [] for kind in kinds}
+        for width in settings.widths:
+            layer = Layer(width, kinds, draw)
+            times = take_turns(
+                {kind: lambda kind=kind, layer=layer: layer.gradient(kind) for kind in kinds},
+                settings.repeats,
+            )
+            for kind in kinds:
+                extra = np.median(alone[kind] - alone["relu"]) / BLOCK
+                whole[kind].append(np.median(times[kind] / times["relu"]))
+                predicted[kind].append(1 + extra / np.median(times["relu"]))
+    z = torch.linspace(-10, 10, 2001)
+    a = kinds["tanh"][0](z, torch.empty_like(z))
+    ratios = {kind: np.median(alone[kind] / alone["relu"]) for kind in ("tanh", "sigmoid")}
+    return Result(
+        widths=(np.array(settings.widths), "inputs of a unit"),
+        **{f"alone_{kind}": (ratio, "ratio of CPU times") for kind, ratio in ratios.items()},
+        **{f"whole_{kind}": (np.array(whole[kind]), "ratio of CPU times") for kind in ratios},
+        **{
+            f"predicted_{kind}": (np.array(predicted[kind]), "ratio of CPU times")
+            for kind in ratios
+        },
+        widest_tanh=(whole["tanh"][-1], "ratio of CPU times"),
+        widest_sigmoid=(whole["sigmoid"][-1], "ratio of CPU times"),
+        off_tanh=((a - torch.tanh(z)).abs().max(), "value"),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="bubeck2015-relu-cost-per-gradient",
+        cite="bubeck2015",
+        sentence="Read literally: one gradient is cheaper with ReLU than with a sigmoid. The "
+        "non-linearity alone is, and the gradient of a whole layer then is too.",
+        kind="effect",
+        expected=PARTLY,
+        missed=("widest_tanh",),
+        paper=(("statement of the post", "no number", "'Hacking through life'"),),
+        conditions=(
+            at_least(
+                "alone_tanh",
+                "alone, forward and backward, tanh takes at least 3 times as long as ReLU",
+                3.0,
+                "ratio of CPU times",
+            ),
+            at_least(
+                "alone_sigmoid",
+                "alone, forward and backward, the sigmoid takes at least 1.4 times as long as ReLU",
+                1.4,
+                "ratio of CPU times",
+            ),
+            at_least(
+                "widest_tanh",
+                "with 1024 inputs a unit, about AlexNet's mean, a whole gradient with tanh takes "
+                "at least 1.15 times as long as one with ReLU",
+                1.15,
+                "ratio of CPU times",
+            ),
+        ),
+        controls=(
+            Control(
+                "piecewise",
+                "the exponential: tanh and the sigmoid give way to z cut off at -1 and 1, which "
+                "is as flat at its ends",
+                {"alone_tanh": 1.0, "alone_sigmoid": 0.1, "widest_tanh": 0.05},
+                (
+                    at_most(
+                        "off_tanh",
+                        "it has the shape of tanh, from which it differs by at most a quarter",
+                        0.25,
+                        "value",
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+LABELS = {"tanh": "tanh", "sigmoid": "sigmoid"}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The cost of a whole gradient against the inputs of a unit, beside what its parts predict."""
+    results = list(runs[MAIN].values())
+    widths = results[0]["widths"]
+    with figures.style():
+        drawn, axes = plt.subplots(figsize=(6.4, 3.5))
+        for kind, label in LABELS.items():
+            measured = np.array([r[f"whole_{kind}"] for r in results])
+            predicted = np.mean([r[f"predicted_{kind}"] for r in results], axis=0)
+            figures.band(axes, widths, measured, label=f"{label}, measured")
+            axes.plot(
+                widths,
+                predicted,
+                label="from its parts" if kind == "tanh" else None,
+                **figures.THEORY,
+            )
+        axes.axhline(1, color=figures.MUTED, lw=0.8, ls=":", marker="")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(widths, [str(w) for w in widths])
+        axes.set(xlabel="inputs of a unit", ylabel="CPU time of a gradient, in ReLU's")
+        axes.legend()
+    return figures.Figure(
+        drawn,
+        label="fig-gradient-cost",
+        caption="CPU time of the gradient of one dense layer with tanh or a sigmoid, in units of "
+        "the time with ReLU, against the number of inputs of a unit. Dashed: what the times of "
+        "the non-linearity alone and of the layer predict. With many inputs the products decide, "
+        "and the difference goes away. Bands are one standard deviation over five runs.",
+        alt="Two lines against the inputs of a unit, from 4 to 1024. The one of tanh rises to "
+        "about two at 16 inputs and falls to one; the one of the sigmoid stays close to one. Both "
+        "lie near their dashed predictions.",
+    )
