@@ -90,6 +90,19 @@ ImageExplorer(
     pictures={"halves": (np.arange(30) ** 2 * 7 // 5 % 3 / 2).reshape(5, 6)},
     strides=(1, 2), matrix=True,
 )"""
+POOLING = """\
+# A picture of 9 by 10 pixels and a filter of 2 by 3: feature maps of 8 by 8. The halves are exact
+# in 8 bits, the weights in 16.
+from whydeep.widgets import Pool
+ImageExplorer(
+    {"edges": np.array([[[1.0, 0, -1], [1, 0, -1]]])}, key="pool", title="A pool under a shift",
+    about="Shift it.", item="filter", reach=2,
+    pictures={"halves": (np.arange(90) ** 2 * 7 // 5 % 3 / 2).reshape(9, 10)},
+    pools={
+        "maximum of 2 × 2": Pool("maximum", 2, 2), "average of 2 × 2": Pool("average", 2, 2),
+        "every second": Pool("maximum", 1, 2), "overlapping 3 × 3": Pool("maximum", 3, 2),
+    },
+)"""
 BROKEN = """\
 import anywidget
 class Throws(anywidget.AnyWidget):
@@ -99,10 +112,10 @@ class Unreadable(anywidget.AnyWidget):
 Throws()"""
 PAGES = {
     "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
-    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES, SLIDING],
+    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES, SLIDING, POOLING],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 4, "part/images": 4, "part/broken": 2}
+VIEWS = {"part/widgets": 4, "part/images": 5, "part/broken": 2}
 
 
 def build(root: Path) -> Path:

@@ -29,7 +29,8 @@ PAGE = "design-choices/max-pooling"
 class Settings:
     """``members`` networks of two kinds; the first pools the maximum of blocks of 2 x 2.
 
-    The second pools as ``second`` says and is trained for ``times`` as many steps. All else is as in `pooled_networks.Settings`.
+    The second pools as ``second`` says and is trained for ``times`` as many steps. All else is as
+    in `pooled_networks.Settings`.
     """
 
     second: str = "overlap"

@@ -165,11 +165,15 @@ CLAIMS = (
         expected=REPRODUCED,
         paper=(
             (
-                "average of P binary answers at rate a",
-                "mean a, variance a(1 - a)/P",
+                "average of $J$ binary answers at rate $\\rho$",
+                "mean $\\rho$, variance $\\rho (1 - \\rho) / J$",
                 "section 3, pooling binary features",
             ),
-            ("maximum of the same", "mean 1 - (1 - a)^P", "section 3, pooling binary features"),
+            (
+                "maximum of the same",
+                "mean $1 - (1 - \\rho)^J$",
+                "section 3, pooling binary features",
+            ),
         ),
         conditions=(RARE_GAIN, COMMON_LOSS, THEORY),
         controls=(
@@ -216,13 +220,14 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             for i, line in enumerate(by_seed[0]["theory"]):
                 label = "closed form" if i == 0 else None
                 panel.plot(RATES, line, **figures.THEORY, label=label, zorder=1)
-            panel.set(xscale="log", xlabel="rate $a$ of the feature", title=title)
+            panel.set(xscale="log", xlabel=r"rate $\rho$ of the feature", title=title)
         axes[0, 0].set_ylabel("AUC")
         axes[0, 0].legend(loc="upper left")
     return figures.Figure(
         drawn,
         label="fig-pooled-features",
-        caption="How well one pooled number tells a class with rate $a$ from one with rate $2a$. "
+        caption=r"How well one pooled number tells a class with rate $\rho$ from one with "
+        r"rate $2\rho$. "
         "With noise at every site the maximum is ahead while the feature is rare, the average when "
         "it is common. Without noise the average is never behind. In a small pool the choice "
         "matters less. Points are means over seeds, dashed lines the closed forms.",
