@@ -446,6 +446,7 @@ function render({ model, el, signal, page = false }) {
   const seen = spec.matrix
     ? [make("div", {}, scene.element, map.element), matrix.element]
     : [scene.element, map.element, ...(pooling ? [pool.element, difference.element] : [])];
+  if (pooling) large.element.classList.add("wd-small"); // room for the maps
   const shown = make(
     "div", {},
     ...(banks.length > 1 ? [bankChoice.element] : []),
@@ -455,7 +456,7 @@ function render({ model, el, signal, page = false }) {
       ...(pictures.length > 1 ? [pictureChoice.element] : []),
       ...(strides.length > 1 ? [strideChoice.element] : []), reluChoice.element,
       ...(pooling ? [poolChoice.element, ...shifts.map(({ element }) => element)] : []),
-      make("div", { class: "wd-beside" }, ...seen), mapKey,
+      make("div", { class: pooling ? "wd-beside wd-pairs" : "wd-beside" }, ...seen), mapKey,
     ] : []),
     pointed.element, words.element,
     make("div", { class: "wd-actions" }, reset, save, ...(filters ? [saveMap] : []), ...(pooling ? [savePool] : [])),
