@@ -92,7 +92,8 @@ CLAIMS = (
         controls=(
             Control(
                 "three-times-the-steps",
-                "the overlap in favour of something that helps for certain: three times as many steps",
+                "the overlap in favour of something that helps for certain: three times as many "
+                "steps",
                 {"gain": 0.005},
                 (
                     at_most(
@@ -127,8 +128,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-overlapping-pools",
         caption="Gain in test error over blocks of 2 by 2, one point a seed. Overlapping windows "
-        "do not reach AlexNet's gain, the dashed line, on our small pictures; three times as many steps "
-        "with blocks do.",
+        "do not reach AlexNet's gain, the dashed line, on our small pictures; three times as many "
+        "steps with blocks do.",
         alt="Points along a line of gains in percentage points. Those of overlapping windows lie "
         "below zero; those of three times as many steps lie above zero.",
     )
