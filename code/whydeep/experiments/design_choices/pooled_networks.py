@@ -327,10 +327,10 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-pooled-networks",
         caption="Three networks that differ in how they halve their pictures. Left: test error "
         "over the training, all at one learning rate. Right: what a shift of the test pictures by "
-        "one of 14 pixels adds to the error. Pooling makes it cheaper only where neighbours are "
-        "pooled. Bands and bars are one standard deviation over seeds.",
+        "one of 14 pixels adds to the error. Max-pooling makes it cheaper only where neighbours "
+        "are pooled. Bands and bars are one standard deviation over seeds.",
         alt="Left: three falling lines of test error against steps; average pooling lies above "
         "maximum and stride, which are close together. Right: the error that a shift adds; with "
-        "neighbours pooled it is small for maximum and average and large for stride; with "
-        "scattered places it is large for all three.",
+        "neighbours pooled it is smallest for average, larger for maximum and largest for stride; "
+        "with scattered places maximum has become the largest.",
     )

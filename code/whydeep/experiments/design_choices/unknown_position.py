@@ -208,7 +208,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes[0].set_xscale("log", base=2)
         axes[0].set_xticks(settings.positions, [str(g) for g in settings.positions])
         axes[0].set_ylabel("accuracy")
-        axes[0].legend(loc="lower left", ncols=2)
+        axes[0].legend(loc=(0.02, 0.24))
     return figures.Figure(
         drawn,
         label="fig-unknown-position",
