@@ -142,8 +142,8 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         other_class=((other & explained).sum(), "pictures"),
         explained=(explained.sum(), "pictures"),
         silent=((exact == 0).double().mean(), "fraction of pooled units"),
-        pooled=(pooled[:12].flatten(), "log odds"),
-        exact=(exact[:12].flatten(), "log odds"),
+        pooled=(pooled[:3].flatten(), "log odds"),
+        exact=(exact[:3].flatten(), "log odds"),
     )
 
 
@@ -217,7 +217,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     return figures.Figure(
         drawn,
         label="fig-likeliest-explanation",
-        caption="Each point is a pooled unit of one of twelve pictures. After max-pooling it "
+        caption="Each point is a pooled unit of one of three pictures. After max-pooling it "
         "equals the log odds of the likeliest explanation in its window, computed from Gaussian "
         "densities; after average pooling it is smaller.",
         alt="A scatter plot. The points of max-pooling lie on the diagonal, those of average "

@@ -77,7 +77,11 @@ VARIANTS = {
 
 
 def pool(x: Float[Tensor, "n c a a"], design: str) -> Float[Tensor, "n c m m"]:
-    """The picture with half as many places along each side, or as many as ``overlap`` leaves."""
+    """Half as many places along each side: a design of `DESIGNS`, or "overlap".
+
+    The latter is AlexNet's, the maximum of 3 x 3 places at stride 2 (Krizhevsky et al. 2012,
+    section 3.4), with a border so that it leaves as many places as the others.
+    """
     if design == "maximum":
         return F.max_pool2d(x, 2)
     if design == "overlap":
