@@ -219,7 +219,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-likeliest-explanation",
         caption="Each point is a pooled unit of one of three pictures. After max-pooling it "
         "equals the log odds of the likeliest explanation in its window, computed from Gaussian "
-        "densities; after average pooling it is smaller.",
+        "densities; after average pooling it is smaller, unless both are zero.",
         alt="A scatter plot. The points of max-pooling lie on the diagonal, those of average "
         "pooling below it.",
     )

@@ -92,7 +92,7 @@ CLAIMS = (
         controls=(
             Control(
                 "three-times-the-steps",
-                "the overlap in favour of something that helps for certain: three times as many "
+                "something that helps for certain in place of the overlap: three times as many "
                 "steps",
                 {"gain": 0.005},
                 (
