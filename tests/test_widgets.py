@@ -13,7 +13,7 @@ from whydeep.book import widgets as page
 from whydeep.errors import WhydeepError
 from whydeep.experiments.features import examples_sweep, raw_pixels
 from whydeep.results import Result, read_record
-from whydeep.widgets import Axis, ImageExplorer, Prediction, SweepExplorer
+from whydeep.widgets import Axis, ImageExplorer, Pool, Prediction, SweepExplorer
 from whydeep.widgets.kit import dequantise, quantise
 
 COMMON = {
@@ -315,6 +315,14 @@ def test_the_state_is_json_and_a_number_that_is_not_finite_is_left_out():
         (BANKS, {"matrix": True, "pictures": {"leaf": SCENE}}, "'learned' has 3 channels, expect"),
         ({"a": LEARNED[:, 0]}, {"matrix": True, "pictures": {"wall": np.ones((13, 12))}},
          "picture 'wall' has 156 pixels, expected at most 144"),
+        (BANKS, {"pools": {"two": Pool("maximum", 2, 2)}}, "feature maps are pooled, but there ar"),
+        (BANKS, {"pools": {"sum": Pool("sum", 2, 2)}, "pictures": {"leaf": SCENE}},
+         "'sum' takes the sum at stride 2, expected 'maximum' or 'average'"),
+        # The filters of 3 by 5 leave 7 by 4 places of 9 by 8 pixels, those of 4 by 4 6 by 5.
+        (BANKS, {"pools": {"big": Pool("average", 5, 1)}, "pictures": {"leaf": SCENE}},
+         "'big' has windows of 5 x 5, expected 1 to 4"),
+        (BANKS, {"pools": {"a": Pool("average", 2, 2)}, "pictures": {"leaf": SCENE}, "reach": 8},
+         "reach is 8 pixels, expected 1 to 7"),
     ],
 )  # fmt: skip
 def test_images_that_do_not_fit_are_named_in_one_line(banks, change, what):

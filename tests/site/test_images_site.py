@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from browsing import says, scrolled, tab_to, violations, widget
+from scipy import ndimage
 from whydeep.widgets.kit import dequantise
 from widgets_book import VIEWS
 
@@ -225,12 +226,12 @@ def test_the_feature_map_is_that_of_pytorch_to_rounding(tab, stored):
 # --- the patch and its column ----------------------------------------------------------------
 
 
-def outlined(tab, name):
+def outlined(tab, name, n=3):
     """What is outlined of the image ``name``: (top, left, height, width) in pixels, or None."""
-    patch = stage(tab, 3, name).locator(".wd-patch")
+    patch = stage(tab, n, name).locator(".wd-patch")
     if patch.is_hidden():
         return None
-    height, width = stage(tab, 3, name).locator("canvas").evaluate("c => [c.height, c.width]")
+    height, width = stage(tab, n, name).locator("canvas").evaluate("c => [c.height, c.width]")
     style = patch.evaluate("p => [p.style.top, p.style.left, p.style.height, p.style.width]")
     shares = [float(value.removesuffix("%")) / 100 for value in style]
     return tuple(round(s * n, 3) for s, n in zip(shares, (height, width) * 2, strict=True))
@@ -315,6 +316,115 @@ def test_the_stride_stands_in_the_address(tab, visit, scratch):
     says(other, "W has 30 rows and 6 columns", n=3)
     nonsense = show(visit(), scratch, "#slide.stride=7")
     says(nonsense, "W has 30 rows and 15 columns", n=3)
+
+
+# --- pooling under a shift -------------------------------------------------------------------
+
+HALVES = (torch.arange(90) ** 2 * 7 // 5 % 3 / 2).view(1, 1, 9, 10).double()
+EDGES = torch.tensor([[1.0, 0, -1], [1, 0, -1]]).view(1, 1, 2, 3).double()
+POOLS = {
+    "maximum of 2 × 2": lambda z: torch.nn.functional.max_pool2d(z, 2),
+    "average of 2 × 2": lambda z: torch.nn.functional.avg_pool2d(z, 2),
+    "every second": lambda z: z[..., ::2, ::2],
+    "overlapping 3 × 3": lambda z: torch.nn.functional.max_pool2d(z, 3, 2),
+}
+
+
+def shifted(right, down):
+    """The picture moved, zeros moving in, by SciPy."""
+    return torch.from_numpy(ndimage.shift(HALVES.numpy(), (0, 0, down, right), order=0))
+
+
+def maps(pool, right, down, relu=False):
+    """Feature map and pooled map of the shifted picture, by PyTorch."""
+    found = torch.nn.functional.conv2d(shifted(right, down), EDGES)
+    found = found.relu() if relu else found
+    return found[0, 0], POOLS[pool](found)[0, 0]
+
+
+def told(before, after):
+    """How many values change by more than a hundredth of the largest, and the share of the map."""
+    change = (after - before).abs()
+    count = int((change > before.abs().max() / 100).sum())
+    return f"{count} of {change.numel()}", f"{100 * change.sum() / before.abs().sum():.0f} %"
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_pooled_map_of_a_shifted_picture_is_pytorchs_and_its_changes_are_told(tab, pool, relu):
+    part = widget(tab, 4)
+    part.get_by_role("radio", name=pool).check()
+    if relu:
+        part.get_by_label("after a ReLU").check()
+    part.get_by_label("Shift to the right (pixels)", exact=True).press("ArrowRight")
+    part.get_by_label("Shift down (pixels)", exact=True).press("Home")
+    (map0, pooled0), (map1, pooled1) = maps(pool, 0, 0, relu), maps(pool, 1, -2, relu)
+    count, share = told(pooled0, pooled1)
+    before, before_share = told(map0, map1)
+    says(
+        tab,
+        f"Shifted by 1 to the right and 2 up: {count} pooled units change, by {share} of the map; "
+        f"before pooling {before} units change, by {before_share} of the map.",
+        n=4,
+    )
+    with tab.expect_download() as caught:
+        part.get_by_role("button", name="Download the pooled map (CSV)").click()
+    with open(caught.value.path(), newline="", encoding="utf-8") as file:
+        _, *rows = csv.reader(file)
+    values = torch.tensor([float(value) for *_, value in rows], dtype=torch.float64)
+    torch.testing.assert_close(values, pooled1.flatten(), rtol=1e-4, atol=1e-9)
+
+
+def test_a_shift_by_the_stride_moves_the_pooled_map_by_one(tab):
+    before = colours(tab, 4, "Pooled map")
+    part = widget(tab, 4)
+    for _ in range(2):
+        part.get_by_label("Shift to the right (pixels)", exact=True).press("ArrowRight")
+    says(tab, "Shifted by 2 to the right", n=4)
+    assert (colours(tab, 4, "Pooled map")[:, 2:] == before[:, 1:-1]).all()
+
+
+def test_the_picture_is_dragged_by_pointer_and_moved_by_shift_and_arrows(tab):
+    says(tab, "The picture is not shifted: nothing changes.", n=4)
+    picture = stage(tab, 4, "halves")
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    pixel = box["width"] / 10
+    tab.mouse.move(box["x"] + 4.5 * pixel, box["y"] + 4.5 * pixel)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 5.5 * pixel, box["y"] + 6.5 * pixel, steps=5)
+    says(tab, "Shifted by 1 to the right and 2 down", n=4)
+    tab.mouse.move(box["x"] + 5.5 * pixel, box["y"] + 8.5 * pixel)  # no further than 2
+    tab.mouse.up()
+    tab.mouse.move(box["x"] + 2.5 * pixel, box["y"] + 2.5 * pixel)
+    says(tab, "Shifted by 1 to the right and 2 down", n=4)
+    expected = (255 * shifted(1, 2)[0, 0]).numpy()
+    assert np.abs(colours(tab, 4, "halves")[..., 0] - expected).max() <= 0.51
+    for key in ("Shift+ArrowLeft", "Shift+ArrowLeft", "Shift+ArrowUp"):
+        picture.press(key)
+    says(tab, "Shifted by 1 to the left and 1 down", n=4)
+    tab.wait_for_url(lambda url: {"pool.right=-1", "pool.down=1"} <= set(re.split("[#&]", url)))
+    widget(tab, 4).get_by_role("button", name="Start again").click()
+    says(tab, "The picture is not shifted", n=4)
+
+
+def test_a_pooled_unit_shows_its_window(tab):
+    part = widget(tab, 4)
+    part.get_by_role("radio", name="overlapping 3 × 3").check()
+    units = stage(tab, 4, "Pooled map")
+    for key in ("Home", "ArrowRight", "ArrowDown"):
+        units.press(key)
+    part.locator("[role=status].wd-quiet").filter(
+        has_text="It is the maximum of 3 by 3 values of the feature map from row 3, column 3 on."
+    ).wait_for()
+    assert outlined(tab, "Feature map", 4) == (2, 2, 3, 3)
+
+
+def test_the_shift_and_the_pool_stand_in_the_address(visit, scratch):
+    other = show(visit(), scratch, "#pool.right=-2&pool.down=1&pool.pool=every+second")
+    says(other, "Pooled by every second to 4 × 4 pixels. Shifted by 2 to the left and 1 down", n=4)
+    nonsense = show(visit(), scratch, "#pool.right=9&pool.down=x&pool.pool=none")
+    says(nonsense, "Shifted by 2 to the right: ", n=4)
 
 
 def number(value):
@@ -434,10 +544,12 @@ def test_axe_finds_nothing_in_the_images_and_nothing_is_wider(scheme, width, vis
     tab = show(visit(scheme=scheme, width=width), scratch)
     assert violations(tab) == []
     widget(tab, 1).get_by_role("button", name="Skip the question").click()
-    for i in range(4):
+    for i in range(5):
         widget(tab, i).get_by_text("Table", exact=True).click()
     stage(tab, 1, "Feature map").press("ArrowRight")
     stage(tab, 3, "Feature map").press("ArrowRight")
+    stage(tab, 4, "halves").press("Shift+ArrowRight")
+    stage(tab, 4, "Pooled map").press("ArrowRight")
     tab.evaluate("scrollTo({top: 0, behavior: 'instant'})")
     assert violations(tab) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width

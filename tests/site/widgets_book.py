@@ -109,6 +109,19 @@ Playground(
     preset={"data": "pasted", "widths": [3], "inputs": "products", "loss": "squared"},
     paste="x,y,kind\\n" + "\\n".join(f"{n % 7},{n * n % 11},{'ab'[n % 2]}" for n in range(40)),
 )"""
+POOLING = """\
+# A picture of 9 by 10 pixels and a filter of 2 by 3: feature maps of 8 by 8. The halves are exact
+# in 8 bits, the weights in 16.
+from whydeep.widgets import Pool
+ImageExplorer(
+    {"edges": np.array([[[1.0, 0, -1], [1, 0, -1]]])}, key="pool", title="A pool under a shift",
+    about="Shift it.", item="filter", reach=2,
+    pictures={"halves": (np.arange(90) ** 2 * 7 // 5 % 3 / 2).reshape(9, 10)},
+    pools={
+        "maximum of 2 × 2": Pool("maximum", 2, 2), "average of 2 × 2": Pool("average", 2, 2),
+        "every second": Pool("maximum", 1, 2), "overlapping 3 × 3": Pool("maximum", 3, 2),
+    },
+)"""
 BROKEN = """\
 import anywidget
 class Throws(anywidget.AnyWidget):
@@ -118,11 +131,11 @@ class Unreadable(anywidget.AnyWidget):
 Throws()"""
 PAGES = {
     "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
-    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES, SLIDING],
+    "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES, SLIDING, POOLING],
     "part/playground": ["# Playground\n", PLAY, "Filler.\n\n" * 60, TWINS, PASTED],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 4, "part/images": 4, "part/playground": 3, "part/broken": 2}
+VIEWS = {"part/widgets": 4, "part/images": 5, "part/playground": 3, "part/broken": 2}
 
 
 def build(root: Path) -> Path:

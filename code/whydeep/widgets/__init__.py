@@ -4,9 +4,9 @@ Each is an ordinary anywidget in Jupyter and Colab. On a page of the book the sa
 without a kernel: whydeep.book.widgets and its static host give it what the build has stored.
 """
 
-from whydeep.widgets.image import ImageExplorer
+from whydeep.widgets.image import ImageExplorer, Pool
 from whydeep.widgets.kit import Prediction
 from whydeep.widgets.playground import Playground
 from whydeep.widgets.sweep import Axis, SweepExplorer
 
-__all__ = ["Axis", "ImageExplorer", "Playground", "Prediction", "SweepExplorer"]
+__all__ = ["Axis", "ImageExplorer", "Playground", "Pool", "Prediction", "SweepExplorer"]

@@ -1,6 +1,7 @@
 // ImageExplorer: banks of images, one of them enlarged, and its feature map where they are filters.
-// Its state (bank, item, picture, stride, relu, opened, predicted) lives in the model; every change of it,
-// from whichever side, ends in update(). An image here is {channels, height, width, values}.
+// Its state (bank, item, picture, stride, relu, pool, right, down, opened, predicted) lives in the
+// model; every change of it, from whichever side, ends in update(). An image here is {channels,
+// height, width, values}.
 
 /** The images that one buffer holds one after the other, as `specs` describe them. */
 function imagesOf(view, specs) {
@@ -60,6 +61,55 @@ function matrixOf(picture, filter, stride) {
     }
   }
   return { channels: 1, height, width, values };
+}
+
+/** The image moved by whole pixels, zeros moving in. */
+function moved(image, down, right) {
+  const { channels, height, width } = image;
+  const values = new Float64Array(image.values.length);
+  for (let k = 0; k < channels; k += 1) {
+    for (let r = Math.max(0, down); r < Math.min(height, height + down); r += 1) {
+      for (let c = Math.max(0, right); c < Math.min(width, width + right); c += 1) {
+        values[(k * height + r) * width + c] = (
+          image.values[(k * height + r - down) * width + c - right]
+        );
+      }
+    }
+  }
+  return { ...image, values };
+}
+
+/** One number for each window of a feature map: its maximum or its average. */
+function pooled(map, { kind, size, stride }) {
+  const [height, width] = [places(map.height, size, stride), places(map.width, size, stride)];
+  const values = new Float64Array(height * width);
+  for (let r = 0; r < height; r += 1) {
+    for (let c = 0; c < width; c += 1) {
+      let [most, sum] = [-Infinity, 0];
+      for (let i = 0; i < size; i += 1) {
+        for (let j = 0; j < size; j += 1) {
+          const value = map.values[(r * stride + i) * map.width + c * stride + j];
+          most = Math.max(most, value);
+          sum += value;
+        }
+      }
+      values[r * width + c] = kind === "maximum" ? most : sum / (size * size);
+    }
+  }
+  return { channels: 1, height, width, values };
+}
+
+/** What has changed from one map to another: value by value, how many by more than a hundredth of
+ *  the largest magnitude, and all together as a share of the first map. */
+function changes(before, after) {
+  const values = after.values.map((value, i) => value - before.values[i]);
+  const least = magnitude(before) / 100;
+  const total = (all) => all.reduce((sum, value) => sum + Math.abs(value), 0);
+  return {
+    image: { ...after, values },
+    count: values.filter((value) => Math.abs(value) > least).length,
+    share: total(values) / (total(before.values) || 1),
+  };
 }
 
 /** The image with every value below zero set to zero. */
@@ -155,8 +205,9 @@ function gallery(label, onChoose) {
 /** An enlarged image under its caption. The pointer, or once it has the focus the arrows, go from
  *  pixel to pixel; `onPoint` gets the words for the one they are on, again when its value changes,
  *  the enlargement, which can be told to `leave` it, and its [row, column]. `mark` outlines a
- *  rectangle {top, left, height, width} of pixels, or none. */
-function enlargement(onPoint) {
+ *  rectangle {top, left, height, width} of pixels, or none. Where there is an `onMove`, the image
+ *  can be dragged, or moved by Shift and arrows: it gets the pixels [down, right] of each move. */
+function enlargement(onPoint, onMove = null) {
   let shown = null;
   let at = null;
   const caption = make("p", { class: "wd-word" });
@@ -182,16 +233,43 @@ function enlargement(onPoint) {
     const where = `row ${at[0] + 1}, column ${at[1] + 1}`;
     onPoint(`${caption.textContent}, ${where}: ${told.join(", ")}.`, self, at);
   };
-  const follow = (event) => {
+  const placeOf = (event) => {
     const box = canvas.getBoundingClientRect();
     const place = (along, from, length, count) => Math.floor(((along - from) / length) * count);
-    point(
+    return [
       place(event.clientY, box.top, box.height, shown.height),
       place(event.clientX, box.left, box.width, shown.width),
-    );
+    ];
   };
+  let grip = null; // where a drag has come to
+  const grab = (event) => {
+    if (onMove) {
+      grip = placeOf(event);
+      stage.setPointerCapture(event.pointerId);
+    }
+    point(...placeOf(event));
+  };
+  const follow = (event) => {
+    const to = placeOf(event);
+    if (grip && event.buttons) {
+      const [down, right] = [to[0] - grip[0], to[1] - grip[1]];
+      grip = to;
+      if (down || right) onMove(down, right);
+    }
+    point(...to);
+  };
+  const release = () => { grip = null; };
   const move = (event) => {
     if (event.altKey || event.metaKey || event.ctrlKey) return;
+    if (onMove && event.shiftKey) {
+      const by = {
+        ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0],
+      }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      onMove(...by);
+      return;
+    }
     const [row, column] = at ?? [-1, -1];
     const to = {
       ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1],
@@ -206,8 +284,9 @@ function enlargement(onPoint) {
   const stage = make(
     "div",
     {
-      class: "wd-stage", tabindex: "0", role: "application", onkeydown: move,
-      onpointerdown: follow, onpointermove: follow,
+      class: onMove ? "wd-stage wd-grab" : "wd-stage", tabindex: "0", role: "application",
+      onkeydown: move, onpointerdown: grab, onpointermove: follow,
+      onpointerup: release, onpointercancel: release,
     },
     canvas, patch, cursor,
   );
@@ -221,7 +300,8 @@ function enlargement(onPoint) {
     shown = image;
     caption.textContent = title;
     canvas.setAttribute("aria-label", `${title}: ${words}`);
-    stage.setAttribute("aria-label", `${title}; arrows go from pixel to pixel`);
+    stage.setAttribute("aria-label", `${title}; arrows go from pixel to pixel${
+      onMove ? ", with Shift they move the picture" : ""}`);
     paint(canvas, image, limit, signed);
     if (changed && at) point(...at);
   };
@@ -235,10 +315,13 @@ function enlargement(onPoint) {
 
 function render({ model, el, signal, page = false }) {
   const spec = model.get("spec");
-  const { banks, pictures, strides, predict } = spec;
+  const { banks, pictures, strides, pools, reach, predict } = spec;
+  const pooling = pools.length > 0;
   const items = imagesOf(model.get("data"), banks);
   const scenes = imagesOf(model.get("scenes"), pictures).map(([scene]) => scene);
-  const names = ["bank", "item", "picture", "stride", "relu", "opened", "predicted"];
+  const names = [
+    "bank", "item", "picture", "stride", "relu", "pool", "right", "down", "opened", "predicted",
+  ];
   /** The state, whose item is the last of its bank if the bank holds fewer. */
   const state = () => {
     const now = Object.fromEntries(names.map((name) => [name, model.get(name)]));
@@ -253,15 +336,23 @@ function render({ model, el, signal, page = false }) {
   function change(changes) {
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
     model.save_changes();
-    const { bank, item, picture, stride, relu, opened } = state();
+    const { bank, item, picture, stride, relu, pool, right, down, opened } = state();
     link.write({
       bank: bank === initial.bank ? null : banks[bank].label,
       item: item === initial.item ? null : item + 1,
       picture: picture === initial.picture ? null : pictures[picture].label,
       stride: stride === initial.stride ? null : strides[stride],
       relu: relu === initial.relu ? null : Number(relu),
+      pool: pool === initial.pool ? null : pools[pool].label,
+      right: right === initial.right ? null : right,
+      down: down === initial.down ? null : down,
       open: opened === initial.opened ? null : "1",
     });
+  }
+
+  /** A shift of the picture that is allowed. */
+  function within(by) {
+    return Math.min(Math.max(by, -reach), reach);
   }
 
   function follow() {
@@ -276,6 +367,11 @@ function render({ model, el, signal, page = false }) {
     const item = Number.parseInt(wanted.item ?? model.get("item") + 1, 10);
     if (Number.isFinite(item)) changes.item = Math.min(Math.max(item, 1), most) - 1;
     if (wanted.relu) changes.relu = wanted.relu === "1";
+    if (place(pools, wanted.pool) >= 0) changes.pool = place(pools, wanted.pool);
+    for (const way of ["right", "down"]) {
+      const by = Number.parseInt(wanted[way], 10);
+      if (pooling && Number.isFinite(by)) changes[way] = within(by);
+    }
     if (wanted.open) changes.opened = true;
     if (Object.keys(wanted).length) {
       change(changes);
@@ -295,13 +391,18 @@ function render({ model, el, signal, page = false }) {
   const point = (text, enlarged, at) => {
     if (held?.enlarged !== enlarged) held?.enlarged.leave();
     held = { text, enlarged, at };
-    pointed.say(`${text} ${spec.matrix ? light() : ""}`.trim());
+    pointed.say(`${text} ${light()}`.trim());
   };
   const grid = gallery(spec.title, (item) => change({ item }));
   const large = enlargement(point);
-  const scene = enlargement(point);
+  const scene = enlargement(point, pooling && ((down, right) => {
+    const now = state();
+    change({ down: within(now.down + down), right: within(now.right + right) });
+  }));
   const map = enlargement(point);
   const matrix = enlargement(point);
+  const pool = enlargement(point);
+  const difference = enlargement(point);
   const key = make("p", { class: "wd-quiet" });
   const mapKey = make("p", { class: "wd-quiet" });
   const bankChoice = choice("Bank", banks.map(({ label }) => label), (bank) => change({ bank }));
@@ -312,6 +413,13 @@ function render({ model, el, signal, page = false }) {
     change({ relu: i === 1 });
   });
   const strideChoice = choice("Stride", strides, (stride) => change({ stride }));
+  const poolChoice = choice("Pooling", pools.map(({ label }) => label), (i) => change({ pool: i }));
+  const shifts = pooling ? ["right", "down"].map((way) => {
+    const values = [...Array(2 * reach + 1).keys()].map((i) => i - reach);
+    const label = way === "right" ? "Shift to the right" : "Shift down";
+    const control = slider({ label, unit: "pixels", values }, (i) => change({ [way]: values[i] }));
+    return { way, values, ...control };
+  }) : [];
   const question = predict && gate(predict, (predicted) => {
     shown.classList.add("wd-appear");
     change({ opened: true, predicted });
@@ -322,18 +430,23 @@ function render({ model, el, signal, page = false }) {
     question?.reset();
     held?.enlarged.leave();
     held = null;
-    if (spec.matrix) light();
+    light();
     pointed.say(hint);
     change(initial);
   });
   const save = button(`Download the ${spec.item}s (CSV)`, () => download(`${spec.key}.csv`, asCsv()));
   const saveMap = button("Download the feature map (CSV)", () => {
-    download(`${spec.key}-map.csv`, mapAsCsv());
+    const { plain, cut } = mapOf(state());
+    download(`${spec.key}-map.csv`, mapAsCsv(model.get("relu") ? cut : plain));
   });
   const filters = pictures.length > 0;
+  const savePool = button("Download the pooled map (CSV)", () => {
+    download(`${spec.key}-pooled.csv`, mapAsCsv(poolOf(state()).now));
+  });
   const seen = spec.matrix
     ? [make("div", {}, scene.element, map.element), matrix.element]
-    : [scene.element, map.element];
+    : [scene.element, map.element, ...(pooling ? [pool.element, difference.element] : [])];
+  if (pooling) large.element.classList.add("wd-small"); // room for the maps
   const shown = make(
     "div", {},
     ...(banks.length > 1 ? [bankChoice.element] : []),
@@ -342,10 +455,11 @@ function render({ model, el, signal, page = false }) {
     ...(filters ? [
       ...(pictures.length > 1 ? [pictureChoice.element] : []),
       ...(strides.length > 1 ? [strideChoice.element] : []), reluChoice.element,
-      make("div", { class: "wd-beside" }, ...seen), mapKey,
+      ...(pooling ? [poolChoice.element, ...shifts.map(({ element }) => element)] : []),
+      make("div", { class: pooling ? "wd-beside wd-pairs" : "wd-beside" }, ...seen), mapKey,
     ] : []),
     pointed.element, words.element,
-    make("div", { class: "wd-actions" }, reset, save, ...(filters ? [saveMap] : [])),
+    make("div", { class: "wd-actions" }, reset, save, ...(filters ? [saveMap] : []), ...(pooling ? [savePool] : [])),
     table.element,
   );
   const waiting = make("p", {}, `The ${spec.item}s appear after the question.`);
@@ -379,21 +493,43 @@ function render({ model, el, signal, page = false }) {
 
   /** The feature map of the chosen picture under the chosen filter, kept until another is chosen. */
   let kept = { of: "" };
-  function mapOf({ bank, item, picture, stride }) {
-    const of = `${bank} ${item} ${picture} ${stride}`;
+  function mapOf({ bank, item, picture, stride, right, down }) {
+    const of = `${bank} ${item} ${picture} ${stride} ${right} ${down}`;
     if (kept.of !== of) {
-      const plain = correlate(scenes[picture], items[bank][item], strides[stride]);
+      const looked = moved(scenes[picture], down, right);
+      const plain = correlate(looked, items[bank][item], strides[stride]);
       const w = spec.matrix && matrixOf(scenes[picture], items[bank][item], strides[stride]);
-      kept = { of, plain, cut: rectify(plain), limit: magnitude(plain), w };
+      kept = { of, looked, plain, cut: rectify(plain), limit: magnitude(plain), w };
     }
     return kept;
   }
 
+  /** The pooled map of the picture as it is `now` shifted, and what the shift has changed in it and
+   *  in the feature map; kept until something else is chosen. */
+  let keptPool = { of: "" };
+  function poolOf(now) {
+    const found = mapOf(now);
+    const of = `${found.of} ${now.relu} ${now.pool}`;
+    if (keptPool.of !== of) {
+      const filter = items[now.bank][now.item];
+      const still = correlate(scenes[now.picture], filter, strides[now.stride]);
+      const [before, after] = now.relu ? [rectify(still), found.cut] : [still, found.plain];
+      const [first, then] = [before, after].map((map) => pooled(map, pools[now.pool]));
+      keptPool = {
+        of, now: then, limit: magnitude(first),
+        change: changes(first, then), mapChange: changes(before, after),
+      };
+    }
+    return keptPool;
+  }
+
   /** Outlines what belongs to the pixel that is pointed at: for a unit, in the feature map or as a
-   *  column of W, its patch of the picture; for a pixel of the picture its row of W. Says so. */
+   *  column of W, its patch of the picture; for a pixel of the picture its row of W; for a pooled
+   *  unit its window of the feature map. Says so. */
   function light() {
     for (const part of [scene, map, matrix]) part.mark(null);
-    if (!held || held.enlarged === large) return "";
+    if (pooling && held && (held.enlarged === pool || held.enlarged === difference)) return frame();
+    if (!spec.matrix || !held || held.enlarged === large) return "";
     const now = state();
     const [picture, filter] = [scenes[now.picture], items[now.bank][now.item]];
     const stride = strides[now.stride];
@@ -416,6 +552,17 @@ function render({ model, el, signal, page = false }) {
       c * stride + 1} on.`;
   }
 
+  /** Outlines the window of the pooled unit that is pointed at, and says where it is. */
+  function frame() {
+    const { kind, size, stride } = pools[state().pool];
+    const [top, left] = [held.at[0] * stride, held.at[1] * stride];
+    map.mark({ top, left, height: size, width: size });
+    const where = `row ${top + 1}, column ${left + 1}`;
+    return size === 1
+      ? `It is the value of the feature map at ${where}.`
+      : `It is the ${kind} of ${size} by ${size} values of the feature map from ${where} on.`;
+  }
+
   function draw(now) {
     fill(now);
     const image = items[now.bank][now.item];
@@ -426,19 +573,31 @@ function render({ model, el, signal, page = false }) {
     });
     key.textContent = `${nameOf(now.bank, now.item)}: ${colours(image, limit, spec.signed)}`;
     if (!filters) return;
-    scene.show(scenes[now.picture], {
+    const found = mapOf(now);
+    scene.show(found.looked, {
       title: pictures[now.picture].label, words: "the picture that is looked at",
       limit: 1, signed: false,
     });
-    const found = mapOf(now);
     map.show(now.relu ? found.cut : found.plain, {
       title: now.relu ? "Feature map after a ReLU" : "Feature map",
       words: "where the filter answers; the text below describes it",
       limit: found.limit, signed: true,
     });
     mapKey.textContent = `Feature map: ${colours(found.plain, found.limit, true)}`;
-    if (!spec.matrix) return;
-    matrix.show(found.w, {
+    if (pooling) {
+      const all = poolOf(now);
+      pool.show(all.now, {
+        title: "Pooled map", words: `${pools[now.pool].label}; the text below describes it`,
+        limit: all.limit, signed: true,
+      });
+      difference.show(all.change.image, {
+        title: "Change by the shift", words: "the pooled map less that of the picture unshifted",
+        limit: all.limit, signed: true,
+      });
+      mapKey.textContent += ` Pooled map and change: ${colours(all.now, all.limit, true)}`;
+    }
+    if (!spec.matrix && !pooling) return;
+    if (spec.matrix) matrix.show(found.w, {
       title: "Matrix W", words: "a row for each pixel, a column for each unit", limit, signed: true,
     });
     const lit = light();
@@ -480,11 +639,28 @@ function render({ model, el, signal, page = false }) {
     const found = mapOf(now);
     const seen = now.relu ? found.cut : found.plain;
     const range = extent(seen);
-    const shape = spec.matrix ? ` ${tellMatrix(now)}` : "";
+    const shape = spec.matrix ? ` ${tellMatrix(now)}` : pooling ? ` ${tellPool(now)}` : "";
     return `${told} Feature map of ${pictures[now.picture].label}${now.relu ? " after a ReLU" : ""}, ${
       size(seen)}: from ${format(seen.values[range.low])} (${at(seen, range.low)}) to ${
       format(seen.values[range.high])} (${at(seen, range.high)}), above zero at ${
       format(100 * range.above, 0)} % of the places.${shape}`;
+  }
+
+  /** How far the picture is shifted and what that changes, before and after pooling. */
+  function tellPool(now) {
+    const { now: image, change: after, mapChange: before } = poolOf(now);
+    const told = ({ count, share }, all, what) => (
+      `${format(count)} of ${format(all)} ${what} change, by ${format(100 * share, 0)} % of the map`
+    );
+    const label = `Pooled by ${pools[now.pool].label} to ${size(image)}.`;
+    if (!now.right && !now.down) return `${label} The picture is not shifted: nothing changes.`;
+    const far = (by, ways) => (by === 0 ? [] : [`${Math.abs(by)} ${by > 0 ? ways[0] : ways[1]}`]);
+    const shift = [
+      ...far(now.right, ["to the right", "to the left"]), ...far(now.down, ["down", "up"]),
+    ].join(" and ");
+    return `${label} Shifted by ${shift}: ${
+      told(after, image.values.length, "pooled units")}; before pooling ${
+      told(before, mapOf(now).plain.values.length, "units")}.`;
   }
 
   /** The shape formula and the counts of W, in numbers. */
@@ -537,10 +713,8 @@ function render({ model, el, signal, page = false }) {
     ]);
   }
 
-  function mapAsCsv() {
-    const { plain, cut } = mapOf(state());
-    const rows = pixels(model.get("relu") ? cut : plain).map((row) => row.slice(1));
-    return csv([["row", "column", "value"], ...rows]);
+  function mapAsCsv(image) {
+    return csv([["row", "column", "value"], ...pixels(image).map((row) => row.slice(1))]);
   }
 
   // ------------------------------------------------------------------------------- update
@@ -554,6 +728,8 @@ function render({ model, el, signal, page = false }) {
     pictureChoice.show(now.picture);
     strideChoice.show(now.stride);
     reluChoice.show(now.relu ? 1 : 0);
+    if (pooling) poolChoice.show(now.pool);
+    for (const { way, values, show } of shifts) show(values.indexOf(within(now[way])));
     if (!now.opened) return;
     draw(now);
     words.say(sentence(now));

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import anywidget
@@ -16,6 +16,19 @@ from whydeep.widgets.kit import Numbers, Prediction, bundle, check_key, quantise
 
 MOST_ITEMS = 256  # more are too many to tell apart in a grid, and to walk through by key
 MOST_ROWS = 144  # of a matrix: more are too thin to point at
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Makes one number of each window of ``size`` x ``size`` values, ``stride`` apart.
+
+    ``kind`` is "maximum" or "average". A maximum of size 1 keeps every ``stride``-th value, which
+    is what a convolution with that stride computes.
+    """
+
+    kind: str
+    size: int
+    stride: int
 
 
 class ImageExplorer(anywidget.AnyWidget):
@@ -38,6 +51,11 @@ class ImageExplorer(anywidget.AnyWidget):
     one channel, the matrix W with map = W^T picture: at whichever pixel, unit or column the reader
     points, the patch of the picture and the column (or the row) of W that belong to it light up.
 
+    ``pools``, by label, shows each feature map pooled as well, and lets the reader shift the
+    picture, by up to ``reach`` pixels each way with zeros moving in: by dragging it, by Shift and
+    the arrows, or by two sliders. Beside the pooled map stands what the shift has changed in it,
+    and the text says how many units change, before and after pooling. With a matrix there are none.
+
     ``item`` is what one image is called ("filter", "template"). ``names`` gives, for some banks,
     a name to each item, and ``numbers`` series of one number an item, by their label with its unit:
     ``{"learned": {"orientation (degrees)": [...]}}``; a number that is not finite is left out.
@@ -45,9 +63,9 @@ class ImageExplorer(anywidget.AnyWidget):
     ``key`` is short, unique on its page, and names the widget in the page's address.
     ``title`` says what is shown, ``about`` what to try and what to look for.
     Banks are kept in ``bits`` bits a value over each bank's range, pictures always in 8.
-    ``bank``, ``item``, ``picture``, ``stride`` (indices), ``relu``, ``opened`` (whether the images
-    show) and ``predicted`` (the reader's option, or -1) are the state that the reader changes;
-    Python sees it in a notebook.
+    ``bank``, ``item``, ``picture``, ``stride``, ``pool`` (indices), ``right``, ``down`` (pixels),
+    ``relu``, ``opened`` (whether the images show) and ``predicted`` (the reader's option, or -1)
+    are the state that the reader changes; Python sees it in a notebook.
 
     BadSettings names what does not fit.
     """
@@ -62,6 +80,9 @@ class ImageExplorer(anywidget.AnyWidget):
     picture = traitlets.Int(0).tag(sync=True)
     stride = traitlets.Int(0).tag(sync=True)
     relu = traitlets.Bool(False).tag(sync=True)
+    pool = traitlets.Int(0).tag(sync=True)
+    right = traitlets.Int(0).tag(sync=True)
+    down = traitlets.Int(0).tag(sync=True)
     opened = traitlets.Bool(True).tag(sync=True)
     predicted = traitlets.Int(-1).tag(sync=True)
 
@@ -78,11 +99,13 @@ class ImageExplorer(anywidget.AnyWidget):
         pictures: Mapping[str, Float[np.ndarray, "..."]] | None = None,
         strides: Sequence[int] = (1,),
         matrix: bool = False,
+        pools: Mapping[str, Pool] | None = None,
+        reach: int = 3,
         bits: Literal[8, 16] = 16,
         predict: Prediction | None = None,
     ) -> None:
         check_key(key)
-        names, numbers, pictures = names or {}, numbers or {}, pictures or {}
+        names, numbers, pictures, pools = names or {}, numbers or {}, pictures or {}, pools or {}
         if not banks:
             raise BadSettings("there are no banks, expected at least one")
         for label in (*names, *numbers):
@@ -112,6 +135,8 @@ class ImageExplorer(anywidget.AnyWidget):
             )
         if matrix:
             _check_matrix(scenes, stacks)
+        if pools:
+            _check_pools(pools, scenes, stacks, max(strides), reach, matrix)
         kept = {label: quantise(stack, log=False, bits=bits) for label, stack in stacks.items()}
         shots = {label: quantise(scene, log=False, bits=8) for label, scene in scenes.items()}
         spec = {
@@ -137,6 +162,8 @@ class ImageExplorer(anywidget.AnyWidget):
             ],
             "strides": list(strides),
             "matrix": matrix,
+            "pools": [{"label": label} | asdict(pool) for label, pool in pools.items()],
+            "reach": reach,
             "predict": predict and asdict(predict) | {"options": list(predict.options)},
         }
         super().__init__(
@@ -206,6 +233,44 @@ def _check_matrix(scenes: Mapping[str, np.ndarray], stacks: Mapping[str, np.ndar
                 f"picture {name!r} has {scene.size} pixels, expected at most {MOST_ROWS} where the "
                 "matrix shows, which has a row for each"
             )
+
+
+def _check_pools(
+    pools: Mapping[str, Pool],
+    scenes: Mapping[str, np.ndarray],
+    stacks: Mapping[str, np.ndarray],
+    stride: int,
+    reach: int,
+    matrix: bool,
+) -> None:
+    """BadSettings unless every feature map, at the largest ``stride``, has a window to pool."""
+    if not scenes or matrix:
+        raise BadSettings(
+            "feature maps are pooled, but there are no pictures, or a matrix is shown: expected "
+            "pictures and no matrix"
+        )
+    least = min(
+        (side - patch) // stride + 1
+        for scene in scenes.values()
+        for stack in stacks.values()
+        for side, patch in zip(scene.shape[1:], stack.shape[2:], strict=True)
+    )
+    for label, pool in pools.items():
+        if pool.kind not in ("maximum", "average") or pool.stride < 1:
+            raise BadSettings(
+                f"pool {label!r} takes the {pool.kind} at stride {pool.stride}, expected 'maximum' "
+                "or 'average' at stride 1 or more"
+            )
+        if not 1 <= pool.size <= least:
+            raise BadSettings(
+                f"pool {label!r} has windows of {pool.size} x {pool.size}, expected 1 to {least}, "
+                "the side of the smallest feature map"
+            )
+    smallest = min(min(scene.shape[1:]) for scene in scenes.values())
+    if not 1 <= reach < smallest:
+        raise BadSettings(
+            f"reach is {reach} pixels, expected 1 to {smallest - 1}, less than a picture's side"
+        )
 
 
 def _describe(
