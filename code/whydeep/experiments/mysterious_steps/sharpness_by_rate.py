@@ -118,8 +118,8 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
         key="sharpness",
         title="Sharpness along the steps, for every learning rate",
         about="Move along the learning rate: the dashed limit comes down. At which rate does the "
-        "sharpness arrive at it, and what does it do then? Then take the true labels: what is "
-        "different at small rates, and what is not at large ones?",
+        "sharpness arrive at it, and what does it do then? Then take the true labels: does "
+        "that change anything?",
         series={"sharpness": "sharpness", "limit": "the limit 2 / learning rate"},
         variants=GROUPS,
         sweep=Axis("learning rate", log=True),
