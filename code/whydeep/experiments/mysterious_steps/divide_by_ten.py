@@ -13,26 +13,23 @@ start that does as well; or a division that helps as much where there is no nois
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from whydeep import figures
 from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.networks import Dense, Network
 from whydeep.results import MAIN, Result
-from whydeep.training import Trained, generator, member_seeds, squared_error, train
 
 PAGE = "mysterious-steps/a-small-step"
 INPUTS, TEACHER_UNITS, STUDENT_UNITS = 10, 8, 16
 EVERY = 50  # steps from one look at the error to the next
 SCHEDULES = {"constant": (1, 1, 1), "divided": (1, 0.1, 0.01), "small": (0.01, 0.01, 0.01)}
+# W (..., inputs, units), b (..., units), v (..., units), c (...): c + v^T tanh(W^T x + b).
+Weights = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,10 @@ class Settings:
     """Students of 16 tanh units learn a teacher of 8; labels are its outputs plus ``noise``.
 
     ``students`` start from as many draws; all of one seed share the teacher. The rate is divided
-    by 10 after each of the steps ``divide_at``. Every batch is fresh, unless ``examples`` (not 0)
-    limits their number. ``from_teacher``: the students start as the teacher, so that there is
-    nothing to learn and all there is to do is not to lose it.
+    by 10 after each of the steps ``divide_at``. Every batch is fresh, unless ``full_batch``: then
+    every student has ``batch_size`` examples, and sees all of them in every step.
+    ``from_teacher``: the students start as the teacher, so that there is nothing to learn and all
+    there is to do is not to lose it.
     """
 
     rate: float = 0.1
@@ -51,119 +49,79 @@ class Settings:
     divide_at: tuple[int, int] = (1500, 2250)
     steps: int = 3000
     students: int = 4
-    examples: int = 0
+    full_batch: bool = False
     from_teacher: bool = False
 
 
 SCALES = {"quick": Settings()}
 VARIANTS = {
-    "no-noise": {"noise": 0.0, "batch_size": 256, "examples": 256, "students": 1},
+    "no-noise": {"noise": 0.0, "batch_size": 256, "full_batch": True, "students": 1},
     "from-teacher": {"from_teacher": True},
 }
 
 
-def draw_teacher(seed: int) -> tuple[Float[Tensor, "10 8"], Float[Tensor, "8 1"]]:
-    """The teacher v^T tanh(W^T x): W of unit variance a unit, v of variance 1/2 a unit."""
-    chance = generator(seed, "labels")
-    w = torch.randn(INPUTS, TEACHER_UNITS, generator=chance) / INPUTS**0.5
-    v = torch.randn(TEACHER_UNITS, 1, generator=chance) / 2**0.5
-    return w, v
+def outputs(
+    weights: Weights, x: Float[np.ndarray, "... n inputs"]
+) -> tuple[Float[np.ndarray, "... n units"], Float[np.ndarray, "... n"]]:
+    """The hidden units and the outputs of a stack of networks, each on its own examples or all
+    on the same."""
+    w, b, v, c = weights
+    hidden = np.tanh(x @ w + b[..., None, :])
+    return hidden, (hidden @ v[..., None])[..., 0] + c[..., None]
 
 
-def answers(
-    teacher: tuple[Float[Tensor, "10 8"], Float[Tensor, "8 1"]], x: Float[Tensor, "n 10"]
-) -> Float[Tensor, "n 1"]:
-    """The teacher's outputs, without noise."""
-    w, v = teacher
-    return torch.tanh(x @ w) @ v
+def gradients(
+    weights: Weights, x: Float[np.ndarray, "... n inputs"], y: Float[np.ndarray, "... n"]
+) -> Weights:
+    """The gradients of each network's mean squared error, by the backward recursion."""
+    hidden, answers = outputs(weights, x)
+    delta = 2 * (answers - y) / x.shape[-2]
+    back = delta[..., None] * weights[2][..., None, :] * (1 - hidden**2)
+    return (
+        np.swapaxes(x, -1, -2) @ back,
+        back.sum(-2),
+        (delta[..., None, :] @ hidden)[..., 0, :],
+        np.asarray(delta.sum(-1)),  # a scalar for a single network
+    )
 
 
-def student(
-    teacher: tuple[Float[Tensor, "10 8"], Float[Tensor, "8 1"]] | None = None,
-    *,
-    generator: torch.Generator,
-) -> Network:
-    """A student as drawn; or, given a teacher, one with its units and 8 mute ones."""
-    network = Dense((INPUTS, STUDENT_UNITS, 1), torch.tanh, generator=generator)
-    if teacher is not None:
-        w, v = teacher
-        with torch.no_grad():
-            network.layers["1"].weight[:TEACHER_UNITS] = w.T
-            network.classifier.weight.zero_()
-            network.classifier.weight[:, :TEACHER_UNITS] = v.T
-    return network
+def draw(rng: np.random.Generator, units: int, variance: float) -> Weights:
+    """A network with W of variance 1 / inputs, v of this variance, and thresholds 0."""
+    w = rng.standard_normal((INPUTS, units)) / INPUTS**0.5
+    v = variance**0.5 * rng.standard_normal(units)
+    return w, np.zeros(units), v, np.zeros(())
 
 
-def descend(
-    network: Callable[..., Network],
-    batches: tuple[Float[Tensor, "n 10"], Float[Tensor, "n 1"]],
-    schedules: Mapping[int, list[float]],
-    *,
-    settings: Settings,
-    seeds: list,
-    measure: Callable[[Trained], Tensor],
-    device: str,
-    progress: bool,
-) -> tuple[Float[Tensor, "k looks"], Trained]:
-    """Train a stack in phases: ``schedules`` maps the step at which one ends to its K rates.
+def as_student(teacher: Weights, student: Weights) -> Weights:
+    """The student with its first units replaced by the teacher's and the others silenced."""
+    w, b, v, c = (part.copy() for part in student)
+    w[:, :TEACHER_UNITS], v[:] = teacher[0], 0
+    v[:TEACHER_UNITS] = teacher[2]
+    return w, b, v, c
 
-    The engine keeps one rate for each member, so each phase starts it anew where the last one
-    ended. Returns what ``measure`` saw every EVERY steps, and the stack at its end.
+
+def curvatures(student: Weights, x: Float[np.ndarray, "n inputs"]) -> Float[np.ndarray, "weights"]:
+    """The eigenvalues of the Hessian of the mean squared error where the residuals are 0.
+
+    There it is twice the mean of the outer product of the output's gradient with itself.
     """
-    x, y = batches
-    found, start, fresh = [], 0, settings.examples == 0
-    for end, rates in schedules.items():
-        # Fresh examples are used up in order; a limited number is used again and again.
-        rows = (
-            slice(start * settings.batch_size, end * settings.batch_size) if fresh else slice(None)
-        )
-        trained = train(
-            network,
-            x[rows],
-            y[rows],
-            seeds=seeds,
-            lr=rates,
-            steps=end - start,
-            batch_size=settings.batch_size,
-            loss=squared_error,
-            measure={"error": measure},
-            measure_at=range(0, end - start + 1, EVERY),
-            device=device,
-            progress=progress,
-        )
-        history = trained.history["error"]
-        found.append(history if start == 0 else history[:, 1:])
-        start, ended = end, iter([trained.member(k).cpu() for k in range(len(trained))])
-        network = partial(_next_of, ended)
-    return torch.cat(found, dim=1), trained
-
-
-def _next_of(networks, *, generator: torch.Generator) -> Network:
-    """The networks one after another, in the place of fresh ones."""
-    return next(networks)
+    hidden, _ = outputs(student, x)
+    slope = student[2] * (1 - hidden**2)
+    in_w = (x[:, :, None] * slope[:, None, :]).reshape(len(x), -1)
+    jacobian = np.concatenate([in_w, slope, hidden, np.ones((len(x), 1))], axis=1)
+    return np.linalg.eigvalsh(2 * jacobian.T @ jacobian / len(x)).clip(0)
 
 
 def predicted_floor(
-    network: Network, x: Float[Tensor, "n d"], *, rate: float, noise: float, batch_size: int
+    curvatures: Float[np.ndarray, "weights"], *, rate: float, noise: float, batch_size: int
 ) -> float:
     """The mean squared error, noise aside, at which SGD on fresh examples comes to rest.
 
-    Near a minimum the loss is a quadratic with curvatures lambda_i, and a step's gradient has the
-    variance c_i = 2 noise^2 lambda_i / batch_size along each. Then the weight along it varies by
-    rate c_i / (lambda_i (2 - rate lambda_i)), the fixed point of var <- (1 - rate lambda_i)^2 var +
-    rate^2 c_i, and half of lambda_i times this is what it costs (after Bottou 1998, section 4; the
-    one-dimensional case is an exercise). inf if a curvature is beyond 2 / rate.
+    Along an eigenvector of curvature lambda a step's gradient has the variance
+    tau^2 = 2 noise^2 lambda / batch_size, and the loss the floor rate tau^2 / (2 (2 - rate lambda))
+    (the theorem of the page); the floors add up. inf if a curvature is beyond 2 / rate.
     """
-    names = list(dict(network.named_parameters()))
-
-    def output(weights: dict[str, Tensor], one: Tensor) -> Tensor:
-        return torch.func.functional_call(network, weights, (one[None],))[0, 0]
-
-    weights = {name: w.detach().double() for name, w in network.named_parameters()}
-    slopes = torch.func.vmap(torch.func.grad(output), (None, 0))(weights, x.double())
-    jacobian = torch.cat([slopes[name].flatten(1) for name in names], dim=1)
-    curvatures = torch.linalg.eigvalsh(2 * jacobian.T @ jacobian / len(x)).clamp_min(0)
-    if float(curvatures.max()) * rate >= 2:
+    if curvatures.max() * rate >= 2:
         return float("inf")
     return float(rate * noise**2 / batch_size * (curvatures / (2 - rate * curvatures)).sum())
 
@@ -173,45 +131,50 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
     Errors are mean squared errors on 1,000 fresh inputs, averaged over the students; before a
     division and at the end over the last ten looks, after the first division over the looks from
-    300 to 500 steps later.
+    300 to 500 steps later. Students with equal starts see equal batches under every schedule.
+    Runs on the CPU.
     """
-    teacher = draw_teacher(seed)
-    chance = generator(seed, "order")
-    count = settings.examples or settings.steps * settings.batch_size
-    x = torch.randn(count, INPUTS, generator=chance)
-    noise = settings.noise * torch.randn(count, 1, generator=chance)
-    y = answers(teacher, x) + noise
-    x_test = torch.randn(1000, INPUTS, generator=chance)
-    y_test = answers(teacher, x_test)
+    rng = np.random.default_rng(seed)
+    teacher = draw(rng, TEACHER_UNITS, 1 / 2)
+    starts = [draw(rng, STUDENT_UNITS, 1 / STUDENT_UNITS) for _ in range(settings.students)]
+    if settings.from_teacher:
+        starts = [as_student(teacher, student) for student in starts]
+    shape = (settings.students, settings.batch_size)
+    x_test = rng.standard_normal((1000, INPUTS))
+    y_test = outputs(teacher, x_test)[1]
 
-    def error(trained: Trained) -> Float[Tensor, "k"]:
-        return (trained.outputs(x_test).cpu() - y_test).square().mean((1, 2))
+    def batch() -> tuple[np.ndarray, np.ndarray]:
+        x = rng.standard_normal((*shape, INPUTS))
+        return x, outputs(teacher, x)[1] + settings.noise * rng.standard_normal(shape)
 
-    ends = (*settings.divide_at, settings.steps)
-    found, trained = descend(
-        partial(student, teacher if settings.from_teacher else None),
-        (x.to(device), y.to(device)),
-        {
-            end: [settings.rate * factors[phase] for factors in SCHEDULES.values()]
-            * settings.students
-            for phase, end in enumerate(ends)
-        },
-        settings=settings,
-        seeds=[s for s in member_seeds(seed, settings.students) for _ in SCHEDULES],
-        measure=error,
-        device=device,
-        progress=progress,
+    # One row a schedule, one column a student.
+    weights = tuple(
+        np.repeat(np.stack(parts)[None], len(SCHEDULES), axis=0)
+        for parts in zip(*starts, strict=True)
     )
-    curves = found.double().view(settings.students, len(SCHEDULES), -1).mean(0).numpy()
-    by_name = dict(zip(SCHEDULES, curves, strict=True))
+    factors = np.array(list(SCHEDULES.values()))
+    examples, looks = batch(), []
+    for step in range(settings.steps + 1):
+        if step % EVERY == 0:
+            found = outputs(weights, x_test)[1]
+            looks.append(((found - y_test) ** 2).mean((-2, -1)))
+        phase = sum(step >= division for division in settings.divide_at)
+        rate = settings.rate * factors[:, phase]
+        slopes = gradients(weights, *examples)
+        weights = tuple(
+            w - rate.reshape(-1, *[1] * (w.ndim - 1)) * g
+            for w, g in zip(weights, slopes, strict=True)
+        )
+        if not settings.full_batch:
+            examples = batch()
+    by_name = dict(zip(SCHEDULES, np.array(looks).T, strict=True))
     divided = settings.divide_at[0] // EVERY
     last = {name: float(curve[-10:].mean()) for name, curve in by_name.items()}
     before = by_name["divided"][divided - 9 : divided + 1].mean()
     after = by_name["divided"][divided + 300 // EVERY : divided + 500 // EVERY + 1].mean()
-    settled = trained.member(list(SCHEDULES).index("divided")).cpu()
-    floor = partial(
-        predicted_floor, settled, x_test, noise=settings.noise, batch_size=settings.batch_size
-    )
+    settled = tuple(part[list(SCHEDULES).index("divided"), 0] for part in weights)
+    bent = curvatures(settled, x_test)
+    about = {"noise": settings.noise, "batch_size": settings.batch_size}
     return Result(
         at=(np.arange(0, settings.steps + 1, EVERY), "steps"),
         **{f"error_{name}": (curve, "squared error") for name, curve in by_name.items()},
@@ -221,8 +184,8 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         **{f"last_{name}": (value, "squared error") for name, value in last.items()},
         against_constant=(last["divided"] / last["constant"], "ratio of errors"),
         too_early=(last["small"] / last["constant"], "ratio of errors"),
-        floor=(floor(rate=settings.rate), "squared error"),
-        floor_divided=(floor(rate=settings.rate / 10), "squared error"),
+        floor=(predicted_floor(bent, rate=settings.rate, **about), "squared error"),
+        floor_divided=(predicted_floor(bent, rate=settings.rate / 10, **about), "squared error"),
     )
 
 

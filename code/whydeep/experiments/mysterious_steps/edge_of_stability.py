@@ -246,7 +246,7 @@ NAMES = {MAIN: r"$\eta$ = 0.3", "small-rate": r"$\eta$ = 0.1", "last-layer": "la
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """Sharpness over its limit, and the loss, along the steps."""
     with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.5))
+        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.9))
         for variant, name in NAMES.items():
             if variant not in runs:
                 continue
@@ -258,11 +258,11 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             figures.band(axes[0], at, edges, label=name, markevery=5)
             figures.band(axes[1], steps, losses, label=name, markevery=50)
         axes[0].axhline(1, **figures.THEORY, label=r"the limit $2/\eta$")
-        axes[0].set(ylabel=r"sharpness over $2/\eta$", ylim=(0, 1.45))
-        axes[1].set(ylabel="loss (half squared error)", yscale="log")
+        axes[0].set(ylabel=r"sharpness over $2/\eta$", ylim=(0, 1.3))
+        axes[1].set(ylabel="loss (half squared error)", yscale="log", ylim=(0.05, 10))
         for panel in axes:
             panel.set(xlabel="steps")
-        axes[0].legend(ncols=2, loc="lower right")
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figures.Figure(
         drawn,
         label="fig-edge",
@@ -270,10 +270,10 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "curvature over the limit $2/\\eta$ (dashed). At the learning rate 0.3 it climbs to the "
         "limit and stays there; at 0.1 it climbs and has not arrived. Right, the loss: at the "
         "limit it is ragged and falls. On the last layer alone, whose curvature cannot change, a "
-        "rate just beyond the limit makes the loss grow. Bands are one standard deviation over "
-        "seeds.",
+        "rate just beyond the limit makes the loss grow out of the picture. Bands are one standard "
+        "deviation over seeds.",
         alt="Two panels against steps. Left, three lines of sharpness over its limit: one climbs "
         "from 0.7 to the dashed line at 1 and stays, one climbs from 0.2 to 0.45, one lies on the "
         "dashed line throughout. Right, the loss on a logarithmic axis: the first falls most, the "
-        "second less, the third falls at first and then grows by orders of magnitude.",
+        "second less, the third falls and then grows in a straight line out of the picture.",
     )
