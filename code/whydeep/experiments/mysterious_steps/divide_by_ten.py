@@ -172,7 +172,8 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     last = {name: float(curve[-10:].mean()) for name, curve in by_name.items()}
     before = by_name["divided"][divided - 9 : divided + 1].mean()
     after = by_name["divided"][divided + 300 // EVERY : divided + 500 // EVERY + 1].mean()
-    settled = tuple(part[list(SCHEDULES).index("divided"), 0] for part in weights)
+    member = list(SCHEDULES).index("divided"), 0
+    settled = tuple(np.asarray(part[member]) for part in weights)
     bent = curvatures(settled, x_test)
     about = {"noise": settings.noise, "batch_size": settings.batch_size}
     return Result(
