@@ -221,9 +221,9 @@ CLAIMS = (
             ),
             at_least(
                 "too_early",
-                "the error of a rate 100 times smaller from the start is at least 1.5 times that "
-                "of the constant rate",
-                1.5,
+                "a rate 100 times smaller from the start ends at no less than the error of the "
+                "constant rate",
+                1.0,
                 "ratio of errors",
             ),
         ),
@@ -245,7 +245,7 @@ CLAIMS = (
                 "from-teacher",
                 "the distance to go: the students start as the teacher, so that no rate is too "
                 "small",
-                {"too_early": 1.0},
+                {"too_early": 0.5},
                 (
                     at_most(
                         "last_constant",
