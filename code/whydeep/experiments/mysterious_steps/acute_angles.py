@@ -279,6 +279,15 @@ CLAIMS = (
 )
 
 
+# Where the names stand beside their points (in points), so that they keep apart.
+LABELS = {
+    "feedback": ((-7, -4), "right"),
+    "signs": ((0, -16), "center"),
+    "scaled": ((0, 9), "center"),
+    "gradient": ((6, -16), "right"),
+}
+
+
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """Loss along the steps for the main run's directions, and final loss against cosine."""
     results = list(runs[MAIN].values())
@@ -307,15 +316,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             )  # fmt: skip
             if variant == MAIN:
                 for n, c, f in zip(names, cosine, final, strict=True):
+                    place, ha = LABELS.get(n, ((7, 3), "left"))
                     axes[1].annotate(
                         DIRECTIONS[n], (c, f), fontsize=8.5, textcoords="offset points",
-                        xytext=(-7, -3) if c > 0.8 else (7, 3), ha="right" if c > 0.8 else "left",
+                        xytext=place, ha=ha,
                     )  # fmt: skip
         start = np.mean([r["start"] for r in results])
         axes[1].axhline(start, **figures.THEORY, label="at the start")
         axes[1].set(
             xlabel="mean cosine with the gradient", ylabel="loss at the end (nats)", yscale="log",
-            xlim=(-0.08, 1.08),
+            xlim=(-0.08, 1.08), ylim=(8e-4, 6),
         )  # fmt: skip
         axes[1].legend(fontsize=8.5, loc="center right")
     return figures.Figure(
