@@ -274,24 +274,22 @@ CLAIMS = (
             ),
         ),
         disputed="What does in principle need not do at scale: on ImageNet variants of feedback "
-        "alignment perform far worse than backpropagation {cite}`bartunov2018`.",
+        "alignment perform significantly worse than backpropagation {cite}`bartunov2018`.",
     ),
 )
-
-
-# Where the names stand beside their points (in points), so that they keep apart.
-LABELS = {
-    "feedback": ((-7, -4), "right"),
-    "signs": ((0, -16), "center"),
-    "scaled": ((0, 9), "center"),
-    "gradient": ((6, -16), "right"),
-}
 
 
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """Loss along the steps for the main run's directions, and final loss against cosine."""
     results = list(runs[MAIN].values())
     shown = ("gradient", "half", "low", "feedback")
+    # Where the names stand beside their points (in points), so that they keep apart.
+    labels = {
+        "feedback": ((-7, -4), "right"),
+        "signs": ((0, -16), "center"),
+        "scaled": ((0, 9), "center"),
+        "gradient": ((6, -16), "right"),
+    }
     with figures.style():
         drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.6), width_ratios=(1.1, 1))
         for name in shown:
@@ -316,7 +314,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             )  # fmt: skip
             if variant == MAIN:
                 for n, c, f in zip(names, cosine, final, strict=True):
-                    place, ha = LABELS.get(n, ((7, 3), "left"))
+                    place, ha = labels.get(n, ((7, 3), "left"))
                     axes[1].annotate(
                         DIRECTIONS[n], (c, f), fontsize=8.5, textcoords="offset points",
                         xytext=place, ha=ha,
