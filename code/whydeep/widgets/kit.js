@@ -39,6 +39,8 @@ function unpack(view, { low, high, log = false, bits = 16 }) {
 function summary(numbers) {
   const finite = numbers.filter(Number.isFinite);
   const n = finite.length;
+  // Equal numbers have no spread, whatever their mean is rounded to.
+  if (n && finite.every((v) => v === finite[0])) return { n, mean: finite[0], sd: 0 };
   const mean = finite.reduce((sum, v) => sum + v, 0) / n;
   const sd = n > 1 ? Math.sqrt(finite.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (n - 1)) : 0;
   return { n, mean, sd };

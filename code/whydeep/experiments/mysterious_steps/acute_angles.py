@@ -1,0 +1,341 @@
+"""Must descent be steepest, or will any direction at an acute angle to it do?
+
+A reader of the post asked whether directions that are merely *related* to the gradient would do
+({cite}`christos2015`). In theory they do: for a smooth loss and a direction at a fixed acute angle
+to minus the gradient, every small enough step lowers the loss. We train one network from one start
+along seven directions, among them the gradient after a random tilt, the signs of its entries, a
+random tenth of its entries, and feedback alignment, in which fixed random matrices take the place
+of the weights in the backward pass ({cite}`lillicrap2016`).
+
+What would refute it: a direction at an acute angle that does not train, or one that trains just as
+well after its part along the gradient has been taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.datasets import digits
+from whydeep.results import MAIN, Result
+from whydeep.training import generator
+
+PAGE = "mysterious-steps/a-small-step"
+DIRECTIONS = {
+    "gradient": "the gradient",
+    "signs": "its signs",
+    "scaled": "scaled at random",
+    "tenth": "a random tenth",
+    "half": "cosine 0.5",
+    "low": "cosine 0.1",
+    "feedback": "feedback alignment",
+}
+COSINES = {"half": 0.5, "low": 0.1}
+Weights = list[Float[Tensor, "k _ _"]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Full-batch training of a 64-``width``-``width``-``width``-10 ReLU network on digits.
+
+    Every direction is tried at every one of ``rates``; the one with the lowest loss at the end
+    counts. ``project_out`` takes the part along the gradient away from every direction but the
+    gradient itself, and gives what is left the length that it had.
+    """
+
+    examples: int = 200
+    width: int = 32
+    steps: int = 250
+    rates: tuple[float, ...] = (0.03, 0.15, 0.5)
+    project_out: bool = False
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"right-angles": {"project_out": True}}
+
+
+def forward(x: Float[Tensor, "n d"], weights: Weights) -> list[Tensor]:
+    """x, then the outputs of each hidden layer, then the scores: each (k, n, units)."""
+    xs = [x.expand(len(weights[0]), *x.shape)]
+    for w in weights[:-1]:
+        xs.append(torch.relu(xs[-1] @ w))
+    return [*xs, xs[-1] @ weights[-1]]
+
+
+def backward(
+    xs: list[Tensor], weights: Weights, back: Weights, y: Float[Tensor, "n c"]
+) -> tuple[Float[Tensor, "k"], Weights]:
+    """The mean log-loss, and its gradient in each matrix if ``back`` is ``weights``.
+
+    This is the backward recursion, written out: with other matrices ``back`` of the same shapes it
+    is feedback alignment (Lillicrap et al. 2016).
+    """
+    p = torch.softmax(xs[-1], dim=-1)
+    loss = -(y * torch.log_softmax(xs[-1], dim=-1)).sum(-1).mean(-1)
+    delta, found = (p - y) / y.shape[0], []
+    for layer in reversed(range(len(weights))):
+        found.append(xs[layer].mT @ delta)
+        if layer:
+            delta = (delta @ back[layer].mT) * (xs[layer] > 0)
+    return loss, found[::-1]
+
+
+def flatten(weights: Weights) -> Float[Tensor, "k p"]:
+    """All matrices of each member as one vector."""
+    return torch.cat([w.flatten(1) for w in weights], dim=1)
+
+
+def with_length_of(
+    direction: Float[Tensor, "k p"], gradient: Float[Tensor, "k p"]
+) -> Float[Tensor, "k p"]:
+    """The direction, made as long as the gradient."""
+    tiny = torch.finfo(direction.dtype).tiny
+    return direction * (gradient.norm(dim=1) / direction.norm(dim=1).clamp_min(tiny)).unsqueeze(1)
+
+
+def without(
+    direction: Float[Tensor, "k p"], gradient: Float[Tensor, "k p"]
+) -> Float[Tensor, "k p"]:
+    """The direction less its part along the gradient."""
+    unit = torch.nn.functional.normalize(gradient, dim=1)
+    return direction - (direction * unit).sum(1, keepdim=True) * unit
+
+
+def tilted(
+    gradient: Float[Tensor, "k p"], cosine: float, chance: torch.Generator
+) -> Float[Tensor, "k p"]:
+    """A random direction at exactly this cosine to the gradient, and as long."""
+    aside = torch.randn(gradient.shape[1], generator=chance).to(gradient).expand_as(gradient)
+    aside = with_length_of(without(aside, gradient), gradient)
+    return cosine * gradient + (1 - cosine**2) ** 0.5 * aside
+
+
+def directions(
+    gradient: Mapping[str, Float[Tensor, "r p"]],
+    feedback: Float[Tensor, "r p"],
+    scale: Float[Tensor, "p"],
+    chance: torch.Generator,
+) -> dict[str, Float[Tensor, "r p"]]:
+    """The step of each kind, from the gradients where its networks stand; each as long as those.
+
+    ``feedback`` is what feedback alignment gives in place of the gradient, ``scale`` are positive
+    factors, one for each weight.
+    """
+    kept = (torch.rand(len(scale), generator=chance) < 0.1).to(scale)
+    found = {
+        "gradient": gradient["gradient"],
+        "signs": gradient["signs"].sign(),
+        "scaled": gradient["scaled"] * scale,
+        "tenth": gradient["tenth"] * kept,
+        **{name: tilted(gradient[name], c, chance) for name, c in COSINES.items()},
+        "feedback": feedback,
+    }
+    return {name: with_length_of(found[name], gradient[name]) for name in DIRECTIONS}
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Loss, test accuracy and cosine of each direction at its best rate. Runs on the CPU.
+
+    ``worst`` and ``easiest`` are the largest and the smallest final loss, over the loss at the
+    start, of the directions other than the gradient; ``moved`` is the least of the distances that
+    they cover at their largest rate.
+    """
+    data = digits().subset(settings.examples, seed=seed)
+    mean = data.train_x.mean(0)
+    x, x_test = ((z - mean).flatten(1) for z in (data.train_x, data.test_x))
+    y = torch.eye(10)[data.train_y]
+    rates = len(settings.rates)
+    k = rates * len(DIRECTIONS)
+    kinds = {name: slice(i * rates, (i + 1) * rates) for i, name in enumerate(DIRECTIONS)}
+
+    start, chance = generator(seed, "init"), generator(seed, "order")
+    widths = (64, settings.width, settings.width, settings.width, 10)
+    shapes = list(pairwise(widths))
+    drawn = [torch.randn(2, a, b, generator=start) * (2 / a) ** 0.5 for a, b in shapes]
+    weights = [both[0].repeat(k, 1, 1) for both in drawn]
+    first = flatten([both[:1] for both in drawn])
+    fixed = [both[1].repeat(rates, 1, 1) for both in drawn]
+    sizes = [a * b for a, b in shapes]
+    scale = torch.rand(sum(sizes), generator=start) * 1.9 + 0.1
+    lr = torch.tensor(settings.rates).repeat(len(DIRECTIONS))[:, None]
+
+    losses, cosines = [], []
+    for step in range(settings.steps + 1):
+        xs = forward(x, weights)
+        loss, slopes = backward(xs, weights, weights, y)
+        losses.append(loss)
+        if step == settings.steps:
+            break
+        all_gradients = flatten(slopes)
+        gradient = {name: all_gradients[rows] for name, rows in kinds.items()}
+        own = kinds["feedback"]
+        back = backward([z[own] for z in xs], [w[own] for w in weights], fixed, y)[1]
+        steps = directions(gradient, flatten(back), scale, chance)
+        if settings.project_out:
+            steps = {
+                name: d if name == "gradient" else with_length_of(without(d, gradient[name]), d)
+                for name, d in steps.items()
+            }
+        update = torch.cat(list(steps.values()))
+        cosines.append(torch.nn.functional.cosine_similarity(update, all_gradients))
+        for w, d in zip(weights, (lr * update).split(sizes, dim=1), strict=True):
+            w -= d.view_as(w)
+
+    history = torch.stack(losses, dim=1).double()  # (k, steps + 1)
+    scores = forward(x_test, weights)[-1]
+    accuracy = (scores.argmax(-1) == data.test_y).double().mean(1)
+    final = history[:, -1].nan_to_num(torch.inf)
+    best = {name: rows.start + int(final[rows].argmin()) for name, rows in kinds.items()}
+    angles = torch.stack(cosines, dim=1)
+    tried = [name for name in DIRECTIONS if name != "gradient"]
+    found = {name: float(final[i]) for name, i in best.items()}
+    moved = ((flatten(weights) - first).norm(dim=1) / first.norm()).nan_to_num(0.0, 0.0, 0.0)
+    every = max(1, settings.steps // 60)
+    return Result(
+        at=(np.arange(0, settings.steps + 1, every), "steps"),
+        **{f"loss_{n}": (history[i, ::every], "nats") for n, i in best.items()},
+        **{f"cosine_{n}": (angles[i].mean(), "cosine with the gradient") for n, i in best.items()},
+        cosine_feedback_along=(angles[best["feedback"], ::every], "cosine with the gradient"),
+        **{f"accuracy_{n}": (accuracy[i], "fraction of test examples") for n, i in best.items()},
+        **{f"final_{n}": (v, "nats") for n, v in found.items()},
+        start=(float(history[0, 0]), "nats"),
+        worst=(max(found[name] for name in tried) / float(history[0, 0]), "ratio of losses"),
+        least_accuracy=(
+            min(float(accuracy[best[name]]) for name in tried),
+            "fraction of test examples",
+        ),
+        easiest=(min(found[name] for name in tried) / float(history[0, 0]), "ratio of losses"),
+        moved=(
+            min(float(moved[kinds[name]].max()) for name in tried),
+            "share of the weights' length",
+        ),
+        half_ratio=(found["half"] / found["gradient"], "ratio of losses"),
+        steepest_accuracy=(accuracy[best["gradient"]], "fraction of test examples"),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="christos-gradient-related-directions",
+        cite="christos2015",
+        sentence="Descent need not be steepest: any direction at a fixed acute angle to minus the "
+        "gradient suffices, as random tilts, signs and feedback alignment show.",
+        kind="effect",
+        expected=REPRODUCED,
+        conditions=(
+            at_most(
+                "worst",
+                "along each of the six directions the loss falls to at most 0.3 of its start",
+                0.3,
+                "ratio of losses",
+            ),
+            at_least(
+                "least_accuracy",
+                "and the accuracy on test examples reaches at least 0.7",
+                0.7,
+                "fraction of test examples",
+            ),
+            at_most(
+                "half_ratio",
+                "at half the cosine the loss ends at most 10 times as high as the gradient's",
+                10.0,
+                "ratio of losses",
+            ),
+        ),
+        controls=(
+            Control(
+                "right-angles",
+                "the acute angle: the part along the gradient is taken out of every direction, "
+                "and the rest made as long as before",
+                {"worst": 0.5, "least_accuracy": 0.4, "half_ratio": 50.0},
+                (
+                    at_least(
+                        "steepest_accuracy",
+                        "the gradient itself, which is left alone, reaches an accuracy of 0.75",
+                        0.75,
+                        "fraction of test examples",
+                    ),
+                    at_least(
+                        "moved",
+                        "at their largest rate all six move the weights, by 0.05 of their length",
+                        0.05,
+                        "share of the weights' length",
+                    ),
+                ),
+            ),
+        ),
+        disputed="What does in principle need not do at scale: on ImageNet variants of feedback "
+        "alignment perform significantly worse than backpropagation {cite}`bartunov2018`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Loss along the steps for the main run's directions, and final loss against cosine."""
+    results = list(runs[MAIN].values())
+    shown = ("gradient", "half", "low", "feedback")
+    # Where the names stand beside their points (in points), so that they keep apart.
+    labels = {
+        "feedback": ((-7, -4), "right"),
+        "signs": ((0, -16), "center"),
+        "scaled": ((0, 9), "center"),
+        "gradient": ((6, -16), "right"),
+    }
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.6), width_ratios=(1.1, 1))
+        for name in shown:
+            curves = np.array([r[f"loss_{name}"] for r in results])
+            figures.band(axes[0], results[0]["at"], curves, label=DIRECTIONS[name], markevery=10)
+        axes[0].set(xlabel="steps", ylabel="loss (nats)", yscale="log")
+        axes[0].legend(fontsize=8.5)
+        for variant, label, colour, marker in (
+            (MAIN, "as they are", "blue", "o"),
+            ("right-angles", "at right angles", "vermillion", "s"),
+        ):
+            names = [n for n in DIRECTIONS if variant == MAIN or n != "gradient"]
+            by_seed = list(runs.get(variant, {}).values())
+            if not by_seed:
+                continue
+            cosine = [np.mean([r[f"cosine_{n}"] for r in by_seed]) for n in names]
+            # The geometric mean, as the axis is logarithmic.
+            final = [np.exp(np.mean([np.log(r[f"final_{n}"]) for r in by_seed])) for n in names]
+            axes[1].plot(
+                cosine, final, ls="none", marker=marker, ms=7, label=label,
+                color=figures.COLOURS[colour],
+            )  # fmt: skip
+            if variant == MAIN:
+                for n, c, f in zip(names, cosine, final, strict=True):
+                    place, ha = labels.get(n, ((7, 3), "left"))
+                    axes[1].annotate(
+                        DIRECTIONS[n], (c, f), fontsize=8.5, textcoords="offset points",
+                        xytext=place, ha=ha,
+                    )  # fmt: skip
+        start = np.mean([r["start"] for r in results])
+        axes[1].axhline(start, **figures.THEORY, label="at the start")
+        axes[1].set(
+            xlabel="mean cosine with the gradient", ylabel="loss at the end (nats)", yscale="log",
+            xlim=(-0.08, 1.08), ylim=(8e-4, 6),
+        )  # fmt: skip
+        axes[1].legend(fontsize=8.5, loc="center right")
+    return figures.Figure(
+        drawn,
+        label="fig-angles",
+        caption="Training along directions other than the gradient, each at its best learning "
+        "rate. Left, the loss along the steps, with bands of one standard deviation over seeds. "
+        "Right, the loss at the end against the mean cosine with the gradient: all seven "
+        "directions train. With their part along the gradient taken away none does (squares, at "
+        "cosine 0, beside the dashed line of the start).",
+        alt="Left, four falling curves of loss on a logarithmic axis: the gradient falls fastest, "
+        "then feedback alignment and a tilt to cosine one half, and a tilt to cosine 0.1 slowest. "
+        "Right, points that fall from upper left to lower right, loss against cosine; six squares "
+        "at cosine zero lie at the height of the start.",
+    )

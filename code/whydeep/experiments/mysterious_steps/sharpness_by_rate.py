@@ -1,0 +1,143 @@
+"""How does the sharpness that descent arrives at depend on the learning rate?
+
+The experiment `mysterious-steps/edge-of-stability` at a range of learning rates, on random labels
+and on the true ones ({cite}`cohen2021`, Figure 1, shows such a range). It carries no claim: the
+page's sweep explorer shows it.
+
+What would refute the reading that descent settles at 2 / learning rate: end values of the
+sharpness that do not fall as the rate grows, or that pass the limit and keep growing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from whydeep import figures
+from whydeep.claims import Claim
+from whydeep.experiments.mysterious_steps import edge_of_stability
+from whydeep.results import MAIN, Result
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
+
+PAGE = "mysterious-steps/a-small-step"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The ``rates`` share one start; the rest is as in `edge_of_stability`, looked at less often.
+
+    ``random_labels``: labels that are drawn at random, or else the true ones.
+    """
+
+    rates: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+    looks: int = 25
+    random_labels: bool = True
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"true-labels": {"random_labels": False}}
+CLAIMS: tuple[Claim, ...] = ()
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Sharpness and loss along the steps, one row a rate, and the limits 2 / rate."""
+    base = replace(
+        edge_of_stability.SCALES["quick"],
+        looks=settings.looks,
+        random_labels=settings.random_labels,
+    )
+    rates = np.array(settings.rates)
+    trained, edges = edge_of_stability.descend(
+        base, settings.rates, seed, device=device, progress=progress
+    )
+    at = np.array(trained.measured_at)
+    loss = trained.batch_loss.cpu().double().numpy()
+    limits = 2 / rates
+    return Result(
+        rates=(rates, "learning rate"),
+        at=(at, "steps"),
+        sharpness=(edges * limits[:, None], "largest eigenvalue of the Hessian"),
+        limit=(np.repeat(limits[:, None], len(at), axis=1), "largest eigenvalue of the Hessian"),
+        loss=(loss[:, np.minimum(at, base.steps - 1)], "mean half squared error"),
+        settled=(
+            np.median(edges[:, len(at) // 2 :], axis=1) * limits,
+            "largest eigenvalue of the Hessian",
+        ),
+    )
+
+
+GROUPS = {MAIN: "random labels", "true-labels": "true labels"}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The sharpness late in training against the learning rate, beside the limit."""
+    with figures.style():
+        drawn, axes = plt.subplots(figsize=(6.4, 3.6))
+        for variant, label in GROUPS.items():
+            if variant in runs:
+                results = list(runs[variant].values())
+                settled = np.array([r["settled"] for r in results])
+                figures.band(axes, results[0]["rates"], settled, label=label)
+        rates = np.linspace(0.045, 0.62, 100)
+        axes.plot(rates, 2 / rates, **figures.THEORY, label=r"the limit $2/\eta$")
+        axes.set(
+            xlabel=r"learning rate $\eta$", ylabel="sharpness, second half", xscale="log",
+            yscale="log",
+        )  # fmt: skip
+        ticks = results[0]["rates"]
+        axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
+        marks = (2, 5, 10, 20, 40)
+        axes.set_yticks(marks, [f"{mark}" for mark in marks])
+        axes.minorticks_off()
+        axes.legend()
+    return figures.Figure(
+        drawn,
+        label="fig-sharpness-by-rate",
+        caption="The sharpness in the second half of 1,500 steps against the learning rate, with "
+        "the limit of a quadratic (dashed). Small rates have not arrived; from some rate on the "
+        "sharpness is set by the limit, whatever the labels. Bands are one standard deviation "
+        "over seeds.",
+        alt="Two curves of sharpness against the learning rate, both axes logarithmic, and a "
+        "dashed falling line. On the left the curves lie far below the dashed line, from the "
+        "middle on they fall together with it.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """Sharpness along the steps beside the limit, to drag along the learning rate."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="sharpness",
+        title="Sharpness along the steps, for every learning rate",
+        about="Move along the learning rate: the dashed limit comes down. At which rate does the "
+        "sharpness arrive at it, and what does it do then? Then take the true labels: does "
+        "that change anything?",
+        series={"sharpness": "sharpness", "limit": "the limit 2 / learning rate"},
+        variants=GROUPS,
+        sweep=Axis("learning rate", log=True),
+        sweep_values="rates",
+        x=Axis("steps"),
+        x_values="at",
+        y=Axis("largest eigenvalue", log=True),
+        predict=Prediction(
+            "At a learning rate of 0.3 the sharpness ends near 7. You double the rate to 0.6 and "
+            "train the same network from the same start. Where does its sharpness end?",
+            (
+                "Near 3.5: it halves",
+                "Near 7, as before",
+                "Near 14: it doubles",
+                "Nowhere: the loss goes to infinity",
+            ),
+            0,
+            "The limit 2 / 0.6 is half as high, and descent settles there. It even starts above "
+            "it: the first steps carry the weights to where the loss is flatter.",
+        ),
+    )
