@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -72,7 +73,7 @@ def multiplications(widths: tuple[int, ...], stepped: Bool[Tensor, "b"]) -> int:
     its gradient, and one for each weight above the lowest stepped block, to bring the gradient
     down there.
     """
-    weights = [a * b for a, b in zip(widths[:-1], widths[1:], strict=True)]
+    weights = [a * b for a, b in pairwise(widths)]
     lowest = int(stepped.int().argmax())
     gradients = sum(w for w, s in zip(weights, stepped.tolist(), strict=True) if s)
     return sum(weights) + gradients + sum(weights[lowest + 1 :])
