@@ -42,7 +42,7 @@ def generator(seed: int, stream: str) -> torch.Generator:
 
 def draw(
     widths: Sequence[int], gain: float, members: int, generator: torch.Generator
-) -> list[Float[Tensor, "k a b"]]:
+) -> list[Float[Tensor, "k _ _"]]:
     """One random network, the same for all members: blocks W_1, ..., W_L, V, normal weights.
 
     ``widths`` are (inputs, units of layer 1, ..., of layer L, classes). Weights of W_l have
@@ -57,8 +57,8 @@ def draw(
 
 
 def forward(
-    x: Float[Tensor, "n d"], blocks: Sequence[Float[Tensor, "k a b"]], activation: Activation
-) -> list[Float[Tensor, "k n b"]]:
+    x: Float[Tensor, "n d"], blocks: Sequence[Float[Tensor, "k _ _"]], activation: Activation
+) -> list[Float[Tensor, "k n _"]]:
     """x^(2), ..., x^(L+1) and the scores of each member: x^(l+1) = sigma(W_l^T x^(l))."""
     found: list[Tensor] = []
     for block in blocks[:-1]:
@@ -76,13 +76,13 @@ def log_loss(scores: Float[Tensor, "k n c"], y: Int[Tensor, "n"]) -> Float[Tenso
 class Path:
     """Where `descend` came to, and what was measured after which numbers of steps on the way."""
 
-    blocks: list[Float[Tensor, "k a b"]]
+    blocks: list[Float[Tensor, "k _ _"]]
     measured_at: tuple[int, ...]
     measured: Float[Tensor, "k T *more"]
 
 
 def descend(
-    blocks: Sequence[Float[Tensor, "k a b"]],
+    blocks: Sequence[Float[Tensor, "k _ _"]],
     x: Float[Tensor, "n d"],
     y: Int[Tensor, "n"],
     timetable: Bool[Tensor, "k steps b"],

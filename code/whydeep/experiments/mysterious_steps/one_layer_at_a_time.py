@@ -4,7 +4,7 @@ In a comment below the essay Nicolas Le Roux proposes an experiment ({cite}`lero
 network with any number of layers, optimise one layer and keep the others as they are. "You'll see
 that doing this on any layer but the last has almost no effect at all." We do this with each of the
 five matrices of three networks, all on the same examples and from the same starts: tanh and
-sigmoid with small weights, as they were common before, and ReLU with those of He et al. (2015).
+sigmoid with weights of variance 1 / inputs, and ReLU with those of He et al. (2015).
 
 What would refute it: a lower layer that alone takes much of the loss away, and a network in which
 the last layer is not the best one to train.
