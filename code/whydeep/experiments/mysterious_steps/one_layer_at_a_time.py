@@ -180,8 +180,8 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Layers trained one at a time, each with a classifier of its own, reach the "
-        "accuracy of joint training on ImageNet {cite}`belilovsky2019`.",
+        disputed="Layers trained one after the other, each with a classifier of its own, come "
+        "close to joint training on ImageNet {cite}`belilovsky2019`.",
     ),
 )
 

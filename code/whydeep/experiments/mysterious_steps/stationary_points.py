@@ -168,7 +168,11 @@ CLAIMS = (
         kind="effect",
         expected=REPRODUCED,
         paper=(
-            ("the gradient", "goes to zero with probability one", "section 5.2, on general losses"),
+            (
+                "the gradient",
+                "goes to zero with probability one",
+                "the part on losses that need not be convex",
+            ),
         ),
         conditions=(
             at_most(
