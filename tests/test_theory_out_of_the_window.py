@@ -109,6 +109,12 @@ def test_a_timetable_for_another_number_of_blocks_is_refused_in_one_line():
     assert "\n" not in str(error.value)
 
 
+def test_a_measurement_after_the_last_step_is_refused_in_one_line():
+    with pytest.raises(BadSettings, match="from 0 to 2") as error:
+        descend(torch.ones(1, 2, 3, dtype=torch.bool), [0.1], measure_at=[3])
+    assert "\n" not in str(error.value)
+
+
 # --- one layer at a time ---------------------------------------------------------------------
 
 

@@ -101,7 +101,8 @@ def descend(
     what does not fill a batch is left out of it. ``measure(blocks)``, one number (k,) or more
     (k, ...) a member, is called after the numbers of steps in ``measure_at`` and after the last.
     A member that diverges is no error: what is measured of it is not finite.
-    Raises BadSettings if the timetable, lr or blocks are not of one number of members and blocks.
+    Raises BadSettings if the timetable, lr or blocks are not of one number of members and blocks,
+    or a measurement is asked for after more steps than there are.
     """
     members, steps, count = timetable.shape
     if {len(lr), *(len(block) for block in blocks)} != {members} or len(blocks) != count:
@@ -109,6 +110,8 @@ def descend(
             f"a timetable for {members} members and {count} blocks, but {len(blocks)} blocks of "
             f"{[len(block) for block in blocks]} members and {len(lr)} learning rates"
         )
+    if not all(0 <= step <= steps for step in measure_at):
+        raise BadSettings(f"measure_at is {sorted(measure_at)}, expected numbers from 0 to {steps}")
     blocks = [block.clone().requires_grad_() for block in blocks]
     velocity = [torch.zeros_like(block) for block in blocks]
     # Where a block rests, its velocity is kept: v + s (momentum v + g - v), and lr s is 0.

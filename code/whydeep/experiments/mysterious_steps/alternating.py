@@ -95,7 +95,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         for name, table in tables.items()
     }
     spent = costs["joint"][settings.steps - 1]
-    same_cost = {name: 1 + int(np.searchsorted(cost, spent)) for name, cost in costs.items()}
+    same_cost = min(2 * settings.steps, 1 + int(np.searchsorted(costs["10:1"], spent)))
     rates, activation = len(LEARNING_RATES), ACTIVATIONS[settings.activation]
 
     def measure(blocks: list[Tensor]) -> Tensor:
@@ -116,11 +116,11 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         batch_size=settings.batch_size,
         order=generator(seed, "order"),
         measure=measure,
-        measure_at=[settings.steps, same_cost["10:1"]],
+        measure_at=[settings.steps, same_cost],
     )
     at = {steps: place for place, steps in enumerate(path.measured_at)}
     measured = path.measured.double().view(len(tables), rates, len(at), 2).numpy()
-    now, later = measured[:, :, at[settings.steps]], measured[:, :, at[same_cost["10:1"]]]
+    now, later = measured[:, :, at[settings.steps]], measured[:, :, at[same_cost]]
     best = np.where(np.isfinite(now[:, :, 0]), now[:, :, 0], np.inf).argmin(1)
     found = {}
     for row, (name, word) in enumerate(WORDS.items()):
@@ -136,7 +136,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         **found,
         slower=(ten / joint, "ratio of training losses"),
         slower_at_equal_cost=(later[row, best[row], 0] / joint, "ratio of training losses"),
-        steps_at_equal_cost=(same_cost["10:1"], "steps"),
+        steps_at_equal_cost=(same_cost, "steps"),
         gain=(found["error_often"][0] - found["error_10_to_1"][0], "fraction of test examples"),
     )
 
