@@ -118,11 +118,13 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     total = rate.cumsum(1)
     bound = (2 * drop + L * settings.dimension * (rate**2).cumsum(1)) / total
     weighed = (rate * squared[:, :-1]).cumsum(1) / total
-    shown = np.unique(np.geomspace(10, settings.steps, 31).round().astype(int))
+    first = min(10, settings.steps)
+    shown = np.unique(np.geomspace(first, settings.steps, 31).round().astype(int))
+    window = max(1, settings.steps // 100)
     # A hundredth of all steps at the end, and as many before a tenth: the last digits are noise.
     late, early = (
-        squared[:, end - settings.steps // 100 : end].mean(1)
-        for end in (settings.steps, settings.steps // 10)
+        squared[:, end - window : end].mean(1)
+        for end in (settings.steps, max(window, settings.steps // 10))
     )
     found = {}
     for i, name in enumerate(RATES):
