@@ -238,9 +238,11 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
 
     results = runs[MAIN]
     names = ["W₁ alone", "W₂ alone", "W₃ alone", "W₄ alone", "V alone"]
+    # The network that the question is about comes first; at step 0 all curves are one point.
+    shown = {name: NETWORKS[name] for name in ("he", "small", "sigmoid")}
     values = [
-        [[result[f"loss_{name}"][:, block] for result in results.values()] for block in range(5)]
-        for name in NETWORKS
+        [[result[f"loss_{name}"][1:, block] for result in results.values()] for block in range(5)]
+        for name in shown
     ]
     return SweepExplorer(
         np.array(values, dtype=float),
@@ -249,11 +251,11 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
         about="Move along the steps and watch which block is ahead. Then change the network: "
         "which curve changes its place, and which network hardly moves at all?",
         series=names,
-        variants=NETWORKS,
+        variants=shown,
         seeds=list(results),
         sweep=Axis("steps taken"),
-        sweep_values=next(iter(results.values()))["steps"].tolist(),
-        y=Axis("training loss", "nats"),
+        sweep_values=next(iter(results.values()))["steps"][1:].tolist(),
+        y=Axis("training loss", "nats", log=True),
         predict=Prediction(
             "A ReLU network with He's weights has four layers and a classifier. You may train one "
             "block only. Which one leaves the highest training loss?",
