@@ -1,0 +1,237 @@
+"""Many steps on the last layers, now and then one on the layers below?
+
+Bubeck answers Le Roux with a question ({cite}`bubeck2015`, comments): has it been tried to take
+several steps on W_L and the regression weights V, and once in a while a few on W_1, ..., W_{L-1}?
+And how does it fit together that the last layer does most and yet one learned layer will not do?
+We compare timetables at an equal number of steps, and at an equal number of multiplications.
+
+What would refute the answer: a test error of alternation that is no better than with the lower
+layers at rest, or a training loss that keeps up with that of training all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.blockwise import ACTIVATIONS, descend, draw, forward, generator, log_loss
+from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.experiments.mysterious_steps.one_layer_at_a_time import pictures
+from whydeep.results import MAIN, Result
+
+PAGE = "mysterious-steps/theory-out-of-the-window"
+LEARNING_RATES = (0.01, 0.03, 0.1)
+# Steps on the blocks stepped often, then on the others, over and over; joint: all at every step.
+TIMETABLES = {"joint": None, "1:1": (1, 1), "10:1": (10, 1), "often": (1, 0), "seldom": (0, 1)}
+WORDS = {name: name.replace(":", "_to_") for name in TIMETABLES}  # in the names of quantities
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A ReLU network with ``layers`` maps of ``width`` units, He's weights, on ``examples`` digits.
+
+    ``often`` says which blocks are stepped often: "upper", W_L and V, or "lower", all others.
+    Every timetable runs for twice ``steps`` at each of LEARNING_RATES; the best after ``steps``
+    counts.
+    """
+
+    often: str = "upper"
+    activation: str = "relu"
+    examples: int = 600
+    layers: int = 4
+    width: int = 64
+    steps: int = 300
+    batch_size: int = 50
+    momentum: float = 0.9
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"lower-often": {"often": "lower"}}
+
+
+def timetable(name: str, often: Bool[Tensor, "b"], steps: int) -> Bool[Tensor, "steps b"]:
+    """Which blocks take a step when: TIMETABLES[name] written out."""
+    if TIMETABLES[name] is None:
+        return torch.ones(steps, len(often), dtype=torch.bool)
+    first, then = TIMETABLES[name]
+    turn = torch.arange(steps) % (first + then) < first
+    return torch.where(turn[:, None], often, ~often)
+
+
+def multiplications(widths: tuple[int, ...], stepped: Bool[Tensor, "b"]) -> int:
+    """Multiplications for one example in a step on these blocks: forward, then as far down as due.
+
+    Forward takes one for each weight. Backward takes one for each weight of a stepped block, for
+    its gradient, and one for each weight above the lowest stepped block, to bring the gradient
+    down there.
+    """
+    weights = [a * b for a, b in pairwise(widths)]
+    lowest = int(stepped.int().argmax())
+    gradients = sum(w for w, s in zip(weights, stepped.tolist(), strict=True) if s)
+    return sum(weights) + gradients + sum(weights[lowest + 1 :])
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Training loss (nats) and test error of each timetable after equally many steps.
+
+    Also the loss where 10:1 has cost as many multiplications as joint training after ``steps``, and
+    ratios of losses. Runs on the CPU whatever the ``device``: the networks are small.
+    """
+    x, y, x_test, y_test = pictures(settings.examples, seed)
+    widths = (x.shape[1], *[settings.width] * settings.layers, int(y.max()) + 1)
+    upper = torch.arange(settings.layers + 1) >= settings.layers - 1
+    often = upper if settings.often == "upper" else ~upper
+    tables = {name: timetable(name, often, 2 * settings.steps) for name in TIMETABLES}
+    costs = {
+        name: np.cumsum([multiplications(widths, stepped) for stepped in table])
+        for name, table in tables.items()
+    }
+    spent = costs["joint"][settings.steps - 1]
+    same_cost = min(2 * settings.steps, 1 + int(np.searchsorted(costs["10:1"], spent)))
+    rates, activation = len(LEARNING_RATES), ACTIVATIONS[settings.activation]
+
+    def measure(blocks: list[Tensor]) -> Tensor:
+        """Training loss and test error of each member, (k, 2)."""
+        wrong = forward(x_test, blocks, activation)[-1].argmax(-1) != y_test
+        return torch.stack(
+            [log_loss(forward(x, blocks, activation)[-1], y), wrong.float().mean(-1)], -1
+        )
+
+    path = descend(
+        draw(widths, 2.0, rates * len(tables), generator(seed, "weights")),
+        x,
+        y,
+        torch.stack(list(tables.values())).repeat_interleave(rates, 0),
+        activation=activation,
+        lr=torch.tensor(LEARNING_RATES).repeat(len(tables)),
+        momentum=settings.momentum,
+        batch_size=settings.batch_size,
+        order=generator(seed, "order"),
+        measure=measure,
+        measure_at=[settings.steps, same_cost],
+    )
+    at = {steps: place for place, steps in enumerate(path.measured_at)}
+    measured = path.measured.double().view(len(tables), rates, len(at), 2).numpy()
+    now, later = measured[:, :, at[settings.steps]], measured[:, :, at[same_cost]]
+    best = np.where(np.isfinite(now[:, :, 0]), now[:, :, 0], np.inf).argmin(1)
+    found = {}
+    for row, (name, word) in enumerate(WORDS.items()):
+        loss, error = now[row, best[row]]
+        found |= {
+            f"loss_{word}": (loss, "nats"),
+            f"error_{word}": (error, "fraction of test examples"),
+            f"cost_{word}": (costs[name][settings.steps - 1], "multiplications an example"),
+        }
+    row = list(TIMETABLES).index("10:1")
+    joint, ten = found["loss_joint"][0], found["loss_10_to_1"][0]
+    return Result(
+        **found,
+        slower=(ten / joint, "ratio of training losses"),
+        slower_at_equal_cost=(later[row, best[row], 0] / joint, "ratio of training losses"),
+        steps_at_equal_cost=(same_cost, "steps"),
+        gain=(found["error_often"][0] - found["error_10_to_1"][0], "fraction of test examples"),
+    )
+
+
+def _valid() -> tuple:
+    return (at_most("loss_joint", "training all at once reaches a loss of 0.05", 0.05, "nats"),)
+
+
+CLAIMS = (
+    Claim(
+        id="bubeck-comment-alternating",
+        cite="bubeck2015",
+        sentence="Alternating many steps on the last layers with a few on those below is a way to "
+        "train: the few steps bring the test error down, though it takes longer than training all "
+        "layers at once.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "several steps on $W_L$ and $V$, once in a while a few below",
+                "a question",
+                "comment",
+            ),
+        ),
+        conditions=(
+            at_least(
+                "gain",
+                "one step in eleven on the lower layers takes three points off the test error "
+                "that there is without any",
+                0.03,
+                "fraction of test examples",
+            ),
+            Condition(
+                "slower",
+                "after equally many steps the training loss is about eight times ($10^{0.9}$) that "
+                "of training all at once",
+                lambda result: float(np.log10(result["slower"])),
+                ">=",
+                0.9,
+                "powers of ten",
+            ),
+        ),
+        controls=(
+            Control(
+                "lower-often",
+                "that it is the last layers which are stepped often: ten steps on the layers "
+                "below, then one on $W_L$ and $V$",
+                {"gain": 0.015, "slower": 0.1},
+                _valid(),
+            ),
+        ),
+        disputed="Alternation over auxiliary variables that stand for the layers' outputs is "
+        "another way, with guarantees of its own {cite}`carreira2014`.",
+    ),
+)
+
+LABELS = {
+    "joint": "all at every step",
+    "1:1": "1 upper, 1 lower",
+    "10:1": "10 upper, 1 lower",
+    "often": "upper only",
+    "seldom": "lower only",
+}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Training loss and test error of each timetable; one mark a seed."""
+    results = list(runs[MAIN].values())
+    places = np.arange(len(LABELS))[::-1]
+    with figures.style():
+        drawn, panels = plt.subplots(1, 2, figsize=(8.2, 3.0), sharey=True)
+        for panel, quantity, factor, colour in (
+            (panels[0], "loss", 1, "blue"),
+            (panels[1], "error", 100, "vermillion"),
+        ):
+            for place, name in zip(places, LABELS, strict=True):
+                values = [factor * float(result[f"{quantity}_{WORDS[name]}"]) for result in results]
+                panel.plot(
+                    values, [place] * len(values), "os"[quantity == "error"], ls="none",
+                    color=figures.COLOURS[colour],
+                )  # fmt: skip
+        panels[0].set_yticks(places, LABELS.values())
+        panels[0].set(xscale="log", xlabel="training loss (nats)", ylim=(-0.6, 4.6))
+        panels[1].set(xlabel="test error (%)", xlim=(0, 18))
+    seeds = len(results)
+    return figures.Figure(
+        drawn,
+        label="fig-alternating",
+        caption="Five timetables of equally many steps, in each the best of three learning rates; "
+        f"{seeds} seed{'s' if seeds > 1 else ''}. "
+        "Upper are $W_L$ and $V$, lower all others. Without any step on the lower layers the test "
+        "error is highest, and one step in eleven brings it well down. Training the lower layers "
+        "only does about as well as training all at every step.",
+        alt="Two dot plots with a row for each timetable. Training loss is low for all layers at "
+        "every step and for the lower layers only, higher for one to one, and highest for ten to "
+        "one and for the upper layers only. Test error is four to five per cent for three of the "
+        "timetables, about eight for ten to one and about fifteen for the upper layers only.",
+    )

@@ -1,0 +1,278 @@
+"""What is guaranteed for SGD on a loss that is not convex?
+
+Bottou ({cite}`bottou1998`) shows that with steps gamma_t whose sum diverges and whose squares have
+a finite sum (Robbins and Monro 1951) the gradient goes to zero, if the loss is smooth and the path
+stays confined; the essay's last edit adds that nothing is said of the global minimum. Our loss is a
+sum over coordinates of x^2 / 2 - a log cosh x + tilt x: two wells in each, all of it known, and its
+curvature is at most 1 in size if 1 < a <= 2, so that the theorem's conditions hold exactly.
+
+What would refute it: a gradient that stays away from zero although the steps are as the theorem
+asks. That its other conditions matter is refuted if other steps do as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.results import MAIN, Result
+
+PAGE = "mysterious-steps/theory-out-of-the-window"
+A = 1.5  # of the loss: two wells in each coordinate for a small tilt
+L = 1.0  # the largest curvature of the loss, in size: 1 - A / cosh(x)^2 lies in [1 - A, 1]
+FIRST = 0.1  # the first step's learning rate
+CONSTANT = (0.1, 0.03, 0.01)
+RATES = ("constant_0.1", "constant_0.03", "constant_0.01", "decreasing", "finite")
+# What no gradient is counted below: rounding of numbers of 64 bits, squared.
+LEAST = 1e-28
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``chains`` independent runs of SGD in ``dimension`` coordinates, each with its own noise.
+
+    The noise of a gradient is normal with standard deviation 1 in each coordinate; with ``fading``
+    it is as large as the gradient's own coordinate. The decreasing rate is
+    FIRST (1 + t / ``knee``)^-``power``, the one with a finite sum has ``finite_power``.
+    """
+
+    dimension: int = 10
+    chains: int = 200
+    steps: int = 10_000
+    tilt: float = 0.1
+    knee: float = 20.0
+    power: float = 0.75
+    finite_power: float = 2.0
+    fading: bool = False
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "fading-noise": {"fading": True},
+    "no-decrease": {"power": 0.0},
+    "sum-diverges": {"finite_power": 1.0},
+    "one-well": {"tilt": 0.3},
+}
+
+
+def loss(x: Float[np.ndarray, "*any d"], tilt: float) -> Float[np.ndarray, "*any"] | float:
+    """The sum over coordinates of x^2 / 2 - A log cosh x + tilt x."""
+    log_cosh = np.logaddexp(x, -x) - np.log(2)
+    return (x**2 / 2 - A * log_cosh + tilt * x).sum(-1)
+
+
+def gradient(x: Float[np.ndarray, "*any d"], tilt: float) -> Float[np.ndarray, "*any d"]:
+    """Its gradient, x - A tanh x + tilt in each coordinate."""
+    return x - A * np.tanh(x) + tilt
+
+
+def bottom(tilt: float) -> float:
+    """The coordinate of the global minimum for tilt > 0, to the left of 0, by Newton's method."""
+    x = -2.0
+    for _ in range(50):
+        x -= (x - A * np.tanh(x) + tilt) / (1 - A / np.cosh(x) ** 2)
+    return x
+
+
+def rates(settings: Settings) -> Float[np.ndarray, "r steps"]:
+    """The learning rate of each of RATES at each step."""
+    t = np.arange(settings.steps)
+    falling = [
+        FIRST * (1 + t / settings.knee) ** -power
+        for power in (settings.power, settings.finite_power)
+    ]
+    return np.stack([*(np.full(settings.steps, rate) for rate in CONSTANT), *falling])
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Mean squared gradient of the chains along the steps for each rate; shares at the global one.
+
+    Also the mean over all steps so far, each weighed by its rate, and the theorem's bound on it.
+    All rates see the same starts, uniform on [-2, 2], and the same noise. A chain is at the global
+    minimum if each coordinate is within 0.5 of it. Runs on the CPU in float64.
+    """
+    rng = np.random.default_rng(seed)
+    start = rng.uniform(-2, 2, (settings.chains, settings.dimension))
+    x = np.repeat(start[None], len(RATES), 0)
+    rate = rates(settings)
+    squared = np.empty((len(RATES), settings.steps + 1))
+    for t in range(settings.steps + 1):
+        g = gradient(x, settings.tilt)
+        squared[:, t] = np.einsum("rcd,rcd->r", g, g) / settings.chains
+        if t < settings.steps:
+            noise = rng.standard_normal(start.shape)
+            x -= rate[:, t, None, None] * (g + noise * (np.abs(g) if settings.fading else 1))
+    squared = np.maximum(squared, LEAST)
+    x_star = bottom(settings.tilt)
+    share = (np.abs(x - x_star) < 0.5).all(-1).mean(-1)
+    # The theorem: sum of gamma_t E|grad|^2 <= 2 (f(x_0) - min f) + L sigma^2 sum of gamma_t^2.
+    drop = loss(start, settings.tilt).mean() - loss(
+        np.full(settings.dimension, x_star), settings.tilt
+    )
+    total = rate.cumsum(1)
+    bound = (2 * drop + L * settings.dimension * (rate**2).cumsum(1)) / total
+    weighed = (rate * squared[:, :-1]).cumsum(1) / total
+    first = min(10, settings.steps)
+    shown = np.unique(np.geomspace(first, settings.steps, 31).round().astype(int))
+    window = max(1, settings.steps // 100)
+    # A hundredth of all steps at the end, and as many before a tenth: the last digits are noise.
+    late, early = (
+        squared[:, end - window : end].mean(1)
+        for end in (settings.steps, max(window, settings.steps // 10))
+    )
+    found = {}
+    for i, name in enumerate(RATES):
+        found |= {
+            f"gradient_{name}": (squared[i, shown], "squared gradient"),
+            f"late_{name}": (late[i], "squared gradient"),
+            f"share_{name}": (share[i], "share of chains"),
+        }
+    return Result(
+        steps=(shown, "steps"),
+        weighed=(weighed[3, shown - 1], "squared gradient"),
+        bound=(bound[3, shown - 1], "squared gradient"),
+        rate=(rate[3, shown - 1], "learning rate"),
+        falls=(late[3] / early[3], "ratio of squared gradients"),
+        stuck=(late[4] / early[4], "ratio of squared gradients"),
+        floors=(late[0] / late[2], "ratio of squared gradients"),
+        **found,
+    )
+
+
+RATIO = "ratio of squared gradients"
+
+
+def _goes_down(name: str) -> tuple:
+    return (
+        at_most(
+            f"late_{name}",
+            "the squared gradient gets below its mean at the start",
+            0.5,
+            "squared gradient",
+        ),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="bottou1998-sgd-nonconvex",
+        cite="bottou1998",
+        sentence="With steps whose sum diverges and whose squares have a finite sum, SGD drives "
+        "the gradient of a non-convex loss to zero, whereas a constant step leaves a floor "
+        "proportional to it and steps with a finite sum stop anywhere; which minimum is reached is "
+        "another matter.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "the gradient",
+                "goes to zero with probability one",
+                "the part on losses that need not be convex",
+            ),
+        ),
+        conditions=(
+            at_most(
+                "falls",
+                "with steps falling as $t^{-3/4}$ the squared gradient of the last steps is at "
+                "most 0.3 of what it was after a tenth of them",
+                0.3,
+                RATIO,
+            ),
+            at_least(
+                "floors",
+                "the floor of the constant rate 0.1 is at least 7 times that of 0.01",
+                7.0,
+                RATIO,
+            ),
+            at_least(
+                "stuck",
+                "with a finite sum of steps the same ratio is at least 0.9: nothing moves any more",
+                0.9,
+                RATIO,
+            ),
+            at_most(
+                "share_decreasing",
+                "with the decreasing steps at most a tenth of the runs end at the global minimum",
+                0.1,
+                "share of runs",
+            ),
+        ),
+        controls=(
+            Control(
+                "no-decrease",
+                "the decrease: the same first step all along",
+                {"falls": 0.3},
+                _goes_down("decreasing"),
+            ),
+            Control(
+                "fading-noise",
+                "noise that stays: here it fades with the gradient, as on data that a network fits "
+                "exactly",
+                {"floors": 3.0},
+                _goes_down("constant_0.01"),
+            ),
+            Control(
+                "sum-diverges",
+                "the finite sum: steps that fall as $1/t$ in its place",
+                {"stuck": 0.3},
+                _goes_down("finite"),
+            ),
+            Control(
+                "one-well",
+                "the second well: a tilt that leaves each coordinate one minimum",
+                {"share_decreasing": 0.5},
+                _goes_down("decreasing"),
+            ),
+        ),
+        disputed="For networks more is known by now: wide ones reach zero training loss "
+        "{cite}`allenzhu2018b`, deep linear ones have no bad local minima {cite}`kawaguchi2016`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The squared gradient along the steps for each rate; beside it the theorem's bound."""
+    results = list(runs[MAIN].values())
+    steps = results[0]["steps"]
+    h = 1 - A / np.cosh(bottom(Settings.tilt)) ** 2
+    with figures.style():
+        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), sharey=True)
+        for name, label in (
+            ("constant_0.1", r"constant, $\eta = 0.1$"),
+            ("constant_0.01", r"constant, $\eta = 0.01$"),
+            ("finite", "finite sum"),
+            ("decreasing", "falling as $t^{-3/4}$"),
+        ):
+            values = np.array([result[f"gradient_{name}"] for result in results])
+            figures.band(left, steps, values, label=label, markevery=5)
+        near = Settings.dimension * h * results[0]["rate"] / (2 - results[0]["rate"] * h)
+        left.plot(steps, near, **figures.THEORY, label="theory, near a minimum")
+        left.set(xscale="log", yscale="log", xlabel="step", ylabel="mean squared gradient")
+        weighed = np.array([result["weighed"] for result in results])
+        line = figures.COLOURS["purple"]
+        figures.band(right, steps, weighed, label="measured", color=line, marker="D", markevery=5)
+        bound = np.mean([result["bound"] for result in results], axis=0)
+        right.plot(steps, bound, **figures.THEORY, label="theorem: at most")
+        right.set(xscale="log", xlabel="step", title="mean so far, weighed by the step")
+        left.legend(fontsize=8.5, loc="lower left")
+        right.legend(loc="lower left")
+    seeds = len(results)
+    return figures.Figure(
+        drawn,
+        label="fig-stationary",
+        caption="Left: the mean squared gradient of SGD on a loss with 1,024 minima, for constant, "
+        "decreasing and summable learning rates; mean and standard deviation over "
+        f"{seeds} seed{'s' if seeds > 1 else ''} of {Settings.chains} runs. Dashed: what the "
+        "noise alone gives near a minimum at the decreasing rate. Right: the quantity that "
+        "{prf:ref}`thm-stationary` bounds, and the bound, for the decreasing rate.",
+        alt="Two plots with logarithmic axes. Left, the curves of the constant rates level off at "
+        "two floors, a factor of ten apart; the curve of the finite sum levels off between them; "
+        "that of the decreasing rate keeps falling along its dashed prediction. Right, the "
+        "measured mean falls and stays below the dashed bound.",
+    )
