@@ -1,8 +1,8 @@
 """Why one half? The best dropout rate for different labels and different widths.
 
-A reader of the post asks whether one half is arbitrary ({cite}`bavarian2015`). It makes the
-variance of a mask largest, p (1 - p), and is the default of {cite:t}`srivastava2014`; but what is
-kept is divided by 1 - p, so that the noise grows with p without end ({cite}`wager2013`). We sweep
+A reader of the post asks whether one half is arbitrary ({cite}`bavarian2015`). It is the default of
+{cite:t}`srivastava2014`, and makes the variance of a mask, rho (1 - rho), largest; but what is kept
+is divided by 1 - rho, so that the noise grows with rho without end ({cite}`wager2013`). We sweep
 the rate for a wide network on noisy labels, and for a narrow one on clean labels.
 
 What would refute it: one rate that is best for both networks.
@@ -164,8 +164,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             if variant in runs:
                 errors = np.array([100 * r[f"final_{sweep}"] for r in runs[variant].values()])
                 figures.band(axes, np.array(RATES), errors, label=name)
-        axes.axvline(0.5, **figures.THEORY, label="largest $p (1 - p)$")
-        axes.set(xlabel="dropout rate $p$", ylabel="test error (%)")
+        axes.axvline(0.5, **figures.THEORY, label="largest $\\rho (1 - \\rho)$")
+        axes.set(xlabel="dropout rate $\\rho$", ylabel="test error (%)")
         axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
         axes.legend()
     return figures.Figure(
