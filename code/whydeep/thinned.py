@@ -40,7 +40,7 @@ class Member:
     lr: float = 0.02
 
 
-Weights = list[tuple[Float[Tensor, "k inputs units"], Float[Tensor, "k 1 units"]]]
+Weights = list[tuple[Float[Tensor, "k _ _"], Float[Tensor, "k 1 _"]]]
 Measure = Callable[[Weights], Tensor]  # returns (k,) or (k, ...)
 
 
