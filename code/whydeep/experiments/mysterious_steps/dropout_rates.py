@@ -164,8 +164,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             if variant in runs:
                 errors = np.array([100 * r[f"final_{sweep}"] for r in runs[variant].values()])
                 figures.band(axes, np.array(RATES), errors, label=name)
-        axes.axvline(0.5, **figures.THEORY, label="largest $\\rho (1 - \\rho)$")
-        axes.set(xlabel="dropout rate $\\rho$", ylabel="test error (%)")
+        axes.axvline(0.5, **figures.THEORY, label="largest $a (1 - a)$")
+        axes.set(xlabel="dropout rate $a$", ylabel="test error (%)")
         axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
         axes.legend()
     return figures.Figure(
