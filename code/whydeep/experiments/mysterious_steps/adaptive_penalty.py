@@ -1,0 +1,423 @@
+"""Dropout on logistic regression: which penalty on the weights does it amount to?
+
+Leaving features out at random and dividing the others by 1 - d keeps every score w.x as it is on
+average, and raises the log-loss, on average, by a penalty. To second order in the size of the noise
+it is
+
+    R(w) = 1/2 d / (1 - d) sum_i p_i (1 - p_i) sum_j x_ij^2 w_j^2,    p_i = sigmoid(w.x_i)
+
+(Wager, Wang and Liang 2013): an l2 penalty that weighs each w_j^2 by the diagonal of the
+Fisher information, so that features which are seldom active, or active where the prediction is
+confident, are nearly free ({cite}`wager2013`). On features of which the useful ones are rare we fit
+an l2 penalty, R, and dropout itself.
+
+What would refute it: a penalty R that learns no better than l2 where the useful features are rare,
+or dropout itself ending at weights that resemble those of l2 more than those of R.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import minimize
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.errors import BadSettings
+from whydeep.results import MAIN, Result
+
+PAGE = "mysterious-steps/overfitting-and-dropout"
+PENALTIES = ("l2", "rarity", "quadratic", "dropout")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``examples`` to learn from, as many as ``validation`` to choose each strength, and ``test``.
+
+    The first ``rare`` features decide the label; each is active in a share ``active`` of the
+    examples. The other ``common`` ones are noise, always active. ``score_sd`` is the standard
+    deviation of the true score, whatever ``active``. ``strengths`` are tried for l2, ``rates`` for
+    the penalty R, ``dropped`` for dropout, in ``steps`` steps. ``sizes`` are the weights t of two
+    features at which the exact penalty is set beside R.
+    """
+
+    examples: int = 150
+    validation: int = 4000
+    test: int = 4000
+    rare: int = 50
+    common: int = 150
+    active: float = 0.04
+    score_sd: float = 8.0
+    strengths: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0, 100.0)
+    rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+    dropped: tuple[float, ...] = (0.5, 0.7, 0.9)
+    steps: int = 1500
+    sizes: tuple[float, ...] = tuple(size / 4 for size in range(1, 33))
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"always-active": {"active": 1.0}}
+
+
+# --- The data: features that are seldom active -------------------------------------------------
+
+
+def true_weights(settings: Settings, rng: np.random.Generator) -> Float[np.ndarray, "d"]:
+    """Weights of either sign and one size for the rare features, zero for the common ones."""
+    size = settings.score_sd / np.sqrt(settings.rare * settings.active)
+    signs = rng.choice([-1.0, 1.0], settings.rare)
+    return np.concatenate([size * signs, np.zeros(settings.common)])
+
+
+def draw(
+    settings: Settings, weights: Float[np.ndarray, "d"], n: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]]:
+    """``n`` examples (n, d) with labels 0 or 1, drawn with probability sigmoid(weights . x).
+
+    A rare feature is -1 or 1 where it is active and else 0; common ones are standard normal.
+    """
+    active = rng.random((n, settings.rare)) < settings.active
+    rare = active * rng.choice([-1.0, 1.0], (n, settings.rare))
+    x = np.concatenate([rare, rng.standard_normal((n, settings.common))], axis=1)
+    return x, (rng.random(n) < expit(x @ weights)).astype(float)
+
+
+def accuracy(
+    w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"]
+) -> float:
+    """The fraction of the examples on the right side of w . x = 0."""
+    return float(((x @ w > 0) == (y > 0.5)).mean())
+
+
+# --- The penalties -----------------------------------------------------------------------------
+
+
+def quadratic_penalty(
+    w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], rate: float
+) -> tuple[float, Float[np.ndarray, "d"]]:
+    """R(w) as the module states it, summed over the examples, and its gradient (d,)."""
+    p, squares = expit(x @ w), x * x
+    half = rate / (1 - rate) / 2
+    fisher, spread = p * (1 - p), squares @ (w * w)
+    gradient = 2 * w * (fisher @ squares) + x.T @ (fisher * (1 - 2 * p) * spread)
+    return half * float(fisher @ spread), half * gradient
+
+
+def exact_penalty(w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], rate: float) -> float:
+    """What dropout adds to the log-loss on average: the sum over the examples and all 2^d masks.
+
+    The label does not matter, since it meets the score linearly and the score keeps its mean.
+    Raises BadSettings for more than 16 features.
+    """
+    d = len(w)
+    if d > 16 or not 0 <= rate < 1:
+        raise BadSettings(
+            f"{d} features at rate {rate}: expected at most 16, for 2^16 masks, and 0 <= rate < 1"
+        )
+    kept = (np.arange(2**d)[:, None] >> np.arange(d)) & 1
+    count = kept.sum(1)
+    chance = (1 - rate) ** count * rate ** (d - count)
+    scores = (kept / (1 - rate)) @ (x * w).T  # (masks, n)
+    return float((chance @ np.logaddexp(0, scores) - np.logaddexp(0, x @ w)).sum())
+
+
+Penalty = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+def fit(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], penalty: Penalty
+) -> Float[np.ndarray, "d"]:
+    """The weights (d,) of the smallest log-loss, summed over the examples, plus ``penalty(w)``."""
+
+    def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
+        z = x @ w
+        extra, slope = penalty(w)
+        loss = (np.logaddexp(0, z) - y * z).sum()
+        return loss + extra, x.T @ (expit(z) - y) + slope
+
+    start = np.zeros(x.shape[1])
+    return minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
+
+
+def fit_l2(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], strength: float
+) -> Float[np.ndarray, "d"]:
+    """Logistic regression with the penalty strength / 2 |w|^2."""
+    return fit(x, y, lambda w: (strength / 2 * w @ w, strength * w))
+
+
+def fit_rarity(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], rate: float
+) -> Float[np.ndarray, "d"]:
+    """R without its second factor: p (1 - p) is set to 1/4, and what is rare stays cheap.
+
+    The same as l2 after dividing each feature by its root-mean-square.
+    """
+    weight = rate / (1 - rate) / 4 * (x * x).sum(0)
+    return fit(x, y, lambda w: (float(weight @ (w * w)) / 2, weight * w))
+
+
+def fit_quadratic(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], rate: float
+) -> Float[np.ndarray, "d"]:
+    """Logistic regression with the penalty R."""
+    return fit(x, y, lambda w: quadratic_penalty(w, x, rate))
+
+
+def fit_dropout(
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "n"],
+    rate: float,
+    *,
+    steps: int,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "d"]:
+    """Dropout itself: gradient steps, each with new masks; the mean of the second half of them.
+
+    The step size falls as 1 / sqrt(steps taken): the weights then settle although the masks change.
+    """
+    n, d = x.shape
+    w, total = np.zeros(d), np.zeros(d)
+    for step in range(steps):
+        masked = x * (rng.random(x.shape, dtype=np.float32) >= rate) / (1 - rate)
+        w -= 4 * (1 - rate) / np.sqrt(1 + step / 50) / n * (masked.T @ (expit(masked @ w) - y))
+        if 2 * step >= steps:
+            total += w
+    return total / (steps - (steps + 1) // 2)
+
+
+def cosine(a: Float[np.ndarray, "d"], b: Float[np.ndarray, "d"]) -> float:
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+# Two features, both with weight t: on one example they push the same way, on the other apart.
+PAIRS = {"agree": np.array([[1.0, 1.0]]), "disagree": np.array([[1.0, -1.0]])}
+
+
+def _exact_at_half(w: np.ndarray, x: np.ndarray) -> float:
+    return exact_penalty(w, x, 0.5)
+
+
+def _quadratic_at_half(w: np.ndarray, x: np.ndarray) -> float:
+    return quadratic_penalty(w, x, 0.5)[0]
+
+
+# --- The run -----------------------------------------------------------------------------------
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Test accuracy of each penalty at its best strength, and how alike the weights are.
+
+    Best is what the validation examples choose, for every penalty alike. The cosines compare
+    dropout at rate 1/2 with R at rate 1/2 and with l2 at its best. Runs on the CPU whatever the
+    ``device``.
+    """
+    rng, masks = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
+    weights = true_weights(settings, rng)
+    sizes = (settings.examples, settings.validation, settings.test)
+    (x, y), validation, test = (draw(settings, weights, n, rng) for n in sizes)
+
+    # One thread: the sums, and so the digits, do not depend on the number of cores.
+    with threadpool_limits(1):
+        fitted = {
+            "l2": [fit_l2(x, y, strength) for strength in settings.strengths],
+            "rarity": [fit_rarity(x, y, rate) for rate in settings.rates],
+            "quadratic": [fit_quadratic(x, y, rate) for rate in settings.rates],
+            "dropout": [
+                fit_dropout(x, y, rate, steps=settings.steps, rng=masks)
+                for rate in settings.dropped
+            ],
+        }
+        best = {name: max(each, key=lambda w: accuracy(w, *validation))
+                for name, each in fitted.items()}  # fmt: skip
+        found = {name: accuracy(w, *test) for name, w in best.items()}
+        half = fit_quadratic(x, y, 0.5)
+        noisy = fitted["dropout"][settings.dropped.index(0.5)]
+        like = {"quadratic": cosine(noisy, half), "l2": cosine(noisy, best["l2"])}
+        curves = {
+            f"{penalty}_{name}": [of(np.full(2, t), x_pair) for t in settings.sizes]
+            for name, x_pair in PAIRS.items()
+            for penalty, of in (("exact", _exact_at_half), ("quadratic", _quadratic_at_half))
+        }
+    share, nats = "fraction of test examples", "nats an example"
+    return Result(
+        **{f"accuracy_{name}": (value, share) for name, value in found.items()},
+        accuracy_truth=(accuracy(weights, *test), share),
+        gain=(found["quadratic"] - found["l2"], share),
+        gain_dropout=(found["dropout"] - found["l2"], share),
+        gain_confidence=(found["quadratic"] - found["rarity"], share),
+        cosine_quadratic=(like["quadratic"], "cosine"),
+        cosine_l2=(like["l2"], "cosine"),
+        cosine_gap=(like["quadratic"] - like["l2"], "cosine"),
+        sizes=(np.array(settings.sizes), "weight of either feature"),
+        **{name: (np.array(values), nats) for name, values in curves.items()},
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="wager2013-dropout-adaptive-regularization",
+        cite="wager2013",
+        sentence="For generalised linear models dropout is, to second order in the noise, an "
+        "$\\ell_2$ penalty after each feature is scaled by the inverse diagonal Fisher "
+        "information, which favours rare but confident features.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "the penalty",
+                "an $\\ell_2$ regulariser after scaling the features by an estimate of the "
+                "inverse diagonal Fisher information matrix",
+                "{cite:t}`wager2013`, abstract",
+            ),
+        ),
+        conditions=(
+            at_least(
+                "gain",
+                "the quadratic penalty classifies at least 0.08 more of the test examples than "
+                "the best $\\ell_2$ penalty",
+                0.08,
+                "fraction of test examples",
+            ),
+            at_least(
+                "gain_dropout",
+                "so does dropout itself",
+                0.08,
+                "fraction of test examples",
+            ),
+            at_least(
+                "cosine_gap",
+                "its weights are closer to those of the quadratic penalty than to those of "
+                "$\\ell_2$, by 0.2 or more in cosine",
+                0.2,
+                "cosine",
+            ),
+        ),
+        controls=(
+            Control(
+                "always-active",
+                "rare features: those that decide the label are active in every example",
+                {"gain": 0.04, "gain_dropout": 0.04, "cosine_gap": 0.1},
+                (
+                    at_least(
+                        "accuracy_l2",
+                        "here $\\ell_2$ learns something too, with an accuracy of at least 0.6",
+                        0.6,
+                        "fraction of test examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="To second order is not exactly: the exact penalty is not convex, may stay "
+        "bounded as the weights grow, and may fall as a weight grows {cite}`helmbold2015`.",
+    ),
+)
+
+NAMES = {
+    "l2": "$\\ell_2$",
+    "rarity": "rarity only",
+    "quadratic": "quadratic",
+    "dropout": "dropout",
+    "truth": "true weights",
+}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The exact penalty beside the quadratic one, and the accuracy of each way to fit."""
+    results = list(runs[MAIN].values())
+    first, colours = results[0], list(figures.COLOURS.values())
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.5), width_ratios=(1, 1.15))
+        for name, colour, says in (
+            ("disagree", colours[1], "push apart"),
+            ("agree", colours[0], "push the same way"),
+        ):
+            style = {"color": colour, "marker": "None"}
+            axes[0].plot(first["sizes"], first[f"exact_{name}"], "-", label=says, **style)
+            theory = figures.THEORY | {"label": "quadratic" if name == "agree" else None}
+            axes[0].plot(first["sizes"], first[f"quadratic_{name}"], **theory)
+        axes[0].set(
+            xlabel="weight of either feature",
+            ylabel="penalty (nats)",
+            xlim=(0, 4),
+            ylim=(0, 1.25),
+            title="Exact and quadratic",
+        )
+        axes[0].legend(loc=(0.5, 0.2), fontsize=9)
+        shown = {MAIN: ("seldom active", "o", colours[0])}
+        shown |= {"always-active": ("always active", "s", colours[1])}
+        for offset, (variant, (says, marker, colour)) in zip(
+            (-0.12, 0.12), shown.items(), strict=True
+        ):
+            if variant not in runs:
+                continue
+            values = 100 * np.array(
+                [[r[f"accuracy_{name}"] for name in NAMES] for r in runs[variant].values()]
+            )
+            sd = values.std(axis=0, ddof=1) if len(values) > 1 else None
+            axes[1].errorbar(
+                np.arange(len(NAMES)) + offset, values.mean(axis=0), sd,
+                fmt=marker, color=colour, label=says, capsize=3,
+                elinewidth=1.2,
+            )  # fmt: skip
+        axes[1].axhline(50, color=figures.MUTED, lw=0.8)
+        axes[1].set_xticks(range(len(NAMES)), NAMES.values(), rotation=20)
+        axes[1].set(ylabel="test accuracy (%)", ylim=(45, 100), title="What it learns")
+        axes[1].legend(loc="upper left")
+    seeds = len(results)
+    return figures.Figure(
+        drawn,
+        label="fig-adaptive-penalty",
+        caption="Left, what dropout at rate 1/2 adds to the loss of one example with two features "
+        "of equal weights: exactly, over the four masks, and to second order (dashed). Right, the "
+        f"accuracy of logistic regression from {SCALES['quick'].examples} examples under each "
+        "penalty, where the features that decide are seldom or always active. Means and standard "
+        f"deviations over {seeds} seed{'s' if seeds > 1 else ''}.",
+        alt="Two panels. Left, penalty against weight: where the two features push apart, the "
+        "exact penalty grows on in a straight line below its dashed parabola; where they push the "
+        "same way, it levels off while the dashed curve falls back to zero. Right, with features "
+        "that are seldom active the l2 penalty stays near 50 per cent, and the three penalties "
+        "that know how rare a feature is come out between 65 and 75; with features that are "
+        "always active all four agree.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> object:
+    """A SweepExplorer of the exact and the quadratic penalty against the weight, and a question."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="adaptive-penalty",
+        title="What dropout adds to the loss of one example with two features",
+        about="Both features have the same weight. Move along it, and compare the exact penalty at "
+        "rate 1/2 with the quadratic one, where the features agree and where they disagree.",
+        series={
+            "exact_agree": "exact, features agree",
+            "quadratic_agree": "quadratic, features agree",
+            "exact_disagree": "exact, features disagree",
+            "quadratic_disagree": "quadratic, features disagree",
+        },
+        variants={MAIN: "rate 1/2"},
+        sweep=Axis("weight of either feature"),
+        sweep_values="sizes",
+        y=Axis("penalty", "nats"),
+        predict=Prediction(
+            "Two features agree on an example, and both weights grow without end. What does "
+            "dropout charge for it?",
+            (
+                "More and more, like the square of the weight",
+                "More and more, in proportion to the weight",
+                "Never more than a fixed price",
+            ),
+            2,
+            "Three masks in four leave a feature that decides, and the fourth costs ln 2 at most: "
+            "the price of weights that agree is never above ln(2) / 4.",
+        ),
+    )
