@@ -143,8 +143,8 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Later networks for images have hardly any dense layers {cite}`szegedy2015,he2016`"
-        ", and with them most of the dropout went.",
+        disputed="Networks that end in an average of each channel have no large dense layers "
+        "{cite}`lin2014`, so that dropout has little to act on there.",
     ),
 )
 NAMES = {"without": "no dropout", "with": "dropout"}

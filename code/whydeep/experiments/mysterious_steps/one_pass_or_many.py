@@ -284,8 +284,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
                 figures.band(panel, steps[1:], errors[:, 1:], label=name)
             errors = np.array([100 * r[f"train_{which}"] for r in results])
             figures.band(panel, steps[1:], errors[:, 1:], label="few, re-used: training")
-            panel.set(title=title, xlabel="step", ylim=(0, None))
-        axes[0].set(ylabel="error (%)")
+            panel.set(title=title, xlabel="step")
+        axes[0].set(ylabel="error (%)", ylim=(0, None))
         axes[1].legend(fontsize=9)
     return figures.Figure(
         drawn,
