@@ -158,11 +158,13 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """Final test error against the rate: two sweeps, and between them the control."""
     curves = [(MAIN, "wide", "wide, noisy labels"), (MAIN, "narrow", "narrow, clean labels")]
     curves += [("wide-clean", "wide", "wide, clean labels")]
+    best = {}
     with figures.style():
         drawn, axes = plt.subplots(figsize=(6.4, 3.6))
         for variant, sweep, name in curves:
             if variant in runs:
                 errors = np.array([100 * r[f"final_{sweep}"] for r in runs[variant].values()])
+                best[name] = RATES[int(errors.mean(0).argmin())]
                 figures.band(axes, np.array(RATES), errors, label=name)
         axes.axvline(0.5, **figures.THEORY, label="largest $a (1 - a)$")
         axes.set(xlabel="dropout rate $a$", ylabel="test error (%)")
@@ -171,14 +173,15 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     return figures.Figure(
         drawn,
         label="fig-rates",
-        caption="Test error after training against the dropout rate. On noisy labels the wide "
-        "network gains up to a rate of one half; the narrow network on clean labels loses long "
-        "before. Where the variance of a mask is largest (dashed) is no optimum of either. Bands "
-        "are one standard deviation over seeds.",
+        caption="Test error after training against the dropout rate. Of the five rates, "
+        f"{best['wide, noisy labels']:g} is best for a wide network on noisy labels and "
+        f"{best['narrow, clean labels']:g} for a narrow one on clean labels; for a wide network on "
+        "clean labels all rates up to one half are nearly alike. Dashed: where the variance of a "
+        "mask is largest. Bands are one standard deviation over seeds.",
         alt="Three curves of test error over dropout rates from 0 to 0.75. The one for the wide "
         "network on noisy labels falls until one half and then climbs steeply. The one for the "
-        "narrow network on clean labels is flat until one quarter and climbs after. The wide "
-        "network on clean labels is flat until one half.",
+        "narrow network on clean labels is nearly flat until one quarter and climbs after. "
+        "The wide network on clean labels is flat until one half.",
     )
 
 
