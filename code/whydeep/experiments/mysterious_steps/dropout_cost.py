@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from whydeep import figures, thinned
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.claims import NO_VERDICT, Claim, Control, at_least, at_most
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
 from whydeep.results import MAIN, Result
 
@@ -111,8 +111,8 @@ CLAIMS = (
         cite="krizhevsky2012",
         sentence="Without dropout the network overfits substantially, and dropout about doubles "
         "the number of steps to convergence.",
-        kind="effect",
-        expected=REPRODUCED,
+        kind="account",
+        expected=NO_VERDICT,
         paper=(("steps to convergence", "about twice as many", "section 4.2"),),
         conditions=(
             at_most(
@@ -145,6 +145,13 @@ CLAIMS = (
         ),
         disputed="Networks that end in an average of each channel have no large dense layers "
         "{cite}`lin2014`, so that dropout has little to act on there.",
+        changes=(
+            "Registered, after calibration, as an effect that is reproduced, with the two "
+            "conditions and the control of this module. The recorded run of seeds 0 to 4 was void: "
+            "both conditions held, but the control, which trains at a rate of one twentieth, was "
+            "to have a ratio of test losses of at most 1.080 and had 1.082. No bound was moved and "
+            "no setting changed; the claim gets no verdict.",
+        ),
     ),
 )
 NAMES = {"without": "no dropout", "with": "dropout"}
