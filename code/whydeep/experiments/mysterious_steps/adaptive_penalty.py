@@ -363,8 +363,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             sd = values.std(axis=0, ddof=1) if len(values) > 1 else None
             axes[1].errorbar(
                 np.arange(len(NAMES)) + offset, values.mean(axis=0), sd,
-                fmt=marker, color=colour, label=says, capsize=3,
-                elinewidth=1.2,
+                fmt=marker, color=colour, label=says, capsize=3, elinewidth=1.2,
             )  # fmt: skip
         axes[1].axhline(50, color=figures.MUTED, lw=0.8)
         axes[1].set_xticks(range(len(NAMES)), NAMES.values(), rotation=20)
