@@ -314,10 +314,11 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             alone = values("rate", "loss-alone")
             figures.band(axes[0], n, alone, label="learned from the loss alone")
         figures.band(axes[0], n, values("rate_rule"), label="rule", **rule)
-        axes[0].plot(
-            n, values("rate_theory").mean(0), **figures.THEORY, label="entropy against loss"
-        )
-        axes[0].set(ylabel="dropout rate", ylim=(-0.03, 1.25))
+        first = values("rate_fewest").mean()
+        between = np.geomspace(n[0], n[-1], 60)
+        balance = 1 / (1 + ((1 - first) / first) ** (between / n[0]))
+        axes[0].plot(between, balance, **figures.THEORY, label="entropy against loss")
+        axes[0].set(ylabel="dropout rate", ylim=(-0.03, 1.55))
         axes[0].set_yticks((0, 0.25, 0.5, 0.75, 1))
         figures.band(axes[1], n, values("loss_learned"), label="learned")
         best = {"color": colours[3], "marker": "D", "linestyle": "-"}
@@ -328,7 +329,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             panel.set(xlabel="training examples", xscale="log")
             panel.set_xticks(n, [f"{count:,}" for count in n])
             panel.minorticks_off()
-            panel.legend(fontsize=9)
+            panel.legend(fontsize=9, loc="upper right")
     seeds = len(results)
     return figures.Figure(
         drawn,
