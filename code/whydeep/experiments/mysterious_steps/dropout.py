@@ -1,0 +1,262 @@
+"""Does leaving out half of the units keep a network from overfitting, and what has to be left out?
+
+{cite:t}`hinton2012` omit each hidden unit with probability one half, anew for every example, and
+report much less overfitting. The post tells it as taking the gradient with respect to a random half
+of the columns of the matrices W_k ({cite}`bubeck2015`), which says nothing of the forward pass. We
+train small networks on few pictures, with clean labels and with 30 % of the labels drawn anew:
+without dropout, with dropout, and as the post words it.
+
+What would refute it: dropout that errs as often as no dropout on noisy labels, or that has the same
+loss on clean ones; and for the wording, masked gradients that do what dropout does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from whydeep import figures, thinned
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.datasets import fashion_mnist
+from whydeep.results import MAIN, Result
+from whydeep.training import corrupt_labels
+
+PAGE = "mysterious-steps/overfitting-and-dropout"
+ARMS = ("none", "dropout", "worded")
+PIXELS, CLASSES = 14 * 14, 10
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``examples`` pictures of 14 x 14 pixels, drawn afresh by every seed; always all test images.
+
+    With probability ``noise`` a training label is drawn anew from all classes. ``dropout`` and
+    ``worded`` say what the masks of these two arms act on, one of `thinned.MASKS`. The networks are
+    measured every ``every`` epochs, and the last ``cool`` take a tenth of the learning rate.
+    """
+
+    examples: int = 500
+    width: int = 128
+    epochs: int = 40
+    batch_size: int = 50
+    learning_rate: float = 0.02
+    momentum: float = 0.9
+    rate: float = 0.5
+    noise: float = 0.3
+    dropout: str = "units"
+    worded: str = "columns"
+    every: int = 4
+    cool: int = 8
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"gradient-only": {"dropout": "columns"}, "left-out-too": {"worded": "one a step"}}
+
+
+def pictures(
+    examples: int, seed: int
+) -> tuple[Float[Tensor, "n d"], Int64[Tensor, " n"], Float[Tensor, "m d"], Int64[Tensor, " m"]]:
+    """Training pictures and labels, test pictures and labels: Fashion-MNIST at 14 x 14 pixels.
+
+    Numbers have mean 0 and standard deviation 1 over the training pictures.
+    """
+    data = fashion_mnist().subset(examples, seed=seed)
+    x, x_test = (F.avg_pool2d(z, 2).flatten(1) for z in (data.train_x, data.test_x))
+    mean, sd = x.mean(), x.std()
+    return (x - mean) / sd, data.train_y, (x_test - mean) / sd, data.test_y
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Test error, test loss and training error of each arm along training, clean and noisy.
+
+    The training error of noisy labels counts the noisy labels as right. Runs on the CPU whatever
+    the ``device``.
+    """
+    x, y, x_test, y_test = pictures(settings.examples, seed)
+    arms = [
+        thinned.Member(0.0, lr=settings.learning_rate),
+        thinned.Member(settings.rate, settings.dropout, settings.learning_rate),
+        thinned.Member(settings.rate, settings.worded, settings.learning_rate),
+    ]
+    noisy = corrupt_labels(y, settings.noise, [seed], CLASSES)[0]
+    labels = torch.stack([y] * len(arms) + [noisy] * len(arms))
+    history = thinned.train(
+        x,
+        labels,
+        arms * 2,
+        widths=(PIXELS, settings.width, settings.width, CLASSES),
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        momentum=settings.momentum,
+        seed=seed,
+        measure={
+            "test": thinned.error_and_loss(x_test, y_test),
+            "train": thinned.error_and_loss(x, labels),
+        },
+        every=settings.every,
+        cool=settings.cool,
+    )
+    # (labels, arms, times, error or loss)
+    test, train = (history[name].reshape(2, len(ARMS), -1, 2) for name in ("test", "train"))
+    error, loss = test[..., 0], test[..., 1]
+    none, dropout, worded = error[1, :, -1]
+    test_unit, train_unit = "fraction of test examples", "fraction of training examples"
+    along = {}
+    for i, labelled in enumerate(("clean", "noisy")):
+        for j, arm in enumerate(ARMS):
+            along[f"error_{labelled}_{arm}"] = (error[i, j], test_unit)
+            along[f"loss_{labelled}_{arm}"] = (loss[i, j], "nats")
+            along[f"train_{labelled}_{arm}"] = (train[i, j, :, 0], train_unit)
+    finals = {f"final_{name}": (values[-1], unit) for name, (values, unit) in along.items()}
+    epochs = np.arange(0, settings.epochs + 1, settings.every)
+    return Result(
+        epochs=(epochs, "epochs"),
+        gain=(none - dropout, test_unit),
+        gain_clean=(error[0, 0, -1] - error[0, 1, -1], test_unit),
+        loss_ratio=(loss[0, 1, -1] / loss[0, 0, -1], "ratio of test losses"),
+        lead=(worded - dropout, test_unit),
+        worded_off=(abs(worded - none), test_unit),
+        **finals,
+        **along,
+    )
+
+
+TEST = "fraction of test examples"
+CLAIMS = (
+    Claim(
+        id="hinton2012-dropout",
+        cite="hinton2012",
+        sentence="Leaving out a random half of the hidden units at each training example greatly "
+        "reduces the overfitting of a large network on a small training set.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "errors on the 10,000 test images of MNIST",
+                "160 without; about 130 with half of the hidden units left out; about 110 with a "
+                "fifth of the pixels left out too",
+                "Figure 1 and text",
+            ),
+        ),
+        conditions=(
+            at_least(
+                "gain",
+                "with 30 % of the labels drawn anew, dropout lowers the test error by at least "
+                "0.05",
+                0.05,
+                TEST,
+            ),
+            at_most(
+                "loss_ratio",
+                "with clean labels, dropout brings the test loss to at most 0.82 times what it is "
+                "without",
+                0.82,
+                "ratio of test losses",
+            ),
+        ),
+        controls=(
+            Control(
+                "gradient-only",
+                "the leaving out: as often as dropout would leave a unit out, it is not updated, "
+                "but it stays in the network",
+                {"gain": 0.03, "loss_ratio": 0.04},
+                (
+                    at_most(
+                        "final_train_noisy_dropout",
+                        "it learns: it errs on at most a quarter of the noisy training labels",
+                        0.25,
+                        "fraction of training examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="That units which rely on one another are the trouble is hard to measure. Dropout "
+        "has other readings, among them an adaptive penalty {cite}`wager2013`, and used early in "
+        "training it can lower the training loss {cite}`liu2023`.",
+    ),
+    Claim(
+        id="bubeck2015-dropout-as-gradient-mask",
+        cite="bubeck2015",
+        sentence="To update a random half of the columns at each step, as the post words it, is "
+        "not dropout: it errs as if nothing had been done, until the units are left out of the "
+        "forward pass as well.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "the post's wording",
+                "no number",
+                "{cite:t}`bubeck2015`, 'Some mysterious steps'",
+            ),
+        ),
+        conditions=(
+            at_least(
+                "lead",
+                "with 30 % of the labels drawn anew, dropout errs on at least 0.05 less of the "
+                "test examples than masked gradients do",
+                0.05,
+                TEST,
+            ),
+            at_most(
+                "worded_off",
+                "masked gradients err as often as no dropout, to within 0.04",
+                0.04,
+                TEST,
+            ),
+        ),
+        controls=(
+            Control(
+                "left-out-too",
+                "the difference in the forward pass: the units of the columns that are not updated "
+                "are left out, for the whole batch",
+                {"lead": 0.015, "worded_off": 0.015},
+                (
+                    at_most(
+                        "final_error_noisy_worded",
+                        "it learns: it errs on at most 0.4 of the test examples",
+                        0.4,
+                        TEST,
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+NAMES = {"none": "no dropout", "worded": "half of the columns updated", "dropout": "dropout"}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Test error on noisy labels and test loss on clean ones along training, bands over seeds."""
+    results = list(runs[MAIN].values())
+    epochs = results[0]["epochs"]
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.5))
+        for arm, name in NAMES.items():
+            # From the first measurement after the start, which is chance for all.
+            errors = np.array([100 * r[f"error_noisy_{arm}"] for r in results])
+            losses = np.array([r[f"loss_clean_{arm}"] for r in results])
+            figures.band(axes[0], epochs[1:], errors[:, 1:], label=name)
+            figures.band(axes[1], epochs[1:], losses[:, 1:], label=name)
+        axes[0].set(title="30 % noisy labels", ylabel="test error (%)", xlabel="epoch")
+        axes[1].set(title="clean labels", ylabel="test loss (nats)", xlabel="epoch")
+        axes[0].legend()
+    return figures.Figure(
+        drawn,
+        label="fig-dropout",
+        caption="Networks with two hidden layers on few pictures of clothes, along training. Left, "
+        "with 30 % of the training labels drawn anew: the test error rises as the labels are "
+        "learned by heart, unless units are left out. Right, with clean labels: the test loss "
+        "rises without dropout. Updating half of the columns, without leaving units out, changes "
+        "little. Bands are one standard deviation over seeds.",
+        alt="Two panels of three curves over the epochs. Left, the test error of the network "
+        "without dropout and that of the network of which half of the columns are updated climb "
+        "together; with dropout it stays low. Right, the same order for the test loss.",
+    )

@@ -1,0 +1,224 @@
+"""Why one half? The best dropout rate for different labels and different widths.
+
+A reader of the post asks whether one half is arbitrary ({cite}`bavarian2015`). It is the default of
+{cite:t}`srivastava2014`, and makes the variance of a mask, rho (1 - rho), largest; but what is kept
+is divided by 1 - rho, so that the noise grows with rho without end ({cite}`wager2013`). We sweep
+the rate for a wide network on noisy labels, and for a narrow one on clean labels.
+
+What would refute it: one rate that is best for both networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from whydeep import figures, thinned
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
+from whydeep.results import MAIN, Result
+from whydeep.training import corrupt_labels
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
+
+PAGE = "mysterious-steps/overfitting-and-dropout"
+RATES = (0.0, 0.1, 0.25, 0.5, 0.75)
+LOW, HALF = RATES.index(0.1), RATES.index(0.5)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Two sweeps over RATES: ``wide`` units a layer with label ``noise``, ``narrow`` without.
+
+    Everything else is as in `dropout.Settings`.
+    """
+
+    wide: int = 128
+    narrow: int = 16
+    noise: float = 0.3
+    examples: int = 500
+    epochs: int = 40
+    batch_size: int = 50
+    learning_rate: float = 0.02
+    momentum: float = 0.9
+    every: int = 4
+    cool: int = 8
+
+
+SCALES = {"quick": Settings()}
+# Both causes taken away at once: the two sweeps are then one and the same.
+VARIANTS = {"wide-clean": {"noise": 0.0, "narrow": 128}}
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Test and training errors along training for each rate, (rates, times), in both sweeps.
+
+    Runs on the CPU whatever the ``device``.
+    """
+    x, y, x_test, y_test = pictures(settings.examples, seed)
+    members = [thinned.Member(rate, lr=settings.learning_rate) for rate in RATES]
+    test, train = {}, {}
+    for sweep, width, noise in (
+        ("wide", settings.wide, settings.noise),
+        ("narrow", settings.narrow, 0.0),
+    ):
+        if sweep == "narrow" and (width, noise) == (settings.wide, settings.noise):
+            test[sweep], train[sweep] = test["wide"], train["wide"]
+            continue
+        labels = corrupt_labels(y, noise, [seed], CLASSES).expand(len(members), -1)
+        history = thinned.train(
+            x,
+            labels,
+            members,
+            widths=(PIXELS, width, width, CLASSES),
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            momentum=settings.momentum,
+            seed=seed,
+            measure={
+                "test": thinned.error_and_loss(x_test, y_test),
+                "train": thinned.error_and_loss(x, labels),
+            },
+            every=settings.every,
+            cool=settings.cool,
+        )
+        test[sweep], train[sweep] = history["test"][..., 0], history["train"][..., 0]
+    wide, narrow = test["wide"][:, -1], test["narrow"][:, -1]
+    unit = "fraction of test examples"
+    return Result(
+        rates=(RATES, "share of units left out"),
+        epochs=(np.arange(0, settings.epochs + 1, settings.every), "epochs"),
+        half_helps=(wide[LOW] - wide[HALF], unit),
+        half_hurts=(narrow[HALF] - narrow[LOW], unit),
+        best_wide=(RATES[int(wide.argmin())], "rate"),
+        best_narrow=(RATES[int(narrow.argmin())], "rate"),
+        final_wide=(wide, unit),
+        final_narrow=(narrow, unit),
+        lowest_wide=(wide.min(), unit),
+        along_wide=(test["wide"], unit),
+        along_narrow=(test["narrow"], unit),
+        train_wide=(train["wide"], "fraction of training examples"),
+        train_narrow=(train["narrow"], "fraction of training examples"),
+    )
+
+
+TEST = "fraction of test examples"
+CLAIMS = (
+    Claim(
+        id="srivastava2014-why-one-half",
+        cite="srivastava2014",
+        sentence="A dropout rate of one half is a default and not an optimum, since the best rate "
+        "depends on the noise in the labels and on the width.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(("a reader's question", "is one half arbitrary?", "{cite:t}`bavarian2015`"),),
+        conditions=(
+            at_least(
+                "half_helps",
+                "for a wide network on noisy labels, a rate of one half lowers the test error of a "
+                "rate of one tenth by at least 0.03",
+                0.03,
+                TEST,
+            ),
+            at_least(
+                "half_hurts",
+                "for a narrow network on clean labels it raises it by at least 0.03",
+                0.03,
+                TEST,
+            ),
+        ),
+        controls=(
+            Control(
+                "wide-clean",
+                "noise and narrowness: both sweeps are of the wide network on clean labels",
+                {"half_helps": 0.02, "half_hurts": 0.015},
+                (
+                    at_most(
+                        "lowest_wide",
+                        "it learns: at its best rate it errs on at most 0.3 of the test examples",
+                        0.3,
+                        TEST,
+                    ),
+                ),
+            ),
+        ),
+        disputed="The argument that one half regularises most rests on masks that are not divided "
+        "by the share that is kept {cite}`baldi2013`; with the division the penalty grows with the "
+        "rate without end {cite}`wager2013`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Final test error against the rate: two sweeps, and between them the control."""
+    curves = [(MAIN, "wide", "wide, noisy labels"), (MAIN, "narrow", "narrow, clean labels")]
+    curves += [("wide-clean", "wide", "wide, clean labels")]
+    best = {}
+    with figures.style():
+        drawn, axes = plt.subplots(figsize=(6.4, 3.6))
+        for variant, sweep, name in curves:
+            if variant in runs:
+                errors = np.array([100 * r[f"final_{sweep}"] for r in runs[variant].values()])
+                best[name] = RATES[int(errors.mean(0).argmin())]
+                figures.band(axes, np.array(RATES), errors, label=name)
+        axes.axvline(0.5, **figures.THEORY, label="largest $a (1 - a)$")
+        axes.set(xlabel="dropout rate $a$", ylabel="test error (%)")
+        axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
+        axes.legend()
+    return figures.Figure(
+        drawn,
+        label="fig-rates",
+        caption="Test error after training against the dropout rate. Of the five rates, "
+        f"{best['wide, noisy labels']:g} is best for a wide network on noisy labels and "
+        f"{best['narrow, clean labels']:g} for a narrow one on clean labels; for a wide network on "
+        "clean labels all rates up to one half are nearly alike. Dashed: where the variance of a "
+        "mask is largest. Bands are one standard deviation over seeds.",
+        alt="Three curves of test error over dropout rates from 0 to 0.75. The one for the wide "
+        "network on noisy labels falls until one half and then climbs steeply. The one for the "
+        "narrow network on clean labels is nearly flat until one quarter and climbs after. "
+        "The wide network on clean labels is flat until one half.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """Test and training error along the epochs, with the rate to drag along; a question first."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="dropout",
+        title="Error along training against the dropout rate",
+        about="Move along the dropout rate and watch the gap between training and test error. Then "
+        "take the noise out of the labels: at which rates does it still pay to leave units out?",
+        series={
+            "along_wide": "wide: test",
+            "train_wide": "wide: training",
+            "along_narrow": "narrow, clean labels: test",
+            "train_narrow": "narrow, clean labels: training",
+        },
+        variants={MAIN: "wide network on noisy labels", "wide-clean": "wide on clean labels"},
+        sweep=Axis("dropout rate"),
+        sweep_values="rates",
+        x=Axis("epoch"),
+        x_values="epochs",
+        factor=100.0,
+        y=Axis("error", "%"),
+        predict=Prediction(
+            "30 % of the training labels are drawn anew. A wide network without dropout trains for "
+            "40 epochs. What does its test error do?",
+            (
+                "It falls and stays low",
+                "It falls, and then rises again",
+                "It rises from the first epoch",
+            ),
+            1,
+            "The network first learns what the clean labels share, then the noisy labels one by "
+            "one. A rate of one half takes most of the rise away, since no unit can be relied on "
+            "to store a single example.",
+        ),
+    )

@@ -1,0 +1,243 @@
+"""Is a network with scaled weights the average of all its thinned networks?
+
+Dropout trains 2^N networks that share their weights, one for each choice of units that are kept. In
+use one network stands for all: nothing is left out, and weights are scaled so that each unit gets
+what it got on average. For one softmax layer its probabilities are exactly the normalised geometric
+mean of those of the 2^N networks ({cite}`baldi2013`); with a non-linearity after the mask only
+approximately ({cite}`wardefarley2014`). We take few enough inputs to go through all masks.
+
+What would refute it: a difference beyond rounding for one layer; none for a layer of ReLUs, or one
+so large that the scaled network is no stand-in for the mean.
+
+The bound: a log-probability here is a number below 100 in magnitude, and a mean of 2^12 such
+numbers in float64 is off by at most 2^12 * 2^-53 * 100, about 5e-11 (Higham 2002, section 4.2). The
+condition allows 1e-9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import matplotlib.pyplot as plt
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import HOLDS, Claim, Control, at_least, at_most
+from whydeep.datasets import digits
+from whydeep.networks import Activation, Dense, identity
+from whydeep.recipe import Dropout, Recipe, fit, generators
+from whydeep.results import MAIN, Result
+
+PAGE = "mysterious-steps/overfitting-and-dropout"
+CLASSES = 10
+SIGMA: dict[str, Activation] = {"relu": torch.relu, "identity": identity}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Two networks on ``inputs`` principal components of digits: one layer, and one more of width.
+
+    Dropout acts on the inputs, each left out with probability one half. ``sigma`` is "relu" or
+    "identity". ``scaled`` is how a network is used: as trained on average, or, if not, with every
+    input as strong as it was where it was kept. ``tested`` test images go through all masks.
+    """
+
+    inputs: int = 12
+    width: int = 32
+    sigma: str = "relu"
+    scaled: bool = True
+    epochs: int = 20
+    learning_rate: float = 0.02
+    tested: int = 60
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"unscaled": {"scaled": False}, "linear": {"sigma": "identity"}}
+
+
+class OnInputs(Dense):
+    """`Dense` with dropout on its inputs."""
+
+    def __init__(self, widths: tuple[int, ...], activation: Activation, rate: float, seed: int):
+        chance = generators(seed)
+        super().__init__(widths, activation, generator=chance["init"])
+        self.dropout = Dropout(rate, generator=chance["dropout"])
+
+    def features(self, x: Float[Tensor, "n inputs"]) -> Float[Tensor, "n features"]:
+        return super().features(self.dropout(x))
+
+
+def components(
+    inputs: int, seed: int
+) -> tuple[Float[Tensor, "n inputs"], Int64[Tensor, " n"], Float[Tensor, "m inputs"], Tensor]:
+    """Principal components of digits, each of mean 0 and standard deviation 1 in training."""
+    data = digits().subset(600, seed=seed)
+    x, x_test = data.train_x.flatten(1).double(), data.test_x.flatten(1).double()
+    mean = x.mean(0)
+    _, _, directions = torch.linalg.svd(x - mean, full_matrices=False)
+    z, z_test = ((a - mean) @ directions[:inputs].T for a in (x, x_test))
+    return z / z.std(0), data.train_y, z_test / z.std(0), data.test_y
+
+
+def all_masks(n: int) -> Float[Tensor, "masks n"]:
+    """Every vector of n zeros and ones."""
+    return torch.tensor(list(product((0.0, 1.0), repeat=n)), dtype=torch.float64)
+
+
+@torch.no_grad()
+def thinned_log_probabilities(
+    network: Dense, x: Float[Tensor, "n inputs"], rate: float
+) -> Float[Tensor, "masks n classes"]:
+    """The answer of each thinned network: inputs that are kept are divided by 1 - ``rate``."""
+    return torch.stack(
+        [network(x * mask / (1 - rate)).log_softmax(-1) for mask in all_masks(x.shape[1])]
+    )
+
+
+def geometric_mean(log_p: Float[Tensor, "masks n classes"]) -> Float[Tensor, "n classes"]:
+    """Log of the normalised geometric mean of probabilities, all masks being equally likely."""
+    return log_p.mean(0).log_softmax(-1)
+
+
+def total_variation(log_p: Float[Tensor, "n classes"], log_q: Float[Tensor, "n classes"]) -> float:
+    """Mean over the examples of half the sum of |p - q|."""
+    return float((log_p.exp() - log_q.exp()).abs().sum(-1).mean() / 2)
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Differences between each network in use and the mean over all its thinned networks.
+
+    Half of the inputs are left out, so that every mask is equally likely. Runs on the CPU in
+    float64 whatever the ``device``.
+    """
+    rate = 0.5
+    x, y, x_test, y_test = components(settings.inputs, seed)
+    found = {}
+    for name, widths in (
+        ("softmax", (settings.inputs, CLASSES)),
+        ("hidden", (settings.inputs, settings.width, CLASSES)),
+    ):
+        network = OnInputs(widths, SIGMA[settings.sigma], rate, seed).double()
+        fit(network, x, y, Recipe(settings.epochs, settings.learning_rate, 50), seed=seed)
+        shown, truth = x_test[: settings.tested], y_test[: settings.tested]
+        thinned = thinned_log_probabilities(network, shown, rate)
+        strength = 1.0 if settings.scaled else 1 / (1 - rate)
+        with torch.no_grad():
+            used = network(shown * strength).log_softmax(-1)
+            error = (network(x_test * strength).argmax(-1) != y_test).double().mean()
+        mean = geometric_mean(thinned)
+        right = torch.arange(len(truth)), truth
+        found |= {
+            f"{name}_difference": ((used - mean).abs().max(), "nats"),
+            f"{name}_distance": (total_variation(used, mean), "probability"),
+            f"{name}_distance_arithmetic": (
+                total_variation(used, thinned.exp().mean(0).log()),
+                "probability",
+            ),
+            f"{name}_error": (error, "fraction of test examples"),
+            f"{name}_error_thinned": (
+                (thinned.argmax(-1) != truth).double().mean(),
+                "fraction of test examples, mean over the thinned networks",
+            ),
+            f"{name}_used": (used[right], "log-probability of the label"),
+            f"{name}_mean": (mean[right], "log-probability of the label"),
+        }
+    return Result(masks=(2**settings.inputs, "thinned networks"), **found)
+
+
+EXACT = at_most(
+    "softmax_difference",
+    "for one softmax layer no log-probability differs by more than rounding could explain",
+    1e-9,
+    "nats",
+)
+LEARNS = at_most(
+    "hidden_error",
+    "its network learns: it errs on at most a quarter of the test examples",
+    0.25,
+    "fraction of test examples",
+)
+CLAIMS = (
+    Claim(
+        id="dropout-as-model-averaging",
+        cite="baldi2013",
+        sentence="The network with scaled weights that is used after training computes the "
+        "normalised geometric mean of exponentially many thinned networks, exactly for one softmax "
+        "layer and approximately otherwise.",
+        kind="exact",
+        expected=HOLDS,
+        paper=(
+            ("one softmax layer", "equality", "theorem on the normalised geometric mean"),
+            (
+                "small networks of ReLUs",
+                "nearly the same, also against the exact mean",
+                "{cite:t}`wardefarley2014`",
+            ),
+        ),
+        conditions=(
+            EXACT,
+            at_least(
+                "hidden_difference",
+                "with a hidden layer of ReLUs after the mask, some log-probability differs by at "
+                "least 0.01",
+                0.01,
+                "nats",
+            ),
+            at_most(
+                "hidden_distance",
+                "and yet its probabilities lie, in the mean over test examples, within 0.1 of "
+                "the mean's (half the sum of the differences)",
+                0.1,
+                "probability",
+            ),
+        ),
+        controls=(
+            Control(
+                "unscaled",
+                "the scaling: inputs are as strong as they were where they were kept",
+                {"softmax_difference": 0.1, "hidden_distance": 0.02},
+                (LEARNS,),
+            ),
+            Control(
+                "linear",
+                "the ReLU: the hidden layer is linear",
+                {"hidden_difference": 0.005},
+                (EXACT, LEARNS),
+            ),
+        ),
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The log-probability of the label: the network in use against the mean over all masks."""
+    result = next(iter(runs[MAIN].values()))
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(7.4, 3.6), sharex=True, sharey=True)
+        shown = (("softmax", "one softmax layer"), ("hidden", "a layer of ReLUs first"))
+        for panel, (name, title) in zip(axes, shown, strict=True):
+            mean, used = result[f"{name}_mean"], result[f"{name}_used"]
+            if "unscaled" in runs:
+                unscaled = next(iter(runs["unscaled"].values()))
+                panel.plot(mean, unscaled[f"{name}_used"], "s", label="not scaled", alpha=0.6)
+            panel.plot(mean, used, "o", label="scaled")
+            low = min(mean.min(), used.min())
+            panel.plot([low, 0], [low, 0], **figures.THEORY, label="equality")
+            panel.set(title=title, xlabel="mean over all thinned networks (nats)")
+        axes[0].set(ylabel="network in use (nats)")
+        axes[0].legend()
+    return figures.Figure(
+        drawn,
+        label="fig-thinned-average",
+        caption="Log-probability of the right label for test digits: the network in use against "
+        f"the normalised geometric mean of its {int(result['masks']):,} thinned networks. For one "
+        "softmax layer the scaled network lies on the line of equality; with a layer of ReLUs "
+        "after the mask it lies near it.",
+        alt="Two scatter plots along a dashed diagonal. Left, the circles of the scaled network "
+        "lie exactly on the diagonal and the squares of the network that was not scaled lie off "
+        "it. Right, the circles lie close to the diagonal.",
+    )
