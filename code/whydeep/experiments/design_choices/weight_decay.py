@@ -117,8 +117,8 @@ CLAIMS = (
         conditions=(
             at_most(
                 "ratio",
-                "with weight decay the training loss is at most 0.9 times that without",
-                0.9,
+                "with weight decay the training loss is at most 0.95 times that without",
+                0.95,
                 "ratio of training losses",
             ),
         ),
@@ -127,7 +127,7 @@ CLAIMS = (
                 "nearly-too-high",
                 "the mildness: a learning rate of 0.3, at which some networks without decay fail, "
                 "and a decay of 0.01",
-                {"ratio": 0.1},
+                {"ratio": 0.03},
                 (
                     at_least(
                         "without",
