@@ -12,7 +12,7 @@ from whydeep.experiments.design_choices import alexnet_in_miniature as mini
 from whydeep.experiments.design_choices import max_norm, weight_decay
 from whydeep.miniature import CHANNELS, Choices, build, parameters, task
 from whydeep.recipe import ResponseNorm
-from whydeep.results import MAIN, read_record, with_variant
+from whydeep.results import MAIN, Result, read_record, with_variant
 
 X = torch.randn(6, 1, 14, 14, generator=torch.Generator().manual_seed(0))
 
@@ -180,7 +180,7 @@ def test_a_run_gives_the_same_bits_again_and_an_untrained_network_guesses():
 
 def test_changes_are_paired_by_seed():
     runs = {
-        variant: {s: {"q": np.array(10.0 * s + shift)} for s in (0, 1)}
+        variant: {s: Result(q=(10.0 * s + shift, "points")) for s in (0, 1)}
         for variant, shift in ((MAIN, 0), *((name, 2) for name in mini.LABELS))
     }
     assert set(mini.differences(runs, "q").values()) == {(2.0, 0.0)}

@@ -1,0 +1,168 @@
+"""What does a convolutional layer cost that is left out, and what do as many dense weights cost?
+
+Removing any one of AlexNet's middle convolutional layers, each with about 1 % of the parameters or
+less, cost its authors about two points of top-1 accuracy ({cite}`krizhevsky2012`, section 7). We
+leave out each layer of the miniature in turn and train again. A convolutional layer holds few
+weights, so the control takes as many out of the dense layer: as many units as have its weights.
+
+What would refute it: costs near zero; or costs as large where the weights come out of the dense
+layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from whydeep import figures
+from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.miniature import CHANNELS, Choices, build, parameters, task
+from whydeep.recipe import Recipe, error, fit
+from whydeep.results import MAIN, Result
+
+PAGE = "design-choices/constraints-and-sizes"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``examples`` pictures of 14 x 14 pixels, drawn afresh by every seed.
+
+    If not ``whole_layers``, a layer's number of weights comes out of the dense layer in its place,
+    rounded up to whole units.
+    """
+
+    examples: int = 1000
+    epochs: int = 8
+    rate: float = 0.02
+    batch_size: int = 50
+    whole_layers: bool = True
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"dense-weights": {"whole_layers": False}}
+
+
+def choices(whole_layers: bool) -> list[Choices]:
+    """The whole network, then one for each convolutional layer that is left out."""
+    whole = Choices(norm="", dropout=0.0)
+    network = build(whole, seed=0)
+    per_unit = parameters(network.layers["fc4"]) // whole.units + 10
+    changed = []
+    for name in CHANNELS:
+        if whole_layers:
+            changed.append(Choices(norm="", dropout=0.0, without=(name,)))
+        else:
+            fewer = math.ceil(parameters(network.layers[name]) / per_unit)
+            changed.append(Choices(norm="", dropout=0.0, units=whole.units - fewer))
+    return [whole, *changed]
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Test error of the whole network and the cost of leaving out each of its layers."""
+    data = task(settings.examples, seed=seed, device=device)
+    training = Recipe(
+        settings.epochs,
+        settings.rate,
+        settings.batch_size,
+        divide_at=(3 * settings.epochs // 4,),
+    )
+    errors = []
+    for choice in choices(settings.whole_layers):
+        network = build(choice, seed=seed, device=device)
+        fit(network, data.x, data.y, training, seed=seed, progress=progress)
+        with torch.no_grad():
+            errors.append(error(data.x_test, data.y_test)(network))
+    costs = np.array(errors[1:]) - errors[0]
+    share = "fraction of test examples"
+    return Result(
+        error_whole=(errors[0], share),
+        costs=(costs, share),
+        cost_conv1=(costs[0], share),
+        cost_conv2=(costs[1], share),
+        cost_conv3=(costs[2], share),
+        mean_cost=(costs.mean(), share),
+        least_cost=(costs.min(), share),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="krizhevsky2012-depth-ablation",
+        cite="krizhevsky2012",
+        sentence="Removing any one convolutional layer, though it holds few of the parameters, "
+        "costs accuracy.",
+        kind="effect",
+        expected=PARTLY,
+        missed=("least_cost",),
+        paper=(("top-1 accuracy lost with any middle layer", "about 2 points", "section 7"),),
+        conditions=(
+            at_least(
+                "mean_cost",
+                "the layers cost at least one point of test error, on average",
+                0.01,
+                "fraction of test examples",
+            ),
+            at_least(
+                "least_cost",
+                "each of the layers costs at least one point",
+                0.01,
+                "fraction of test examples",
+            ),
+        ),
+        controls=(
+            Control(
+                "dense-weights",
+                "the layer: as many weights come out of the dense layer in its place",
+                {"mean_cost": 0.003, "least_cost": 0.003},
+                (
+                    at_most(
+                        "error_whole",
+                        "the whole network errs on at most 0.3 of the test examples",
+                        0.3,
+                        "fraction of test examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="Taking two dense or two of the convolutional layers out of the same network cost "
+        "little, and only taking out both kinds cost much {cite}`zeiler2014`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The cost of each layer, beside that of as many dense weights; bars over seeds."""
+    places = np.arange(len(CHANNELS))
+    shown = [(MAIN, "layer left out", -0.2), ("dense-weights", "as many dense weights", 0.2)]
+    colours = ("blue", "vermillion")
+    with figures.style():
+        drawn, axes = plt.subplots(figsize=(6.4, 3.2))
+        for (variant, label, beside), colour in zip(shown, colours, strict=True):
+            if variant not in runs:
+                continue
+            costs = np.array([100 * result["costs"] for result in runs[variant].values()])
+            spread = costs.std(0, ddof=1) if len(costs) > 1 else None
+            axes.bar(
+                places + beside, costs.mean(0), 0.36, yerr=spread, capsize=3, label=label,
+                color=figures.COLOURS[colour], hatch="" if variant == MAIN else "//",
+                edgecolor=figures.BACKGROUND,
+            )  # fmt: skip
+        axes.axhline(0, color=figures.MUTED, lw=0.8)
+        axes.set_xticks(places, list(CHANNELS))
+        axes.set(ylabel="cost in test error (points)")
+        axes.legend()
+    return figures.Figure(
+        drawn,
+        label="fig-one-layer-out",
+        caption="What it costs to leave out one convolutional layer of the miniature and to train "
+        "again, and what it costs to take as many weights out of the dense layer. Bars are means, "
+        "lines one standard deviation over seeds.",
+        alt="Three pairs of bars, one for each convolutional layer. Leaving out the first layer "
+        "costs most, the second little, the third next to nothing; the bars of the dense weights "
+        "are all near zero.",
+    )
