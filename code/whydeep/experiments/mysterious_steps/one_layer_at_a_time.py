@@ -238,10 +238,11 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
 
     results = runs[MAIN]
     names = ["W₁ alone", "W₂ alone", "W₃ alone", "W₄ alone", "V alone"]
-    # The network that the question is about comes first; at step 0 all curves are one point.
+    # The network that the question is about comes first. The first steps are left out: all curves
+    # start at one point, and the large rates throw some up before they come down.
     shown = {name: NETWORKS[name] for name in ("he", "small", "sigmoid")}
     values = [
-        [[result[f"loss_{name}"][1:, block] for result in results.values()] for block in range(5)]
+        [[result[f"loss_{name}"][2:, block] for result in results.values()] for block in range(5)]
         for name in shown
     ]
     return SweepExplorer(
@@ -254,8 +255,8 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
         variants=shown,
         seeds=list(results),
         sweep=Axis("steps taken"),
-        sweep_values=next(iter(results.values()))["steps"][1:].tolist(),
-        y=Axis("training loss", "nats", log=True),
+        sweep_values=next(iter(results.values()))["steps"][2:].tolist(),
+        y=Axis("training loss", "nats"),
         predict=Prediction(
             "A ReLU network with He's weights has four layers and a classifier. You may train one "
             "block only. Which one leaves the highest training loss?",
