@@ -27,6 +27,7 @@ from whydeep.recipe import Recipe, error, fit
 from whydeep.results import MAIN, Result
 
 PAGE = "design-choices/constraints-and-sizes"
+SHARE = "fraction of test examples"
 
 
 @dataclass(frozen=True)
@@ -106,25 +107,22 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         spread = seen.std()
         return trained(Head(network), seen / spread, seen_test / spread)
 
-    every = whole(Choices())
-    costs = [whole(Choices(without=tuple(layers.split("+")))) - every for layers in settings.layers]
+    normalised, plain = whole(Choices()), whole(Choices(norm=""))
     batch = Choices(norm="batch")
     average = replace(batch, head="average")
     dense_head, average_head = head(batch), head(average)
     sizes = [parameters(build(choices, seed=seed)) for choices in (average, batch)]
-    share = "fraction of test examples"
     return Result(
-        error=(normalised, share),
-        error_without_norm=(plain, share),
-        norm_gain=(plain - normalised, share),
-        error_dense_head=(dense_head, share),
-        error_average_head=(average_head, share),
-        head_excess=(average_head - dense_head, share),
+        error=(normalised, SHARE),
+        error_without_norm=(plain, SHARE),
+        norm_gain=(plain - normalised, SHARE),
+        error_dense_head=(dense_head, SHARE),
+        error_average_head=(average_head, SHARE),
+        head_excess=(average_head - dense_head, SHARE),
         head_share=(sizes[0] / sizes[1], "ratio of numbers of weights"),
     )
 
 
-SHARE = "fraction of test examples"
 CLAIMS = (
     Claim(
         id="krizhevsky2012-lrn",
