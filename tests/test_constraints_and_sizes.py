@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from whydeep.errors import BadSettings
 from whydeep.experiments.design_choices import alexnet_in_miniature as mini
-from whydeep.experiments.design_choices import max_norm, weight_decay
+from whydeep.experiments.design_choices import max_norm, one_layer_out, weight_decay
 from whydeep.miniature import CHANNELS, Choices, build, parameters, task
 from whydeep.recipe import ResponseNorm
 from whydeep.results import MAIN, Result, read_record, with_variant
@@ -135,6 +135,29 @@ def test_decay_acts_as_long_as_was_worked_by_hand(variant, expected):
     # rate / (1 - momentum) * decay * steps: 0.1 * 10 * 0.0005 * 150 and 0.3 * 10 * 0.01 * 150.
     for result in read_record("design-choices/weight-decay", "quick").runs[variant].values():
         assert float(result["foldings"]) == pytest.approx(expected)
+
+
+# --- one layer out ---------------------------------------------------------------------------
+
+
+def test_the_dense_layer_loses_at_least_a_convolutional_layers_weights_and_under_a_unit_more():
+    whole, *layers = one_layer_out.choices(whole_layers=True)
+    _, *dense = one_layer_out.choices(whole_layers=False)
+    size = parameters(build(whole, seed=0))
+    a_unit = 256 + 1 + 10  # its inputs, its threshold, its weights in the classifier
+    for name, without, fewer in zip(CHANNELS, layers, dense, strict=True):
+        assert without.without == (name,)
+        lost = size - parameters(build(fewer, seed=0))
+        assert CONV[name] <= lost < CONV[name] + a_unit
+
+
+def test_the_cost_of_a_layer_is_the_difference_to_the_whole_network_of_the_same_seed():
+    small = dataclasses.replace(one_layer_out.Settings(), examples=100, epochs=1)
+    layers = one_layer_out.run(small, seed=9)
+    dense = one_layer_out.run(dataclasses.replace(small, whole_layers=False), seed=9)
+    assert layers["error_whole"] == dense["error_whole"]
+    assert float(layers["mean_cost"]) == pytest.approx(float(layers["costs"].mean()))
+    assert float(layers["least_cost"]) == min(layers["costs"])
 
 
 # --- AlexNet in miniature --------------------------------------------------------------------
