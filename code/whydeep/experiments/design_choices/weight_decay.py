@@ -144,7 +144,7 @@ CLAIMS = (
             "0.03 after the calibration and before any reported value had been looked at; but the "
             "command that records the reported seeds had been started at the first ones, and was "
             "not stopped by the change. By the first ones the verdict would have been void: the "
-            "control lowers the loss to 0.84 times, and 0.8 was asked for. No number depends on it.",
+            "control lowers the loss to 0.84 times, and 0.8 was asked for.",
         ),
     ),
 )
