@@ -172,7 +172,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes.legend()
     return figures.Figure(
         drawn,
-        label="fig-rates",
+        label="fig-dropout-rates",
         caption="Test error after training against the dropout rate. Of the five rates, "
         f"{best['wide, noisy labels']:g} is best for a wide network on noisy labels and "
         f"{best['narrow, clean labels']:g} for a narrow one on clean labels; for a wide network on "
