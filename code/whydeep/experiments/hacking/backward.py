@@ -282,8 +282,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes[0].set(xlabel="pixels deleted, of 196", ylabel="fall of the probability", xscale="log")
         axes[0].set_xticks(deleted, [str(count) for count in deleted])
         axes[0].minorticks_off()
-        axes[0].set_ylim(0, None)
-        axes[0].legend()
+        axes[0].set_ylim(0, 1.02)
+        axes[0].legend(loc="upper left")
         bars = [
             ("images only", MAIN, "error_plain"),
             ("with random noise", "random-signs", "error_hardened"),
@@ -302,7 +302,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             axes[1].bar(places, errors.mean(1), 0.34, yerr=sd, label=label, capsize=3)
         axes[1].set_xticks(range(len(bars)), [name.replace(" ", "\n", 1) for name, *_ in bars])
         axes[1].set(ylabel="test error (%)", xlabel="trained on")
-        axes[1].legend(title="test images")
+        axes[1].set_ylim(0, 105)
+        axes[1].legend(title="test images", loc="upper right", ncols=2)
     return figures.Figure(
         drawn,
         label="fig-backward",
