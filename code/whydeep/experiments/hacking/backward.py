@@ -278,7 +278,14 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
                 drops = np.array([result["drop"] for result in runs[variant].values()])
                 figures.band(axes[0], deleted, drops, label=label)
         drops = np.array([result["drop_random"] for result in main])
-        figures.band(axes[0], deleted, drops, label="random foreground", color="C3", ls=":")
+        figures.band(
+            axes[0],
+            deleted,
+            drops,
+            label="random foreground",
+            color=figures.COLOURS["purple"],
+            ls=":",
+        )
         axes[0].set(xlabel="pixels deleted, of 196", ylabel="fall of the probability", xscale="log")
         axes[0].set_xticks(deleted, [str(count) for count in deleted])
         axes[0].minorticks_off()

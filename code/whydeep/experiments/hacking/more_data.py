@@ -213,18 +213,18 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         for i, shift in enumerate(main[0]["shifts"]):
             errors = np.array([100 * result["error"][i] for result in main])
             figures.band(axes[0], moves, errors, label=SERIES[int(shift)])
-        for i, label in enumerate((SERIES[0], SERIES[2])):
+        colours = figures.COLOURS["blue"], figures.COLOURS["green"]
+        for i, (label, colour) in enumerate(zip((SERIES[0], SERIES[2]), colours, strict=True)):
             errors = np.array([100 * result["convolutional_error"][i] for result in main])
-            colour = f"C{2 * i}"
             figures.band(axes[1], moves, errors, label=label, color=colour)
         if "mirrored" in runs:
             errors = np.array([100 * r["error"][-1] for r in runs["mirrored"].values()])
             axes[0].plot(moves, errors.mean(0), **figures.THEORY, label="mirrored (control)")
-        axes[0].set(title="dense", ylabel="test error (%)", ylim=(0, None))
+        axes[0].set(title="dense", ylabel="test error (%)", ylim=(0, 115))
         axes[1].set(title="convolutional")
         for panel in axes:
             panel.set(xlabel="test images moved by (pixels)")
-            panel.legend(title="training images shifted")
+            panel.legend(title="training images shifted", loc="upper left")
     return figures.Figure(
         drawn,
         label="fig-more-data",
