@@ -93,3 +93,27 @@ def test_one_seed_has_no_band():
     figures.band(axes, np.array([0, 1]), np.array([[0.0, 5]]), label="one")
     assert not axes.collections
     plt.close(figure)
+
+
+def test_dots_and_bars_show_every_seed_and_a_single_one_too():
+    values = np.array([[1.0, 4.0], [3.0, 8.0]])
+    with figures.style():
+        drawn, axes = plt.subplots()
+        marks = figures.dots(axes, np.arange(2), values, label="means")
+        figures.bars(axes, np.arange(2), values, colour="#000000")
+        assert list(marks.lines[0].get_ydata()) == [2.0, 6.0]
+        ends = [segment[:, 1].tolist() for segment in marks.lines[2][0].get_segments()]
+        # Of 1 and 3 the standard deviation is the root of 2, of 4 and 8 that of 8.
+        assert np.allclose(ends, [[2 - 2**0.5, 2 + 2**0.5], [6 - 8**0.5, 6 + 8**0.5]])
+        assert [bar.get_height() for bar in axes.patches] == [2.0, 6.0]
+        shown = np.concatenate([line.get_ydata() for line in axes.lines[-2:]])
+        assert sorted(shown.tolist()) == [1.0, 3.0, 4.0, 8.0]
+        figures.dots(axes, np.arange(2), values[:1])
+        figures.bars(axes, np.arange(2), values[:1], colour="#000000")
+        plt.close(drawn)
+    assert figures.spread(values[:1]) is None
+
+
+def test_captions_count_in_words():
+    assert [figures.count(n) for n in (1, 5)] == ["1 seed", "5 seeds"]
+    assert figures.count(1000, "run") == "1,000 runs"

@@ -30,6 +30,7 @@ from cycler import cycler
 from jaxtyping import Float, Real
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.lines import Line2D
 
 MIME = "application/vnd.whydeep.figure+json"
@@ -145,12 +146,61 @@ def band(
     ``line`` goes to ``Axes.plot`` (colour, markevery). Returns the line of the mean. A single seed
     gives a line without a band.
     """
-    mean = values.mean(axis=0)
+    mean, sd = values.mean(axis=0), spread(values)
     (drawn,) = axes.plot(x, mean, label=label, **line)
-    if len(values) > 1:
-        sd = values.std(axis=0, ddof=1)
+    if sd is not None:
         axes.fill_between(x, mean - sd, mean + sd, color=drawn.get_color(), alpha=0.22, lw=0)
     return drawn
+
+
+def dots(
+    axes: Axes,
+    places: Real[np.ndarray, "points"],
+    values: Float[np.ndarray, "seeds points"],
+    *,
+    label: str | None = None,
+    fmt: str = "o",
+    **style: Any,
+) -> ErrorbarContainer:
+    """Draw the mean over seeds at each of the ``places``, with bars of one standard deviation.
+
+    ``values`` holds one row a seed. ``style`` goes to ``Axes.errorbar`` (colour); ``fmt`` is the
+    marker. A single seed gives marks without bars.
+    """
+    style = {"capsize": 3, "elinewidth": 1.2} | style
+    return axes.errorbar(places, values.mean(0), spread(values), fmt=fmt, label=label, **style)
+
+
+def bars(
+    axes: Axes,
+    places: Real[np.ndarray, "groups"],
+    values: Float[np.ndarray, "seeds groups"],
+    *,
+    label: str | None = None,
+    colour: str,
+    marker: str = "o",
+    hatch: str | None = None,
+    width: float = 0.32,
+) -> None:
+    """Draw a bar to the mean over seeds at each of the ``places``, and one mark for every seed.
+
+    ``values`` holds one row a seed, in the units of the axes; the marks of a group stand beside one
+    another over a quarter of the bar's ``width`` to each side.
+    """
+    axes.bar(places, values.mean(0), width, color=colour, alpha=0.35, hatch=hatch, label=label)
+    seeds = len(values)
+    aside = np.linspace(-width / 4, width / 4, seeds) if seeds > 1 else np.zeros(1)
+    axes.plot(np.asarray(places) + aside[:, None], values, marker, color=colour, ls="none")
+
+
+def spread(values: Float[np.ndarray, "seeds *rest"]) -> Float[np.ndarray, "*rest"] | None:
+    """The standard deviation over the first axis, with n - 1; None for a single seed."""
+    return values.std(axis=0, ddof=1) if len(values) > 1 else None
+
+
+def count(n: int, noun: str = "seed") -> str:
+    """The words of a caption: ``"5 seeds"``, ``"1 seed"``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 class Figure:

@@ -1,0 +1,1 @@
+"""Experiments of the part *Theory survey*, a folder for each of its questions."""

@@ -1,0 +1,1 @@
+"""Experiments of the question *Why does SGD not overfit?*"""

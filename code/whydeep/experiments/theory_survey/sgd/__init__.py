@@ -1,0 +1,1 @@
+"""Experiments of the question *Why is SGD meaningful?*"""
