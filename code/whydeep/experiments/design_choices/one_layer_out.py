@@ -146,10 +146,9 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             if variant not in runs:
                 continue
             costs = np.array([100 * result["costs"] for result in runs[variant].values()])
-            spread = costs.std(0, ddof=1) if len(costs) > 1 else None
             axes.bar(
-                places + beside, costs.mean(0), 0.36, yerr=spread, capsize=3, label=label,
-                color=figures.COLOURS[colour], hatch="" if variant == MAIN else "//",
+                places + beside, costs.mean(0), 0.36, yerr=figures.spread(costs), capsize=3,
+                label=label, color=figures.COLOURS[colour], hatch="" if variant == MAIN else "//",
                 edgecolor=figures.BACKGROUND,
             )  # fmt: skip
         axes.axhline(0, color=figures.MUTED, lw=0.8)

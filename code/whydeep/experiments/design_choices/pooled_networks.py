@@ -315,14 +315,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         for j, variant in enumerate(variants):
             for i, design in enumerate(DESIGNS):
                 cost = np.array([100 * r[f"shift_{design}"] for r in runs[variant].values()])
-                right.errorbar(
-                    j + 0.18 * (i - 1),
-                    cost.mean(),
-                    yerr=cost.std(ddof=1) if len(cost) > 1 else None,
-                    color=colours[i],
-                    marker=("o", "s", "^")[i],
-                    markersize=6,
-                )
+                place = np.array([j + 0.18 * (i - 1)])
+                figures.dots(right, place, cost[:, None], fmt="os^"[i], color=colours[i])
         right.set(ylabel="added by a shift (%)", title="shifted by one pixel", ylim=(0, None))
         right.set_xticks(range(len(variants)), [names[variant] for variant in variants])
         right.set_xlim(-0.5, len(variants) - 0.5)

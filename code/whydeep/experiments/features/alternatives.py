@@ -331,7 +331,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Test error of each method. Left, Fashion-MNIST from "
         f"{int(first['examples']):,} training examples, as it is and with its pixels in one random "
         "order; right, the breast-cancer table, as it is and with its axes turned. Bars are means "
-        f"over {seeds} seed{'s' if seeds > 1 else ''}, each dot is one seed.",
+        f"over {figures.count(seeds)}, each dot is one seed.",
         alt="Two bar charts. On pictures the support vector machine on HOG has the lowest error, "
         "below the convolutional network; with scrambled pixels it is no better than the machine "
         "on pixels. On the table the errors of all methods are small and overlap.",

@@ -88,8 +88,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-examples-sweep",
         caption="Test error of logistic regression on four feature maps against the number of "
-        f"training examples: means and standard deviations over {seeds} seed"
-        f"{'s' if seeds > 1 else ''}. Left the pictures as they are, right with shuffled pixels.",
+        f"training examples: means and standard deviations over {figures.count(seeds)}"
+        f". Left the pictures as they are, right with shuffled pixels.",
         alt="Two panels of falling curves, test error against training examples on a logarithmic "
         "axis. On pictures as they are HOG is lowest; the learned features start high and come "
         "down to it. With shuffled pixels HOG and the learned features lose their advantage.",

@@ -336,7 +336,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-first-layer",
         kind="png",
         caption="Four banks of 7 by 7 filters, and how much of each filter the best Gabor function "
-        f"describes (one mark a filter, {seeds} seed{'s' if seeds > 1 else ''}, the bar is the "
+        f"describes (one mark a filter, {figures.count(seeds)}, the bar is the "
         f"median). Trained on photographs: {medians['real']:.2f}; random: {medians['random']:.2f}; "
         f"independent components of photographs, found without labels: {medians['ica']:.2f}; our "
         f"small network on Fashion-MNIST: {medians['own']:.2f}.",

@@ -276,7 +276,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-frozen-or-joint",
         caption="Test error against the number of units in the only hidden layer, which is frozen "
         f"at its random start or trained with the classifier: means and standard deviations over "
-        f"{seeds} seed{'s' if seeds > 1 else ''}. On pictures the gap is wide for few units and "
+        f"{figures.count(seeds)}. On pictures the gap is wide for few units and "
         "closes; where the label is a linear function there is none; on sparse parity no number "
         "of random units shown here closes it.",
         alt="Panels of test error against width. On Fashion-MNIST the frozen layer starts far "

@@ -361,8 +361,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Processor time against the number of examples, relative to the smallest number. "
         "Left, the kernel and the classifier learned at once; right, one epoch of SGD on a network "
         "with one hidden layer. Dashed: powers of $n$ for the eye. Note that the numbers of "
-        f"examples differ. Means and standard deviations over {seeds} seed"
-        f"{'s' if seeds > 1 else ''}.",
+        f"examples differ. Means and standard deviations over {figures.count(seeds)}"
+        f".",
         alt="Two panels with logarithmic axes. Left, the time of the semidefinite program rises "
         "more steeply than n cubed, to over fifty times the shortest at four times the examples; "
         "the same problem with quadratic constraints rises far less. Right, an epoch with "

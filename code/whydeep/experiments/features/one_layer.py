@@ -239,7 +239,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-one-layer",
         caption="Test error with one and with two learned layers under the classifier and about as "
-        f"many weights: bars are means over {seeds} seed{'s' if seeds > 1 else ''}, each mark is "
+        f"many weights: bars are means over {figures.count(seeds)}, each mark is "
         "one seed. On single garments the second layer buys nothing; whether two garments are of "
         "the same kind is beyond one layer of local filters, which must err in a quarter of all "
         "cases (dashed).",

@@ -287,7 +287,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Left, the root-mean-square error of the kernel of $D$ random Fourier features, "
         f"beside what the theorem predicts. Right, the test error of ridge regression on them, "
         f"from {int(results[0]['examples']):,} training examples, beside the exact kernel machine. "
-        f"Means and standard deviations over {seeds} seed{'s' if seeds > 1 else ''}.",
+        f"Means and standard deviations over {figures.count(seeds)}.",
         alt="Two panels against the number of random features, on logarithmic axes. Left, the "
         "kernel error falls along a straight dashed line of slope minus one half; with only "
         "sixteen directions it levels off. Right, the test error falls to the dashed line of the "

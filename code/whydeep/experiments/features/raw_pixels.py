@@ -222,20 +222,14 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     with figures.style():
         drawn, axes = plt.subplots(figsize=(7.2, 3.6))
         for row, variant in enumerate(shown):
-            for column, name in enumerate(MAPS):
-                errors = [100 * float(r[f"error_{name}"]) for r in runs[variant].values()]
-                place = column + 0.36 * (row - (len(shown) - 1) / 2)
-                axes.bar(
-                    place,
-                    np.mean(errors),
-                    0.32,
-                    color=colours[variant],
-                    alpha=0.35,
-                    hatch="//" if row else None,
-                    label=GROUPS[variant] if column == 0 else None,
-                )
-                spread = np.linspace(-0.08, 0.08, len(errors)) if len(errors) > 1 else [0.0]
-                axes.plot(place + spread, errors, "os"[row], color=colours[variant], ls="none")
+            errors = np.array(
+                [[100 * float(r[f"error_{name}"]) for name in MAPS] for r in runs[variant].values()]
+            )
+            places = np.arange(len(MAPS)) + 0.36 * (row - (len(shown) - 1) / 2)
+            figures.bars(
+                axes, places, errors, label=GROUPS[variant], colour=colours[variant],
+                marker="os"[row], hatch="//" if row else None,
+            )  # fmt: skip
         axes.set_xticks(range(len(MAPS)), MAPS.values())
         axes.set(ylabel="test error (%)", ylim=(0, None))
         axes.grid(axis="x", visible=False)
@@ -246,8 +240,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-four-maps",
         caption="Test error of the same logistic regression on four feature maps, from "
-        f"{int(first['examples']):,} training examples: bars are means over {seeds} seed"
-        f"{'s' if seeds > 1 else ''}, each dot is one seed. On shuffled pixels the advantage of "
+        f"{int(first['examples']):,} training examples: bars are means over {figures.count(seeds)}"
+        f", each dot is one seed. On shuffled pixels the advantage of "
         "the last two maps is gone, that of raw pixels cannot change.",
         alt="Bar chart. As they are, HOG and learned features have clearly the lowest test errors, "
         "about equal to each other; random units come third and raw pixels last. With shuffled "

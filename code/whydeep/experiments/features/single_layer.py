@@ -266,7 +266,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-single-layer",
         caption="Test error of logistic regression on one layer of patches against the size of the "
         f"dictionary, from {int(first['examples']):,} training examples: means and standard "
-        f"deviations over {seeds} seed{'s' if seeds > 1 else ''}. Right, as many entries, but all "
+        f"deviations over {figures.count(seeds)}. Right, as many entries, but all "
         "of them copies of ten with a little noise.",
         alt="Two panels, test error against dictionary entries on a logarithmic axis. With "
         "different patterns the curves of k-means and of random patches fall together, from far "

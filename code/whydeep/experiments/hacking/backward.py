@@ -303,10 +303,11 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
                     [100 * r[name + suffix] for r in runs[variant].values()]
                     for _, variant, name in bars
                 ]
-            )
-            sd = errors.std(1, ddof=1) if errors.shape[1] > 1 else None
+            ).T
             places = np.arange(len(bars)) + offset
-            axes[1].bar(places, errors.mean(1), 0.34, yerr=sd, label=label, capsize=3)
+            axes[1].bar(
+                places, errors.mean(0), 0.34, yerr=figures.spread(errors), label=label, capsize=3
+            )
         axes[1].set_xticks(range(len(bars)), [name.replace(" ", "\n", 1) for name, *_ in bars])
         axes[1].set(ylabel="test error (%)", xlabel="trained on")
         axes[1].set_ylim(0, 105)

@@ -272,11 +272,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             values = 100 * np.array(
                 [[r[f"accuracy_{name}"] for name in NAMES] for r in runs[variant].values()]
             )
-            sd = values.std(axis=0, ddof=1) if len(values) > 1 else None
-            axes[1].errorbar(
-                np.arange(len(NAMES)) + offset, values.mean(axis=0), sd,
-                fmt=marker, color=colour, label=says, capsize=3, elinewidth=1.2,
-            )  # fmt: skip
+            places = np.arange(len(NAMES)) + offset
+            figures.dots(axes[1], places, values, label=says, fmt=marker, color=colour)
         axes[1].set_xticks(range(len(NAMES)), NAMES.values(), rotation=15)
         axes[1].set(ylabel="test accuracy (%)", ylim=(60, 100), title="What it learns")
         axes[1].legend(loc="upper left", ncols=2)
@@ -288,7 +285,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "the relative of it that dropout's penalty gives; dashed, the power laws, through the last "
         "point of the common feature. Right, the accuracy on test examples with a rare feature "
         "after one pass. Means and standard deviations over "
-        f"{seeds} seed{'s' if seeds > 1 else ''}.",
+        f"{figures.count(seeds)}.",
         alt="Two panels. Left, step size against step on logarithmic axes: AdaGrad's fall along "
         "dashed lines of slope minus one half, that of the rare feature about five times the "
         "common one's; the relative's fall towards slope minus one, with a wider gap. Right, with "

@@ -360,11 +360,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             values = 100 * np.array(
                 [[r[f"accuracy_{name}"] for name in NAMES] for r in runs[variant].values()]
             )
-            sd = values.std(axis=0, ddof=1) if len(values) > 1 else None
-            axes[1].errorbar(
-                np.arange(len(NAMES)) + offset, values.mean(axis=0), sd,
-                fmt=marker, color=colour, label=says, capsize=3, elinewidth=1.2,
-            )  # fmt: skip
+            places = np.arange(len(NAMES)) + offset
+            figures.dots(axes[1], places, values, label=says, fmt=marker, color=colour)
         axes[1].axhline(50, color=figures.MUTED, lw=0.8)
         # The fonts of the figures have no script l.
         labels = ["L2" if name == "l2" else says for name, says in NAMES.items()]
@@ -379,7 +376,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "of equal weights: exactly, over the four masks, and to second order (dashed). Right, the "
         f"accuracy of logistic regression from {SCALES['quick'].examples} examples under each "
         "penalty, where the features that decide are seldom or always active. Means and standard "
-        f"deviations over {seeds} seed{'s' if seeds > 1 else ''}.",
+        f"deviations over {figures.count(seeds)}.",
         alt="Two panels. Left, penalty against weight: where the two features push apart, the "
         "exact penalty grows on in a straight line below its dashed parabola; where they push the "
         "same way, it levels off while the dashed curve falls back to zero. Right, with features "

@@ -226,7 +226,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-alternating",
         caption="Five timetables of equally many steps, in each the best of three learning rates; "
-        f"{seeds} seed{'s' if seeds > 1 else ''}. "
+        f"{figures.count(seeds)}. "
         "Upper are $W_L$ and $V$, lower all others. Without any step on the lower layers the test "
         "error is highest, and one step in eleven brings it well down. Training the lower layers "
         "only does about as well as training all at every step.",

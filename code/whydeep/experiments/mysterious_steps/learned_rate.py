@@ -339,7 +339,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "held out is a tenth above the training loss; dashed, the balance of entropy and loss with "
         "its constant taken from 50 examples. Right, the test loss of each, beside the best of the "
         "fixed rates. Three labels in ten are drawn at random. Means and standard deviations over "
-        f"{seeds} seed{'s' if seeds > 1 else ''}.",
+        f"{figures.count(seeds)}.",
         alt="Two panels against 50, 500 and 5,000 training examples. Left, the learned rate drops "
         "from above one third to almost zero already at 500 examples, near the dashed curve; "
         "without the penalties it is near zero throughout; the rule goes from 0.9 to about 0.3. "

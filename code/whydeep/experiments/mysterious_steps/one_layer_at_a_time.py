@@ -221,7 +221,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-one-at-a-time",
         caption="One block of weights is trained, the others stay at their random start: what is "
-        f"left of the training loss, means (bars) and {seeds} seed{'s' if seeds > 1 else ''} "
+        f"left of the training loss, means (bars) and {figures.count(seeds)} "
         "(marks). With tanh and small weights the blocks rank as Le Roux says, though the effect "
         "of the lower ones is not nil; with ReLU and He's weights they rank the other way round; "
         "with sigmoids no block alone gets anywhere in this time.",

@@ -352,7 +352,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "on test examples. Right, the bound for weights that were learned without noise, under "
         "dropout, under dropout with the whole penalty, and without dropout after the weights have "
         "been multiplied by $\\sqrt{1 - a}$. Means and standard deviations over "
-        f"{seeds} seed{'s' if seeds > 1 else ''}.",
+        f"{figures.count(seeds)}.",
         alt="Two panels against the share of weights dropped. Left, the dashed bound runs from "
         "0.35 to 0.38, about 0.1 above the test error, and both rise slowly; the bound for random "
         "labels is flat at 0.57. Right, for fixed weights the bound falls from 0.80 to 0.66; "

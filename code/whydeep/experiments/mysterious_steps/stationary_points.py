@@ -268,7 +268,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-stationary",
         caption="Left: the mean squared gradient of SGD on a loss with 1,024 minima, for constant, "
         "decreasing and summable learning rates; mean and standard deviation over "
-        f"{seeds} seed{'s' if seeds > 1 else ''} of {Settings.chains} runs. Dashed: what the "
+        f"{figures.count(seeds)} of {Settings.chains} runs. Dashed: what the "
         "noise alone gives near a minimum at the decreasing rate. Right: the quantity that "
         "{prf:ref}`thm-stationary` bounds, and the bound, for the decreasing rate.",
         alt="Two plots with logarithmic axes. Left, the curves of the constant rates level off at "

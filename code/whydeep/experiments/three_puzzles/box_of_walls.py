@@ -278,7 +278,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-box",
         caption="The share of minima among random critical points against the number of "
-        f"directions, means over {seeds} seed{'s' if seeds > 1 else ''} of "
+        f"directions, means over {figures.count(seeds)} of "
         f"{int(first['draws']):,} random matrices a dimension. "
         "For a random symmetric Hessian it falls faster with every direction, along the exact "
         "curve (dashed, drawn on to where no draw would find a minimum any more).",

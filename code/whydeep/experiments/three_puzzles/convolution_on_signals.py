@@ -271,20 +271,13 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn, axes = plt.subplots(figsize=(6.4, 3.4))
         for row, (suffix, label) in enumerate(GROUPS.items()):
             colour = figures.COLOURS[("blue", "vermillion")[row]]
-            for column, name in enumerate(NETWORKS):
-                errors = [100 * float(result[f"error_{name}{suffix}"]) for result in results]
-                place = column + 0.36 * (row - 0.5)
-                axes.bar(
-                    place,
-                    np.mean(errors),
-                    0.32,
-                    color=colour,
-                    alpha=0.35,
-                    hatch="//" if row else None,
-                    label=label if column == 0 else None,
-                )
-                spread = np.linspace(-0.08, 0.08, len(errors)) if len(errors) > 1 else np.zeros(1)
-                axes.plot(place + spread, errors, "os"[row], color=colour, ls="none")
+            errors = np.array(
+                [[100 * float(r[f"error_{n}{suffix}"]) for n in NETWORKS] for r in results]
+            )
+            figures.bars(
+                axes, np.arange(len(NETWORKS)) + 0.36 * (row - 0.5), errors, label=label,
+                colour=colour, marker="os"[row], hatch="//" if row else None,
+            )  # fmt: skip
         axes.axhline(90, **figures.THEORY, label="a guess")
         axes.set_xticks(range(2), [f"{name} network" for name in NETWORKS])
         axes.set(ylabel="test error (%)", ylim=(0, 100))
@@ -295,8 +288,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-signals",
         caption="Test error of a convolutional and a dense network on MNIST-1D, from "
-        f"{int(results[0]['examples']):,} training examples: bars are means over {seeds} seed"
-        f"{'s' if seeds > 1 else ''}, each dot is one seed, and a guess is wrong nine times in ten "
+        f"{int(results[0]['examples']):,} training examples: bars are means over "
+        f"{figures.count(seeds)}, each dot is one seed, and a guess is wrong nine times in ten "
         "(dashed). Scrambling the readings costs the convolutional network its lead; the dense "
         "network does not notice.",
         alt="Bar chart. On signals as they are the convolutional network has by far the lower test "
