@@ -77,6 +77,14 @@ entries:
   - {id: still-waiting, chapter: hacking, documents: ["001"], cite: [poe2003], claim: It waits.}
 """
 
+ANSWERS = """# Answers
+
+```{answers}
+scratch-claim: measured with *one* coin
+still-waiting: a guess
+```
+"""
+
 LEDGER = """# Ledger
 
 ```{ledger} counts
@@ -163,6 +171,7 @@ class Book:
         self.write("data/answer.txt", "42")
         self.write("references.bib", BIBLIOGRAPHY)
         self.write("index.md", "# Scratch\n\n{ref}`claim-scratch-claim`")
+        self.write("answers.md", ANSWERS)
         self.write("ledger.md", LEDGER)
         self.write("build-status.md", STATUS)
         self.write("page.ipynb", notebook(PAGE))
@@ -175,7 +184,7 @@ class Book:
         self.write(
             "_toc.yml",
             "format: jb-book\nroot: index\nchapters:\n"
-            "- file: page\n- file: other\n- file: ledger\n- file: build-status\n",
+            "- file: page\n- file: other\n- file: answers\n- file: ledger\n- file: build-status\n",
         )
         shutil.copy(ROOT / "_config.yml", root / "_config.yml")
 
@@ -286,6 +295,14 @@ def test_the_ledger_counts_claims_and_names_what_is_not_yet_run(built):
     assert "Hacking (1)" in text
     assert "It waits. [Poe, 2003] still-waiting" in text
     assert 'href="page.html#claim-scratch-claim"' in built.html("ledger")
+
+
+def test_a_map_of_answers_says_who_claims_what_how_far_it_reaches_and_how_it_fared(built):
+    text = built.text("answers")
+    assert "It is small. [Doe, 1999] measured with one coin reproduced disputed" in text
+    assert "It waits. [Poe, 2003] a guess not yet run" in text
+    assert 'href="page.html#claim-scratch-claim"' in built.html("answers")
+    assert 'href="ledger.html#not-yet-run-still-waiting"' in built.html("answers")
 
 
 def test_no_page_loads_sphinx_thebe_or_anything_from_elsewhere(built):

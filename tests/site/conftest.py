@@ -78,6 +78,18 @@ def measured(request):
     return request.config.stash.setdefault(MEASURED, []).append
 
 
+# Where tests run side by side, each worker hands its lines to the process that prints.
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["measured"] = session.config.stash.get(MEASURED, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    lines = getattr(node, "workeroutput", {}).get("measured", [])
+    node.config.stash.setdefault(MEASURED, []).extend(lines)
+
+
 def pytest_terminal_summary(terminalreporter, config):
     lines = config.stash.get(MEASURED, [])
     if lines:

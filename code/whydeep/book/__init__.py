@@ -16,6 +16,7 @@ PARTS = (
     "claims",
     "numbers",
     "ledger",
+    "answers",
     "changes",
     "concordance",
     "status",

@@ -28,7 +28,7 @@ from whydeep.book.evidence import (
     seeds_words,
     with_unit,
 )
-from whydeep.book.numbers import provenance_line, verdict_badge
+from whydeep.book.numbers import provenance_line, verdict_badges
 from whydeep.claims import ControlOutcome, Measured, Verdict
 from whydeep.errors import UnknownExperiment, WhydeepError
 
@@ -156,10 +156,7 @@ class ClaimDirective(EvidenceDirective):
         claim = verdict.claim
         title = nodes.paragraph("", "", classes=["claim-title"], ids=[f"{anchor}-title"])
         title += nodes.inline("", "Claim: ", classes=["claim-word"])
-        title += verdict_badge(verdict.word)
-        if claim.disputed:
-            title += nodes.Text(" ")
-            title += nodes.inline("", "disputed", classes=["verdict", "verdict-disputed"])
+        title += verdict_badges(verdict)
         title += nodes.Text(" ")
         title += nodes.literal("", claim.id)
         sentence = nodes.paragraph("", "", classes=["claim-sentence"])

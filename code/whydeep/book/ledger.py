@@ -22,7 +22,7 @@ from whydeep.book.evidence import (
     number,
     seeds_words,
 )
-from whydeep.book.numbers import verdict_badge
+from whydeep.book.numbers import verdict_badge, verdict_badges
 from whydeep.claims import Verdict, judge
 from whydeep.errors import WhydeepError
 from whydeep.experiments import experiments
@@ -137,10 +137,7 @@ class LedgerDirective(EvidenceDirective):
                 )
                 text = f"{outcome.control.variant}: {outcome.why}"
                 controls.append(nodes.paragraph("", f"{text} ({values})" if values else text))
-            badges = nodes.paragraph("", "", verdict_badge(verdict.word))
-            if claim.disputed:
-                badges += nodes.Text(" ")
-                badges += nodes.inline("", "disputed", classes=["verdict", "verdict-disputed"])
+            badges = nodes.paragraph("", "", *verdict_badges(verdict))
             about = found.record.provenance
             recorded = nodes.paragraph(
                 "",

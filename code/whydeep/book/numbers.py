@@ -12,6 +12,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from whydeep.book.evidence import Evidence, evidence, resolve, seeds_words, versions_words
+from whydeep.claims import Verdict
 from whydeep.errors import WhydeepError
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,15 @@ logger = logging.getLogger(__name__)
 def verdict_badge(word: str) -> nodes.inline:
     """A verdict as a badge: the word itself, and a class for its colour and mark."""
     return nodes.inline("", word, classes=["verdict", f"verdict-{word.replace(' ', '-')}"])
+
+
+def verdict_badges(verdict: Verdict) -> list[nodes.Node]:
+    """The badge of a verdict, and the flag of a claim that others dispute."""
+    badges: list[nodes.Node] = [verdict_badge(verdict.word)]
+    if verdict.claim.disputed:
+        flag = nodes.inline("", "disputed", classes=["verdict", "verdict-disputed"])
+        badges += [nodes.Text(" "), flag]
+    return badges
 
 
 def provenance_line(found: Evidence) -> list[nodes.Node]:
