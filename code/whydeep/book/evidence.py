@@ -106,8 +106,8 @@ def bound_words(measured: Measured) -> str:
 
 
 def margin_words(measured: Measured) -> str:
-    """The margin in standard deviations over the seeds, or in the unit where nothing varies."""
-    if math.isfinite(measured.margin_in_sd):
+    """The margin in standard deviations over the seeds, or in the unit where next to nothing varies."""
+    if abs(measured.margin_in_sd) < 1000:
         return f"{measured.margin_in_sd:.1f} sd".replace("-", "−")
     margin = measured.condition.margin(measured.mean)
     return with_unit(number(margin), measured.condition.unit)
