@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from whydeep import figures
@@ -81,9 +81,9 @@ def inputs(
     return torch.stack([x[:, order], x.gather(1, own), x.mean() + x.std() * noise])
 
 
-def learned_after(error: Float[np.ndarray, " t"], epochs: Float[np.ndarray, " t"]) -> float:
+def learned_after(error: Float[np.ndarray, " t"], epochs: Int[np.ndarray, " t"]) -> float:
     """The first of the ``epochs`` at which the training error is LEARNED; inf if there is none."""
-    return min(epochs[error <= LEARNED], default=np.inf)
+    return float(min(epochs[error <= LEARNED], default=np.inf))
 
 
 def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
