@@ -215,7 +215,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """Fit of right and of wrong labels, and test error, without and with dropout."""
     results = list(runs[MAIN].values())
     epochs = results[0]["epochs"]
-    panels = {"plain": "no dropout", "dropout": f"dropout {0.5:g}"}
+    panels = {"plain": "no dropout", "dropout": "dropout, rate 0.5"}
     series = {
         "right": "right labels fitted",
         "wrong": "wrong labels fitted",
