@@ -205,8 +205,8 @@ CLAIMS = (
         conditions=(
             at_most(
                 "spread",
-                "the eight combinations lie within 0.06 of test error",
-                0.06,
+                "the eight combinations lie within 0.05 of test error",
+                0.05,
                 "fraction of test examples",
             ),
             at_least(
@@ -230,8 +230,8 @@ CLAIMS = (
                 (
                     at_most(
                         "best",
-                        "the best combination errs on at most half of the test examples",
-                        0.5,
+                        "the best combination errs on at most 0.6 of the test examples",
+                        0.6,
                         "fraction of test examples",
                     ),
                 ),
