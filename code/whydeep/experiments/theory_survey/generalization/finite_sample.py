@@ -203,8 +203,6 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="With one more layer about $\\sqrt{n}$ units are enough {cite}`yun2019`. And that "
-        "weights exist says nothing about whether SGD finds them.",
     ),
 )
 

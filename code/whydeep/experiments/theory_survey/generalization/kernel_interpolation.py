@@ -234,9 +234,8 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="That the norm of an exact fit says little about its test error is shown more "
-        "widely by {cite:t}`belkin2018`. With noise in the labels exact fits are not harmless: "
-        "their error is tempered, between the best and chance {cite}`mallinar2022`.",
+        disputed="With noise in the labels exact fits are not harmless: their error is tempered, "
+        "between the best and chance {cite}`mallinar2022`.",
     ),
 )
 
