@@ -256,7 +256,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         "apart_along_sgd": (sgd, APART),
     }
     for name in STARTS:
-        for method, rates in RATES.items():
+        for method in RATES:
             rows = [i for i, m in enumerate(members) if m[:2] == (name, method)]
             best = rows[int(losses[rows, -1].argmin())]
             found |= {
