@@ -296,7 +296,7 @@ CLAIMS = (
         conditions=(
             at_most(
                 "apart_path",
-                "after 50 Path-SGD steps on the same batches, the twins' logits differ by at most "
+                "after 50 Path-SGD steps on the same batches, the twins' scores differ by at most "
                 "$10^{-9}$ of the largest",
                 1e-9,
                 APART,
@@ -371,7 +371,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
                 steps, middle, label="shuffled scales", color=figures.COLOURS["purple"], ls=":"
             )
         axes[0].axhline(least, **figures.THEORY, label="one rounding")
-        axes[0].set(xlabel="steps", ylabel="difference of the twins' logits", yscale="log")
+        axes[0].set(xlabel="steps", ylabel="difference of the twins' scores", yscale="log")
         for method, (name, colour, marker) in looks.items():
             for start_, line in (("balanced", "-"), ("unbalanced", ":")):
                 loss = np.array([r[f"along_{method}_{start_}"] for r in results])
@@ -392,8 +392,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     return figures.Figure(
         drawn,
         label="fig-prefers-path",
-        caption="Left, how far the logits of two networks part that start as the same function "
-        "with other weights and take the same batches, relative to the largest logit "
+        caption="Left, how far the scores of two networks part that start as the same function "
+        "with other weights and take the same batches, relative to the largest score "
         "(geometric means); the theorem says not at all, but for rounding. Right, the training "
         "loss along ten epochs, each method at the best of its learning rates, from He's start "
         "and from the unbalanced one; Path-SGD's two curves lie on one another. Means over "
