@@ -304,7 +304,7 @@ def test_filters_that_are_left_out_are_zero_and_stay_so():
 def test_shares_of_the_record_are_those_of_the_settings():
     small = dataclasses.replace(next_to_nothing.Settings(), examples=50, epochs=1)
     found = next_to_nothing.run(small, seed=0)
-    assert found["shares"].tolist() == [100, 25, 12.5, 0]
+    assert found["shares"].tolist() == [100, 12.5, 0]
     assert found["classifier_share"] == pytest.approx(2570 / (9 * 16 * 33 + 2570))
     gap = found["accuracy_all"] - found["accuracy_eighth"]
     np.testing.assert_allclose(found["deficit_eighth"], gap)

@@ -372,6 +372,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             )
         axes[0].axhline(least, **figures.THEORY, label="one rounding")
         axes[0].set(xlabel="steps", ylabel="difference of the twins' scores", yscale="log")
+        axes[0].set_ylim(least / 20, None)
         for method, (name, colour, marker) in looks.items():
             for start_, line in (("balanced", "-"), ("unbalanced", ":")):
                 loss = np.array([r[f"along_{method}_{start_}"] for r in results])
@@ -394,8 +395,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-prefers-path",
         caption="Left, how far the scores of two networks part that start as the same function "
         "with other weights and take the same batches, relative to the largest score "
-        "(geometric means); the theorem says not at all, but for rounding. Right, the training "
-        "loss along ten epochs, each method at the best of its learning rates, from He's start "
+        "(geometric means, no value above a million); the theorem says not at all, but for "
+        "rounding. Right, the training loss along ten epochs, each method at the best of its learning rates, from He's start "
         "and from the unbalanced one; Path-SGD's two curves lie on one another. Means over "
         f"{figures.count(len(results))}.",
         alt="Two panels. Left, on a logarithmic axis against steps: the line of Path-SGD stays at "

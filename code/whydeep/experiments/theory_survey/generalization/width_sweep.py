@@ -315,8 +315,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         alt="Two panels against the number of hidden units, on a logarithmic axis. Left, two solid "
         "lines of test error fall steeply up to the width that fits the labels and go on falling "
         "beyond it, the lower one for clean labels; two dotted lines, for copied units, rise "
-        "instead. Right, with clean labels the margin per unit of norm rises from 8 units to 20 and "
-        "then falls to half of it at 256, while the dashed line of the theorem stays up; with "
+        "instead. Right, with clean labels the margin per unit of norm rises from 8 units to 20 "
+        "and then falls to half of it at 256, while the dashed line of the theorem stays up; with "
         "noisy labels it is far lower and hardly moves.",
     )
 
