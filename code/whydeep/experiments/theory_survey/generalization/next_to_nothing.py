@@ -2,7 +2,8 @@
 
 Rosenfeld and Tsotsos leave most weights of a convolutional network at the values that they were
 drawn with, train a small part, and find it often on a par with training everything
-({cite}`rosenfeld2018`). We train all filters, an eighth or none of them, and always the classifier, on 14 x 14 pictures of clothes; each layer's outputs are normalised over the batch.
+({cite}`rosenfeld2018`). We train all filters, an eighth or none of them, and always the
+classifier, on 14 x 14 pictures of clothes; each layer's outputs are normalised over the batch.
 
 What would refute it: an eighth of the filters that falls well short of all of them. It would mean
 little if the classifier alone did as well, or if the frozen filters could be left out.
