@@ -397,7 +397,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "with other weights and take the same batches, relative to the largest score "
         "(geometric means, no value above a million); the theorem says not at all, but for "
         "rounding. Right, the training loss along ten epochs, each method at the best of its "
-        "learning rates, from He's start and from the unbalanced one; Path-SGD's two curves lie on one another. Means over "
+        "learning rates, from He's start and from the unbalanced one; Path-SGD's two curves lie "
+        "on one another. Means over "
         f"{figures.count(len(results))}.",
         alt="Two panels. Left, on a logarithmic axis against steps: the line of Path-SGD stays at "
         "the size of one rounding, those of SGD and of shuffled scales jump to one and above at "
