@@ -299,7 +299,7 @@ CLAIMS = (
                 "after 50 Path-SGD steps on the same batches, the twins' scores differ by at most "
                 "$10^{-9}$ of the largest",
                 1e-9,
-                APART,
+                "share of the largest score",
             ),
             at_most(
                 "ratio_sgd_unbalanced",
