@@ -341,8 +341,8 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="The path norm is not among the measures that predict well how networks "
-        "generalise {cite}`jiang2020`.",
+        disputed="That a norm is kept small need not tell how a network generalises: of more than "
+        "forty measures tried on over 10,000 networks, some fail surprisingly {cite}`jiang2020`.",
     ),
 )
 
