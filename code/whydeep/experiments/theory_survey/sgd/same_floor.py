@@ -1,0 +1,172 @@
+"""Does noise buy a lower floor?
+
+Sagun and co-authors ({cite}`sagun2014`) report that in spin glasses and in networks on digits the
+level at which descent stops is a matter of the landscape's dimension, not of the algorithm:
+gradient descent and stochastic gradient descent reach the same level within the same number of
+steps. We compare plain descent with descent under noise that is cooled to zero, in spherical 3-spin
+glasses of 4 to 64 spins, and full batches with small ones in networks on digits with noisy labels.
+
+What would refute it: noise that ends lower, by as large a share of the energy, with 64 spins as
+with 4; or networks whose training loss depends on the size of the batch at a small rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from whydeep import figures, spin_glass
+from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.datasets import digits
+from whydeep.networks import Dense
+from whydeep.results import MAIN, Result
+from whydeep.training import Trained, log_loss, member_seeds, train
+
+PAGE = "theory-survey/sgd/are-networks-spin-glasses"
+SPINS = 1024
+"""Of all spins of the glasses of one size: small glasses come in larger numbers."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Glasses of each of ``sizes``; ``steps`` of descent, and ``patience`` times as many with noise.
+
+    ``temperature`` is that of the first step; it falls to zero in a straight line over the first
+    four fifths, or stays if not ``cools``. Networks of ``width`` hidden ReLU units learn
+    ``examples`` digits, three labels in ten of them noise, in ``network_steps`` steps, once from
+    full batches and once from batches of ``batch_size``.
+    """
+
+    sizes: tuple[int, ...] = (4, 8, 16, 32, 64)
+    walkers: int = 12
+    steps: int = 500
+    rate: float = 0.15
+    temperature: float = 0.6
+    cools: bool = True
+    patience: int = 1
+    networks: int = 12
+    width: int = 8
+    examples: int = 400
+    network_steps: int = 200
+    learning_rate: float = 0.02
+    batch_size: int = 40
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "four-spins": {"sizes": (4,)},
+    "patient": {"patience": 4},
+    "hot": {"cools": False, "batch_size": 4},
+}
+
+
+def cooling(steps: int, first: float, cools: bool) -> Float[np.ndarray, "steps"]:
+    """The temperature at each step: from ``first`` to zero over four fifths of them, or constant."""
+    if not cools:
+        return np.full(steps, first)
+    return first * np.maximum(0, 1 - np.arange(steps) / (0.8 * steps))
+
+
+def floors(
+    settings: Settings, n: int, child: np.random.SeedSequence
+) -> tuple[float, float, float, float]:
+    """Mean energy per spin at the end without and with noise, and the spreads over the walkers."""
+    rng = np.random.default_rng(child)
+    glasses = max(2, SPINS // (4 * n))
+    couplings = spin_glass.draw_couplings(3, n, glasses, rng, np.float32)
+    start = spin_glass.random_spins(glasses, settings.walkers, n, rng)
+    plain, noisy = (
+        spin_glass.descend(
+            couplings,
+            start,
+            steps=steps,
+            rate=settings.rate,
+            temperature=heat,
+            rng=rng,
+            record_at=[steps],
+        )[1][..., 0].astype(float)
+        for steps, heat in (
+            (settings.steps, 0.0),
+            (
+                settings.steps * settings.patience,
+                cooling(settings.steps * settings.patience, settings.temperature, settings.cools),
+            ),
+        )
+    )
+    spreads = (float(np.sqrt(e.var(axis=1, ddof=1).mean())) for e in (plain, noisy))
+    return float(plain.mean()), float(noisy.mean()), *spreads
+
+
+def training_losses(settings: Settings, seed: int, batch_size: int | None) -> Float[Tensor, "k"]:
+    """The training loss in the end of each network of the stack, noisy labels included."""
+    data = digits().subset(settings.examples, seed=seed)
+    x = data.train_x.flatten(1)
+    x = (x - x.mean()) / x.std()
+
+    def own_loss(trained: Trained) -> Float[Tensor, "k"]:
+        return log_loss(trained.outputs(x), trained.labels).mean(1)
+
+    trained = train(
+        partial(Dense, (64, settings.width, 10)),
+        x,
+        data.train_y,
+        seeds=member_seeds(seed, settings.networks),
+        lr=settings.learning_rate,
+        momentum=0.9,
+        label_noise=0.3,
+        steps=settings.network_steps,
+        batch_size=batch_size,
+        measure={"loss": own_loss},
+        measure_at=[settings.network_steps],
+        device="cpu",
+        progress=False,
+    )
+    return trained.history["loss"][:, -1].double()
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Where descent ends with and without noise, in glasses of each size and in networks.
+
+    ``advantage`` is how much lower noise ends, as a share of the energy without it; negative if it
+    ends higher. Runs on the CPU whatever the ``device``.
+    """
+    with threadpool_limits(1):  # the digits then do not depend on the number of cores
+        children = np.random.SeedSequence(seed).spawn(len(settings.sizes))
+        found = np.array(
+            [floors(settings, n, child) for n, child in zip(settings.sizes, children, strict=True)]
+        )
+        full = training_losses(settings, seed, None)
+        small = training_losses(settings, seed, settings.batch_size)
+    plain, noisy, spread_plain, spread_noisy = found.T
+    advantage = (plain - noisy) / np.abs(plain)
+    unit = "energy per spin"
+    return Result(
+        sizes=(np.array(settings.sizes), "spins"),
+        plain=(plain, unit),
+        noisy=(noisy, unit),
+        spread_plain=(spread_plain, unit),
+        spread_noisy=(spread_noisy, unit),
+        advantage=(advantage, "share of the energy"),
+        difference=(abs(advantage[-1]), "share of the energy"),
+        full_batches=(float(full.mean()), "nats"),
+        small_batches=(float(small.mean()), "nats"),
+        network_difference=(
+            abs(float(full.mean() - small.mean())) / float(full.mean()),
+            "share of the loss",
+        ),
+        network_spread=(float(full.std() / full.mean()), "share of the loss"),
+    )
+
+
+CLAIMS = ()
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    raise NotImplementedError
