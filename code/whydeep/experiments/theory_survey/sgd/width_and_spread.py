@@ -42,7 +42,7 @@ class Settings:
     widths: tuple[int, ...] = (2, 5, 12, 50)
     networks: int = 30
     examples: int = 400
-    steps: int = 250
+    steps: int = 200
     batch_size: int = 50
     learning_rate: float = 0.05
     grow: str = "units"
