@@ -1,13 +1,15 @@
 """Are networks spin glasses? Numbers from the theory of the spherical p-spin glass, and from hand.
 
 The landscape's own tests come first: covariance, derivatives by finite differences, the exact floor
-for two spins a term, and the energies that Auffinger, Ben Arous and Cerny (2013) print.
+for two spins a term, and the ground state as replica theory has it.
 """
 
 import math
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
+from scipy.optimize import brentq
 from whydeep import spin_glass
 from whydeep.errors import BadSettings
 
@@ -94,13 +96,30 @@ def test_descent_never_climbs_and_a_temperature_keeps_its_energy():
         spin_glass.draw_couplings(4, 10, 1, RNG(0))
 
 
-def test_the_floors_that_auffinger_ben_arous_and_cerny_print():
-    assert spin_glass.threshold(3) == pytest.approx(-1.633, abs=1e-3)
-    assert spin_glass.floor_of_index(3) == pytest.approx(-1.657, abs=1e-3)
+def test_the_ground_state_is_that_of_replica_theory():
+    """Crisanti and Sommers 1992, zero temperature: 1/p = -y (1 - y + log y) / (1 - y)^2."""
+    for p, printed in ((3, -1.657), (4, None)):
+        y = brentq(lambda y, p=p: -y * (1 - y + math.log(y)) / (1 - y) ** 2 - 1 / p, 1e-6, 0.999)
+        replica = -(1 + (p - 1) * y) / math.sqrt(p * y)
+        assert spin_glass.floor_of_index(p) == pytest.approx(replica, rel=1e-6)
+        if printed:
+            assert replica == pytest.approx(printed, abs=1e-3)
+
+
+def test_floors_rise_with_the_index_to_the_threshold():
+    assert spin_glass.threshold(3) == pytest.approx(-1.63299, abs=1e-5)
     floors = [spin_glass.floor_of_index(3, k) for k in range(5)]
     assert floors == sorted(floors)
     assert floors[-1] < spin_glass.threshold(3)
     assert spin_glass.floor_of_index(2) == pytest.approx(-math.sqrt(2))
+
+
+def test_pulling_an_eigenvalue_out_of_the_semicircle_costs_an_integral():
+    """The rate function of the largest eigenvalue is (2 / E^2) times the integral of a root."""
+    edge, u = -spin_glass.threshold(3), -1.8
+    cost = 2 / edge**2 * quad(lambda z: math.sqrt(z * z - edge * edge), edge, -u)[0]
+    both = spin_glass.complexity(u, 3, 0), spin_glass.complexity(u, 3, 1)
+    assert both[0] - both[1] == pytest.approx(cost)
 
 
 def test_the_hessian_is_a_semicircle_moved_by_the_energy():
