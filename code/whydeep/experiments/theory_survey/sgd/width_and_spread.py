@@ -166,8 +166,115 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     )
 
 
-CLAIMS = ()
+CLAIMS = (
+    Claim(
+        id="choromanska2015-concentration",
+        cite="choromanska2015",
+        sentence="Runs of a large network end at almost the same, good test loss, while those of "
+        "a small one can end badly; and the larger the network, the less its training loss says "
+        "about its test loss.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "local minima of poor quality, by the test error",
+                "found with a probability that is not zero by small networks",
+                "abstract",
+            ),
+            (
+                "the global minimum of the training loss",
+                "irrelevant in practice, as it often overfits",
+                "abstract",
+            ),
+        ),
+        conditions=(
+            at_most(
+                "narrowing",
+                "the standard deviation of the test loss over starts at 50 hidden units is at most "
+                "0.3 times the one at 2",
+                0.3,
+                "ratio of standard deviations",
+            ),
+            at_most(
+                "correlation_ratio",
+                "the correlation of training and test loss at 50 units is at most 0.5 times the "
+                "one at 2",
+                0.5,
+                "ratio of correlations",
+            ),
+            at_most(
+                "worst_to_best",
+                "the worst of 30 networks of 50 units has at most 0.6 times the test loss of the "
+                "best of 2 units",
+                0.6,
+                "ratio of test losses",
+            ),
+        ),
+        controls=(
+            Control(
+                "more-inputs",
+                "the hidden units: as many weights, spent on products of pixels that feed two "
+                "units",
+                {"narrowing": 0.2, "correlation_ratio": 0.25, "worst_to_best": 0.4},
+                (
+                    at_most(
+                        "test_largest",
+                        "its networks learn: mean test loss of at most 2, where chance has 2.3",
+                        2.0,
+                        "nats",
+                    ),
+                ),
+            ),
+        ),
+        disputed="The observation is not the theory. Its authors call the assumptions that lead "
+        "from networks to spin glasses possibly unrealistic {cite}`choromanska2015open`, and "
+        "large networks do not slow down as glasses do {cite}`baityjesi2018`.",
+    ),
+)
 
 
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
-    raise NotImplementedError
+    """Every network's test loss against the number of weights; the spread; the correlation."""
+    by_seed = runs[MAIN]
+    first = by_seed[min(by_seed)]
+    widths, weights_of = first["widths"].astype(int), first["weights"]
+    colours = list(figures.COLOURS.values())
+    with figures.style():
+        drawn, axes = plt.subplots(1, 3, figsize=(9.2, 3.5))
+        for width, place in zip(widths, weights_of, strict=True):
+            losses = np.sort(first[f"test_{width}"])
+            aside = place * np.exp(np.linspace(-0.2, 0.2, len(losses)))
+            axes[0].plot(aside, losses, "o", ms=3, color=colours[0], ls="none")
+        axes[0].set(ylabel="test loss (nats), each network", yscale="log", ylim=(0.07, 4))
+        axes[0].set_yticks((0.1, 0.2, 0.5, 1, 2), ("0.1", "0.2", "0.5", "1", "2"))
+        for panel, name in ((axes[1], "spread"), (axes[2], "correlation")):
+            values = np.array([result[name] for result in by_seed.values()])
+            figures.band(panel, weights_of, values, label="more hidden units")
+            if "more-inputs" in runs:
+                control = list(runs["more-inputs"].values())
+                values = np.array([result[name] for result in control])
+                figures.band(panel, control[0]["weights"], values, label="more inputs")
+        axes[1].set(ylabel="spread over starts (nats)", yscale="log", ylim=(0.008, 1.5))
+        axes[1].set_yticks((0.01, 0.03, 0.1, 0.3, 1), ("0.01", "0.03", "0.1", "0.3", "1"))
+        axes[1].legend(loc="lower left")
+        axes[2].set(ylabel="correlation of the two losses", ylim=(-0.3, 1.08))
+        axes[2].axhline(0, color=figures.MUTED, lw=0.7)
+        for panel in axes:
+            panel.set(xlabel="weights", xscale="log", xlim=(110, 5600))
+            panel.set_xticks(weights_of, [f"{n:,}" for n in weights_of])
+            panel.minorticks_off()
+    seeds = len(by_seed)
+    return figures.Figure(
+        drawn,
+        label="fig-width-and-spread",
+        caption=f"Networks of {', '.join(str(w) for w in widths[:-1])} and {widths[-1]} hidden "
+        f"units on digits, {int(first['networks'])} starts each. Left, the test loss of every "
+        "network of one seed. Middle, its standard deviation over the starts, and right, its "
+        "correlation with the training loss; both also for networks of two hidden units that get "
+        f"as many weights by having more inputs. Bands are over {figures.count(seeds)}.",
+        alt="Three panels against the number of weights, on a logarithmic axis. Left, clouds of "
+        "dots sink from about two nats to a tenth and shrink to a point. Middle, the spread over "
+        "starts falls about twentyfold with more hidden units and hardly changes with more inputs. "
+        "Right, the correlation falls from almost one to near zero with more hidden units and "
+        "stays near one with more inputs.",
+    )
