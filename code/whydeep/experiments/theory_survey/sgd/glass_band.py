@@ -182,8 +182,8 @@ CLAIMS = (
                 (
                     at_most(
                         "unfinished",
-                        "every walker has come to rest: gradient below 0.1",
-                        0.1,
+                        "every walker has come to rest: no gradient above 0.3",
+                        0.3,
                         "root-mean-square gradient",
                     ),
                 ),
@@ -196,8 +196,8 @@ CLAIMS = (
                 (
                     at_most(
                         "unfinished",
-                        "every walker has come to rest: gradient below 0.1",
-                        0.1,
+                        "every walker has come to rest: no gradient above 0.3",
+                        0.3,
                         "root-mean-square gradient",
                     ),
                 ),
