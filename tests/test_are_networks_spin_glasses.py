@@ -8,10 +8,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from whydeep import spin_glass
 from whydeep.errors import BadSettings
+from whydeep.experiments.theory_survey.sgd import glass_band, same_floor, width_and_spread
+from whydeep.networks import Dense
 
 RNG = np.random.default_rng
 
@@ -137,3 +140,82 @@ def test_the_hessian_is_a_semicircle_moved_by_the_energy():
         (eigenvalues < 0).mean(-1), abs=0.06
     )
     assert spin_glass.index_fraction(np.array([0.0, -3.0, 3.0]), 3) == pytest.approx([0.5, 0, 1])
+
+
+# --- The band -----------------------------------------------------------------------------------
+
+
+def test_few_coupled_spins_are_a_small_glass_in_a_large_space():
+    """The energy per spin is that of eight spins, wherever the other spins are zero."""
+    small = spin_glass.draw_couplings(3, 8, 2, RNG(1), np.float32)
+    large = glass_band.few_coupled(20, 2, 8, RNG(1))
+    spins = spin_glass.random_spins(2, 3, 8, RNG(2))
+    longer = np.zeros((2, 3, 20))
+    longer[..., :8] = spins * math.sqrt(20 / 8)
+    expected = spin_glass.energy(small, spins)
+    assert spin_glass.energy(large, longer) == pytest.approx(expected, rel=1e-5)
+    # A direction without couplings: the energy does not feel it.
+    aside = np.zeros((2, 1, 20))
+    aside[..., -1] = math.sqrt(20)
+    assert spin_glass.energy(large, aside) == pytest.approx(0)
+
+
+def test_pairs_end_at_the_lowest_eigenvalue_and_without_a_band():
+    settings = glass_band.Settings(sizes=(6, 10), glasses=(2, 2), walkers=5, p=2, steps=4000)
+    result = glass_band.run(settings, seed=3)
+    rng = RNG(np.random.SeedSequence(3).spawn(2)[-1])
+    couplings = spin_glass.draw_couplings(2, 10, 2, rng, np.float32)
+    lowest = np.linalg.eigvalsh(couplings)[:, 0] / math.sqrt(10)
+    assert result["mean_most"] == pytest.approx(lowest.mean(), abs=1e-4)
+    assert result["spread_most"] < 1e-4
+    assert result["unfinished"] < 1e-3
+
+
+# --- Noise --------------------------------------------------------------------------------------
+
+
+def test_the_temperature_falls_in_a_straight_line_and_then_is_zero():
+    cooled = same_floor.cooling(100, 0.6, cools=True)
+    assert cooled[[0, 40]] == pytest.approx([0.6, 0.3])
+    assert (cooled[80:] == 0).all()
+    assert (same_floor.cooling(10, 0.6, cools=False) == 0.6).all()
+
+
+def test_noise_of_no_temperature_has_no_advantage_and_full_batches_are_full_batches():
+    settings = same_floor.Settings(
+        sizes=(4, 6), walkers=3, steps=30, temperature=0.0, networks=2, examples=40,
+        network_steps=5, batch_size=40,
+    )  # fmt: skip
+    result = same_floor.run(settings, seed=0)
+    assert result["difference"] == 0
+    assert result["network_difference"] == pytest.approx(0, abs=1e-6)
+
+
+# --- Widths -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("inputs", "units"), [(64, 50), (64, 2), (1863, 2)])
+def test_weights_are_those_that_pytorch_counts(inputs, units):
+    network = Dense((inputs, units, 10), generator=torch.Generator())
+    counted = sum(p.numel() for p in network.parameters())
+    assert width_and_spread.weights(inputs, units) == counted
+
+
+def test_products_are_products_of_pixels_and_weigh_as_much_as_the_pixels():
+    x = torch.randn(500, 64, generator=torch.Generator().manual_seed(0))
+    grown = width_and_spread.with_products(x, 300, torch.Generator().manual_seed(1))
+    assert torch.equal(grown[:, :64], x)
+    assert grown[:, 64:].square().sum(1).mean() == pytest.approx(64, rel=0.02)
+    i, j = torch.randint(64, (2, 236), generator=torch.Generator().manual_seed(1))
+    pair = torch.stack([grown[:, 64], x[:, i[0]] * x[:, j[0]]])
+    assert torch.corrcoef(pair)[0, 1] == pytest.approx(1, abs=1e-5)
+
+
+def test_the_control_has_as_many_weights_and_its_runs_from_one_start_share_it():
+    settings = width_and_spread.Settings(
+        widths=(2, 50), networks=12, examples=30, steps=3, batch_size=30
+    )
+    # Batches of all examples have no order, so that runs from one start are one run.
+    assert width_and_spread.run(settings, seed=0)["orders_share"] == pytest.approx(0, abs=1e-4)
+    inputs = (width_and_spread.weights(64, 50) - 3 * 10) // 2 - 1
+    assert abs(width_and_spread.weights(inputs, 2) - width_and_spread.weights(64, 50)) < 2

@@ -136,7 +136,7 @@ CLAIMS = (
         expected=REPRODUCED,
         paper=(
             (
-                "energy per spin below which almost all critical points are minima, $p = 3$",
+                "energy per spin below which almost all stationary points are minima, $p = 3$",
                 "$-2\\sqrt{2/3} = -1.633$",
                 "{cite:t}`auffinger2013`, definition of $E_\\infty$",
             ),
@@ -168,7 +168,7 @@ CLAIMS = (
             ),
             at_least(
                 "spread_most",
-                "it is a band and no floor: with 96 spins the starts still spread by 0.015",
+                "it is a band and no single energy: with 96 spins the starts still spread by 0.015",
                 0.015,
                 "energy per spin",
             ),
@@ -264,16 +264,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     return figures.Figure(
         drawn,
         label="fig-glass-band",
-        caption="Where descent from random states ends. Left, the mean energy per spin and, "
+        caption="Where descent from random starts ends. Left, the mean energy per spin and, "
         "shaded, the range from the lowest to the highest of eight walkers in a glass; dashed, "
         "what theory says for infinitely many spins. Right, the standard deviation over the "
         f"walkers of a glass, with its own over {figures.count(seeds)}. For pairs of spins it is "
-        "zero: all walkers find the same floor.",
+        "zero: all walkers find the same energy.",
         alt="Two panels against the number of spins, from 12 to 96. Left, the band of three spins "
         "a term sinks towards the dashed threshold at minus 1.63 and narrows from both sides; "
         "that of eight coupled spins stays wide and near minus 1.3; pairs are a line without a "
-        "band, which sinks towards its own floor at minus 1.41. Right, on logarithmic axes, the "
-        "spread of three spins a term falls steadily to a third, that of eight coupled spins "
+        "band, which sinks towards its own threshold at minus 1.41. Right, on logarithmic axes, "
+        "the spread of three spins a term falls steadily to a third, that of eight coupled spins "
         "stays above it.",
     )
 
@@ -312,6 +312,6 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
             ),
             2,
             "There are exponentially more valleys, but nearly all of them lie in a narrow band of "
-            "energies, and per spin the band lies lower than the floor of small landscapes.",
+            "energies, near a threshold that small landscapes do not reach.",
         ),
     )

@@ -96,7 +96,9 @@ def floors(
             (settings.steps, 0.0),
             (
                 settings.steps * settings.patience,
-                cooling(settings.steps * settings.patience, settings.temperature, settings.cools),
+                cooling(
+                    settings.steps * settings.patience, settings.temperature, settings.cools
+                ).tolist(),
             ),
         )
     )
@@ -176,7 +178,7 @@ CLAIMS = (
         id="sagun2014-gd-sgd-same-floor",
         cite="sagun2014",
         sentence="In spin glasses of many spins and in networks, gradient descent and its noisy "
-        "version reach the same level within the same number of steps: noise buys no lower floor.",
+        "version reach the same level within the same number of steps: noise does not end lower.",
         kind="effect",
         expected=REPRODUCED,
         paper=(
