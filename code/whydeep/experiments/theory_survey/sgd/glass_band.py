@@ -213,7 +213,11 @@ CLAIMS = (
 
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """Energies in the end against the number of spins, with the theory; and their spread."""
-    labels = {MAIN: "three spins a term", "eight-coupled": "only eight coupled", "pairs": "pairs"}
+    labels = {
+        MAIN: "three spins a term",
+        "eight-coupled": "only eight coupled",
+        "pairs": "two spins a term",
+    }
     shown = {variant: label for variant, label in labels.items() if variant in runs}
     first = next(iter(runs[MAIN].values()))
     sizes = first["sizes"]
@@ -238,19 +242,22 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             )
             if variant != "pairs":  # no spread: nothing to show on a logarithmic axis
                 figures.band(axes[1], sizes, stacked["spread"], label=label, **look)
-        for p, ends in ((3, ("threshold, $p = 3$", "ground state, $p = 3$")), (2, ("$p = 2$",))):
-            heights = (spin_glass.threshold(p), spin_glass.floor_of_index(p))
-            for height, name, above in zip(heights, ends, (True, False), strict=False):
-                axes[0].axhline(height, **figures.THEORY)
-                axes[0].annotate(
-                    name,
-                    (sizes[0], height),
-                    xytext=(2, 3 if above else -4),
-                    textcoords="offset points",
-                    va="bottom" if above else "top",
-                    color=figures.MUTED,
-                    fontsize=9,
-                )
+        for height, name, above, right in (
+            (spin_glass.threshold(3), "threshold, $p = 3$", True, False),
+            (spin_glass.floor_of_index(3), "ground state, $p = 3$", False, False),
+            (spin_glass.threshold(2), "threshold, $p = 2$", False, True),
+        ):
+            axes[0].axhline(height, **figures.THEORY)
+            axes[0].annotate(
+                name,
+                (sizes[-1] if right else sizes[0], height),
+                xytext=(0, 3 if above else -4),
+                textcoords="offset points",
+                ha="right" if right else "left",
+                va="bottom" if above else "top",
+                color=figures.INK,
+                fontsize=9,
+            )
         axes[0].set(ylabel="energy per spin in the end", ylim=(-1.76, -0.75))
         axes[1].set(ylabel="spread over the starts", yscale="log", ylim=(0.02, 0.4))
         axes[1].set_yticks((0.02, 0.05, 0.1, 0.2, 0.4), ("0.02", "0.05", "0.1", "0.2", "0.4"))
@@ -273,7 +280,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "a term sinks towards the dashed threshold at minus 1.63 and narrows from both sides; "
         "that of eight coupled spins stays wide and near minus 1.3; pairs are a line without a "
         "band, which sinks towards its own threshold at minus 1.41. Right, on logarithmic axes, "
-        "the spread of three spins a term falls steadily to a third, that of eight coupled spins "
+        "the spread of three spins a term falls steadily to a quarter, that of eight coupled spins "
         "stays above it.",
     )
 
