@@ -244,7 +244,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         for width, place in zip(widths, weights_of, strict=True):
             losses = np.sort(first[f"test_{width}"])
             aside = place * np.exp(np.linspace(-0.2, 0.2, len(losses)))
-            axes[0].plot(aside, losses, "o", ms=3, color=colours[0], ls="none")
+            axes[0].plot(aside, losses, "o", ms=4, mew=0, alpha=0.55, color=colours[0], ls="none")
         axes[0].set(ylabel="test loss (nats), each network", yscale="log", ylim=(0.07, 4))
         axes[0].set_yticks((0.1, 0.2, 0.5, 1, 2), ("0.1", "0.2", "0.5", "1", "2"))
         for panel, name in ((axes[1], "spread"), (axes[2], "correlation")):
@@ -263,6 +263,9 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             panel.set(xlabel="weights", xscale="log", xlim=(110, 5600))
             panel.set_xticks(weights_of, [f"{n:,}" for n in weights_of])
             panel.minorticks_off()
+        axes[0].set_xlabel("hidden units")
+        axes[0].set_xticks(weights_of, [f"{width}" for width in widths])
+        axes[0].minorticks_off()
     seeds = len(by_seed)
     return figures.Figure(
         drawn,
@@ -272,8 +275,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "network of one seed. Middle, its standard deviation over the starts, and right, its "
         "correlation with the training loss; both also for networks of two hidden units that get "
         f"as many weights by having more inputs. Bands are over {figures.count(seeds)}.",
-        alt="Three panels against the number of weights, on a logarithmic axis. Left, clouds of "
-        "dots sink from about two nats to a tenth and shrink to a point. Middle, the spread over "
+        alt="Three panels against the size of the network, on a logarithmic axis. Left, clouds of "
+        "dots sink from about two nats to below a fifth and draw together. Middle, the spread over "
         "starts falls about twentyfold with more hidden units and hardly changes with more inputs. "
         "Right, the correlation falls from almost one to near zero with more hidden units and "
         "stays near one with more inputs.",
