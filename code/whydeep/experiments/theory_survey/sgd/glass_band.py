@@ -289,13 +289,22 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
     """The band of final energies against the number of spins, to drag along."""
     from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
 
+    heights = ("highest", "mean", "lowest")
+    above = {}
+    for variant, by_seed in runs.items():
+        threshold = spin_glass.threshold(2 if variant == "pairs" else 3)
+        above[variant] = {
+            seed: dict(result) | {name: result[name] - threshold for name in heights}
+            for seed, result in by_seed.items()
+        }
     return SweepExplorer.from_runs(
-        runs,
+        above,
         key="glass-band",
         title="Where eight walkers end in a spin glass",
         about="Move along the number of spins and watch the highest and the lowest of eight "
-        "walkers close in on their mean. Then couple only eight of the spins: which of the three "
-        "curves still moves? Then take pairs: where has the band gone?",
+        "walkers close in on their mean, and on the threshold, which is zero here. Then couple "
+        "only eight of the spins: which of the three curves still moves? Then take pairs: where "
+        "has the band gone?",
         series={
             "highest": "highest of eight walkers",
             "mean": "mean",
@@ -308,7 +317,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
         },
         sweep=Axis("spins N", log=True),
         sweep_values="sizes",
-        y=Axis("energy per spin in the end"),
+        y=Axis("energy per spin in the end, above the threshold"),
         predict=Prediction(
             "Eight walkers go down from random places of one landscape, once with 12 spins and "
             "once with 96. How do the energies at which they stop differ?",
