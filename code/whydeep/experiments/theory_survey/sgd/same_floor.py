@@ -1,0 +1,289 @@
+"""Does noise buy a lower floor?
+
+Sagun and co-authors ({cite}`sagun2014`) report that in spin glasses and in networks on digits the
+level at which descent stops is a matter of the landscape's dimension, not of the algorithm:
+gradient descent and stochastic gradient descent reach the same level within the same number of
+steps. We compare plain descent with descent under noise that is cooled to zero, in spherical 3-spin
+glasses of 4 to 64 spins, and full batches with small ones in networks on digits with noisy labels.
+
+What would refute it: noise that ends lower, by as large a share of the energy, with 64 spins as
+with 4; or networks whose training loss depends on the size of the batch at a small rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from whydeep import figures, spin_glass
+from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.datasets import digits
+from whydeep.networks import Dense
+from whydeep.results import MAIN, Result
+from whydeep.training import Trained, log_loss, member_seeds, train
+
+PAGE = "theory-survey/sgd/are-networks-spin-glasses"
+SPINS = 512
+"""There are a quarter of SPINS / N glasses of N spins: small glasses come in larger numbers."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Glasses of each of ``sizes``; ``steps`` of descent, with noise ``patience`` times as many.
+
+    ``temperature`` is that of the first step; it falls to zero in a straight line over the first
+    four fifths, or stays if not ``cools``. So many ``networks`` of ``width`` hidden ReLU units
+    learn ``examples`` digits, three labels in ten of them noise, in ``network_steps`` steps, once
+    from full batches and once from batches of ``batch_size``.
+    """
+
+    sizes: tuple[int, ...] = (4, 8, 16, 32, 64)
+    walkers: int = 12
+    steps: int = 500
+    rate: float = 0.15
+    temperature: float = 0.6
+    cools: bool = True
+    patience: int = 1
+    networks: int = 12
+    width: int = 8
+    examples: int = 400
+    network_steps: int = 200
+    learning_rate: float = 0.02
+    batch_size: int = 40
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "four-spins": {"sizes": (4,), "networks": 0},
+    "patient": {"patience": 4, "networks": 0},
+    "hot": {"cools": False, "batch_size": 4},
+}
+
+
+def cooling(steps: int, first: float, cools: bool) -> Float[np.ndarray, "steps"]:
+    """The temperature at each step: from ``first`` to zero over four fifths, or constant."""
+    if not cools:
+        return np.full(steps, first)
+    return first * np.maximum(0, 1 - np.arange(steps) / (0.8 * steps))
+
+
+def floors(
+    settings: Settings, n: int, child: np.random.SeedSequence
+) -> tuple[float, float, float, float]:
+    """Mean energy per spin at the end without and with noise, and the spreads over the walkers."""
+    rng = np.random.default_rng(child)
+    glasses = max(2, SPINS // (4 * n))
+    couplings = spin_glass.draw_couplings(3, n, glasses, rng, np.float32)
+    start = spin_glass.random_spins(glasses, settings.walkers, n, rng)
+    plain, noisy = (
+        spin_glass.descend(
+            couplings,
+            start,
+            steps=steps,
+            rate=settings.rate,
+            temperature=heat,
+            rng=rng,
+            record_at=[steps],
+        )[1][..., 0].astype(float)
+        for steps, heat in (
+            (settings.steps, 0.0),
+            (
+                settings.steps * settings.patience,
+                cooling(
+                    settings.steps * settings.patience, settings.temperature, settings.cools
+                ).tolist(),
+            ),
+        )
+    )
+    spreads = (float(np.sqrt(e.var(axis=1, ddof=1).mean())) for e in (plain, noisy))
+    return float(plain.mean()), float(noisy.mean()), *spreads
+
+
+def training_losses(settings: Settings, seed: int, batch_size: int | None) -> Float[Tensor, "k"]:
+    """The training loss in the end of each network of the stack, noisy labels included."""
+    data = digits().subset(settings.examples, seed=seed)
+    x = data.train_x.flatten(1)
+    x = (x - x.mean()) / x.std()
+
+    def own_loss(trained: Trained) -> Float[Tensor, "k"]:
+        return log_loss(trained.outputs(x), trained.labels).mean(1)
+
+    trained = train(
+        partial(Dense, (64, settings.width, 10)),
+        x,
+        data.train_y,
+        seeds=member_seeds(seed, settings.networks),
+        lr=settings.learning_rate,
+        momentum=0.9,
+        label_noise=0.3,
+        steps=settings.network_steps,
+        batch_size=batch_size,
+        measure={"loss": own_loss},
+        measure_at=[settings.network_steps],
+        device="cpu",
+        progress=False,
+    )
+    return trained.history["loss"][:, -1].double()
+
+
+def compare_batches(settings: Settings, seed: int) -> dict[str, tuple[float, str]]:
+    """Mean training losses of the networks from full and small batches, for the result."""
+    full = training_losses(settings, seed, None)
+    small = training_losses(settings, seed, settings.batch_size)
+    mean = float(full.mean())
+    return {
+        "full_batches": (mean, "nats"),
+        "small_batches": (float(small.mean()), "nats"),
+        "network_difference": (abs(mean - float(small.mean())) / mean, "share of the loss"),
+        "network_spread": (float(full.std()) / mean, "share of the loss"),
+    }
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Where descent ends with and without noise, in glasses of each size and in networks.
+
+    ``advantage`` is how much lower noise ends, as a share of the energy without it; negative if it
+    ends higher. Runs on the CPU whatever the ``device``.
+    """
+    with threadpool_limits(1):  # the digits then do not depend on the number of cores
+        children = np.random.SeedSequence(seed).spawn(len(settings.sizes))
+        found = np.array(
+            [floors(settings, n, child) for n, child in zip(settings.sizes, children, strict=True)]
+        )
+        networks = compare_batches(settings, seed) if settings.networks else {}
+    plain, noisy, spread_plain, spread_noisy = found.T
+    advantage = (plain - noisy) / np.abs(plain)
+    unit = "energy per spin"
+    return Result(
+        sizes=(np.array(settings.sizes), "spins"),
+        plain=(plain, unit),
+        noisy=(noisy, unit),
+        spread_plain=(spread_plain, unit),
+        spread_noisy=(spread_noisy, unit),
+        advantage=(advantage, "share of the energy"),
+        difference=(abs(advantage[-1]), "share of the energy"),
+        **networks,
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="sagun2014-gd-sgd-same-floor",
+        cite="sagun2014",
+        sentence="In spin glasses of many spins and in networks, gradient descent and its noisy "
+        "version reach the same level within the same number of steps: noise does not end lower.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "levels of gradient descent and of stochastic gradient descent",
+                "the same, within the same number of steps",
+                "abstract",
+            ),
+        ),
+        conditions=(
+            at_most(
+                "difference",
+                "with 64 spins the mean energies in the end, with noise and without, differ by at "
+                "most 3 %",
+                0.03,
+                "share of the energy",
+            ),
+            Condition(
+                "network_difference",
+                "the training losses of networks from batches of 40 and from all 400 examples "
+                "differ by at most 6 %",
+                # The variant of four spins trains no networks: there is nothing to differ.
+                lambda result: float(dict(result).get("network_difference", 0.0)),
+                "<=",
+                0.06,
+                "share of the loss",
+            ),
+        ),
+        controls=(
+            Control(
+                "four-spins",
+                "the many spins: glasses of four",
+                {"difference": 0.05},
+                (
+                    Condition(
+                        "comparable",
+                        "noise does not throw the walkers off: the difference is at most a half",
+                        lambda result: float(result["difference"]),
+                        "<=",
+                        0.5,
+                        "share of the energy",
+                    ),
+                ),
+            ),
+            Control(
+                "hot",
+                "the end of the noise: the temperature stays, and batches hold four examples",
+                {"difference": 0.1, "network_difference": 0.2},
+                (
+                    at_most(
+                        "small_batches",
+                        "its networks learn: training loss below 2.2, where chance has 2.3",
+                        2.2,
+                        "nats",
+                    ),
+                ),
+            ),
+        ),
+        disputed="That batches of all sizes reach the same training loss does not make their "
+        "networks alike: {cite:t}`keskar2017` report that large batches end in sharper minima "
+        "with a larger test error.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """What noise gains against the number of spins; and training losses by the size of a batch."""
+    labels = {MAIN: "as many steps", "patient": "four times the steps"}
+    first = next(iter(runs[MAIN].values()))
+    sizes = first["sizes"]
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.6), width_ratios=(1.35, 1))
+        for variant, label in labels.items():
+            if variant in runs:
+                values = 100 * np.array([result["advantage"] for result in runs[variant].values()])
+                figures.band(axes[0], sizes, values, label=label)
+        axes[0].axhline(0, **figures.THEORY)
+        axes[0].set(
+            xlabel="spins $N$", ylabel="how much lower noise ends (%)", xscale="log", ylim=(-3, 26)
+        )
+        axes[0].set_xticks(sizes, [f"{n}" for n in sizes])
+        axes[0].minorticks_off()
+        axes[0].legend(loc="upper right", title="with noise")
+        batches = [(MAIN, "full_batches", "all 400"), (MAIN, "small_batches", "40")]
+        if "hot" in runs:
+            batches += [("hot", "small_batches", "4")]
+        losses = np.array(
+            [[result[name] for result in runs[variant].values()] for variant, name, _ in batches]
+        ).T
+        figures.bars(
+            axes[1], np.arange(len(batches)), losses, colour=figures.COLOURS["green"], width=0.5
+        )
+        axes[1].set(xlabel="examples a batch", ylabel="training loss (nats)", ylim=(0, 2.4))
+        axes[1].set_xticks(np.arange(len(batches)), [name for *_, name in batches])
+    seeds = len(runs[MAIN])
+    return figures.Figure(
+        drawn,
+        label="fig-same-floor",
+        caption="Left, by how much of the energy noise that is cooled to zero ends below plain "
+        "descent, in glasses of 4 to 64 spins, with as many steps and with four times as many. "
+        "Right, the training loss of small networks on digits with noisy labels after "
+        f"the same number of steps. Bands and marks are over {figures.count(seeds)}.",
+        alt="Left, two falling curves against the number of spins on a logarithmic axis: noise "
+        "ends about a sixth lower with four spins and almost level with plain descent with 64; "
+        "with four times the steps it ends somewhat lower at every size. Right, three bars: the "
+        "training losses of full batches and of batches of 40 are equal to the eye, that of "
+        "batches of four is far higher.",
+    )

@@ -1,0 +1,283 @@
+"""Do all runs of a large network end alike?
+
+Choromanska and co-authors ({cite}`choromanska2015`) train many networks with one hidden layer from
+different starts: the larger the network, the closer together their losses, and the less a run's
+training loss says about its test loss; only small networks have starts that end badly. We train
+stacks of networks of 2 to 50 hidden units on scikit-learn's digits.
+
+What would refute it: test losses that spread over the starts as widely at 50 units as at 2, or
+training losses that tell the test losses as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.datasets import digits
+from whydeep.networks import Dense
+from whydeep.results import MAIN, Result
+from whydeep.training import generator as start_of
+from whydeep.training import mean_loss, member_seeds, train
+
+PAGE = "theory-survey/sgd/are-networks-spin-glasses"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``networks`` of each of ``widths`` hidden ReLU units, on ``examples`` digits.
+
+    With ``grow`` "inputs" every network has only the smallest number of hidden units; instead the
+    inputs grow, by products of two pixels, until there are as many weights.
+    """
+
+    widths: tuple[int, ...] = (2, 5, 12, 50)
+    networks: int = 30
+    examples: int = 400
+    steps: int = 200
+    batch_size: int = 50
+    learning_rate: float = 0.05
+    grow: str = "units"
+
+
+STARTS = 6
+SCALES = {"quick": Settings()}
+VARIANTS = {"more-inputs": {"grow": "inputs", "widths": (2, 50)}}
+
+
+def weights(inputs: int, units: int, classes: int = 10) -> int:
+    """The number of weights of a dense network with one hidden layer, biases included."""
+    return (inputs + 1) * units + (units + 1) * classes
+
+
+def with_products(
+    x: Float[Tensor, "n d"], inputs: int, chance: torch.Generator
+) -> Float[Tensor, "n inputs"]:
+    """x and products of two of its columns, drawn at random, together as large as x is."""
+    more = inputs - x.shape[1]
+    if more <= 0:
+        return x
+    i, j = torch.randint(x.shape[1], (2, more), generator=chance)
+    products = x[:, i] * x[:, j]
+    products = (products - products.mean()) / products.std()
+    return torch.cat([x, products * (x.shape[1] / more) ** 0.5], 1)
+
+
+def correlation(a: Float[np.ndarray, "k"], b: Float[np.ndarray, "k"]) -> float:
+    """Pearson's correlation."""
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Training and test loss of every network of every width, their spread and correlation.
+
+    ``orders_share`` is the spread over batch orders alone, from each of ``STARTS`` starts and at
+    the smallest width, as a share of the spread there over starts and orders together. Runs on the
+    CPU whatever the ``device``.
+    """
+    data = digits().subset(settings.examples, seed=seed)
+    x, x_test = data.train_x.flatten(1), data.test_x.flatten(1)
+    mean, sd = x.mean(), x.std()
+    x, x_test = (x - mean) / sd, (x_test - mean) / sd
+    seeds = member_seeds(seed, settings.networks)
+    fewest = settings.widths[0]
+
+    def ends(inputs: int, units: int, starts: int | None = None) -> Float[np.ndarray, "2 k"]:
+        """Training and test losses of a stack, from as many starts as networks or from fewer."""
+        grown, grown_test = (
+            with_products(z, inputs, torch.Generator().manual_seed(seed)) for z in (x, x_test)
+        )
+        members = iter(range(len(seeds)))
+
+        def network(*, generator: torch.Generator) -> Dense:
+            if starts:  # the members' generators decide the orders, these the starts
+                generator = start_of(seeds[next(members) % starts], "init")
+            return Dense((inputs, units, 10), generator=generator)
+
+        trained = train(
+            network,
+            grown,
+            data.train_y,
+            seeds=seeds,
+            lr=settings.learning_rate,
+            momentum=0.9,
+            steps=settings.steps,
+            batch_size=settings.batch_size,
+            measure={
+                "train": mean_loss(grown, data.train_y),
+                "test": mean_loss(grown_test, data.test_y),
+            },
+            measure_at=[settings.steps],
+            device="cpu",
+            progress=progress,
+        )
+        return np.stack([trained.history[name][:, -1].double() for name in ("train", "test")])
+
+    found = []
+    for width in settings.widths:
+        if settings.grow == "inputs":
+            # (d + 1) h + (h + 1) 10 weights: as many as 64 inputs and ``width`` units have.
+            inputs = (weights(64, width) - (fewest + 1) * 10) // fewest - 1
+            found.append(ends(inputs, fewest))
+        else:
+            found.append(ends(64, width))
+    orders = {}
+    if settings.grow == "units":
+        _, test = ends(64, fewest, STARTS)
+        # Columns are starts, rows orders.
+        within = test.reshape(-1, STARTS).std(axis=0, ddof=1)
+        share = float(np.sqrt(np.square(within).mean()) / found[0][1].std(ddof=1))
+        orders = {"orders_share": (share, "ratio of standard deviations")}
+    spread = np.array([test.std(ddof=1) for _, test in found])
+    correlations = np.array([correlation(*losses) for losses in found])
+    losses = {}
+    for width, (train_losses, test_losses) in zip(settings.widths, found, strict=True):
+        losses[f"train_{width}"] = (train_losses.astype(np.float32), "nats")
+        losses[f"test_{width}"] = (test_losses.astype(np.float32), "nats")
+    return Result(
+        widths=(np.array(settings.widths), "hidden units"),
+        weights=(np.array([weights(64, width) for width in settings.widths]), "weights"),
+        spread=(spread, "nats"),
+        spread_smallest=(spread[0], "nats"),
+        spread_largest=(spread[-1], "nats"),
+        narrowing=(spread[-1] / spread[0], "ratio of standard deviations"),
+        correlation=(correlations, "correlation"),
+        correlation_smallest=(correlations[0], "correlation"),
+        correlation_largest=(correlations[-1], "correlation"),
+        correlation_ratio=(correlations[-1] / correlations[0], "ratio of correlations"),
+        test=(np.array([test.mean() for _, test in found]), "nats"),
+        test_smallest=(found[0][1].mean(), "nats"),
+        test_largest=(found[-1][1].mean(), "nats"),
+        worst_largest=(found[-1][1].max(), "nats"),
+        best_smallest=(found[0][1].min(), "nats"),
+        worst_to_best=(found[-1][1].max() / found[0][1].min(), "ratio of test losses"),
+        train_largest=(found[-1][0].mean(), "nats"),
+        networks=(settings.networks, "networks a width"),
+        **losses,
+        **orders,
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="choromanska2015-concentration",
+        cite="choromanska2015",
+        sentence="Runs of a large network end at almost the same, good test loss, while those of "
+        "a small one can end badly; and the larger the network, the less its training loss says "
+        "about its test loss.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "local minima of poor quality, by the test error",
+                "found with a probability that is not zero by small networks",
+                "abstract",
+            ),
+            (
+                "the global minimum of the training loss",
+                "irrelevant in practice, as it often overfits",
+                "abstract",
+            ),
+        ),
+        conditions=(
+            at_most(
+                "narrowing",
+                "the standard deviation of the test loss over starts at 50 hidden units is at most "
+                "0.3 times the one at 2",
+                0.3,
+                "ratio of standard deviations",
+            ),
+            at_most(
+                "correlation_ratio",
+                "the correlation of training and test loss at 50 units is at most 0.5 times the "
+                "one at 2",
+                0.5,
+                "ratio of correlations",
+            ),
+            at_most(
+                "worst_to_best",
+                "the worst of 30 networks of 50 units has at most 0.6 times the test loss of the "
+                "best of 2 units",
+                0.6,
+                "ratio of test losses",
+            ),
+        ),
+        controls=(
+            Control(
+                "more-inputs",
+                "the hidden units: as many weights, spent on products of pixels that feed two "
+                "units",
+                {"narrowing": 0.2, "correlation_ratio": 0.25, "worst_to_best": 0.4},
+                (
+                    at_most(
+                        "test_largest",
+                        "its networks learn: mean test loss of at most 2, where chance has 2.3",
+                        2.0,
+                        "nats",
+                    ),
+                ),
+            ),
+        ),
+        disputed="The observation is not the theory. Its authors call the assumptions that lead "
+        "from networks to spin glasses possibly unrealistic {cite}`choromanska2015open`, and "
+        "large networks do not slow down as glasses do {cite}`baityjesi2018`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Every network's test loss against the number of weights; the spread; the correlation."""
+    by_seed = runs[MAIN]
+    first = by_seed[min(by_seed)]
+    widths, weights_of = first["widths"].astype(int), first["weights"]
+    colours = list(figures.COLOURS.values())
+    with figures.style():
+        drawn, axes = plt.subplots(1, 3, figsize=(9.2, 3.5))
+        for width, place in zip(widths, weights_of, strict=True):
+            losses = np.sort(first[f"test_{width}"])
+            aside = place * np.exp(np.linspace(-0.2, 0.2, len(losses)))
+            axes[0].plot(aside, losses, "o", ms=4, mew=0, alpha=0.55, color=colours[0], ls="none")
+        axes[0].set(ylabel="test loss (nats), each network", yscale="log", ylim=(0.07, 4))
+        axes[0].set_yticks((0.1, 0.2, 0.5, 1, 2), ("0.1", "0.2", "0.5", "1", "2"))
+        for panel, name in ((axes[1], "spread"), (axes[2], "correlation")):
+            values = np.array([result[name] for result in by_seed.values()])
+            figures.band(panel, weights_of, values, label="more hidden units")
+            if "more-inputs" in runs:
+                control = list(runs["more-inputs"].values())
+                values = np.array([result[name] for result in control])
+                figures.band(panel, control[0]["weights"], values, label="more inputs")
+        axes[1].set(ylabel="spread over starts (nats)", yscale="log", ylim=(0.008, 1.5))
+        axes[1].set_yticks((0.01, 0.03, 0.1, 0.3, 1), ("0.01", "0.03", "0.1", "0.3", "1"))
+        axes[1].legend(loc="lower left")
+        axes[2].set(ylabel="correlation of the two losses", ylim=(-0.3, 1.08))
+        axes[2].axhline(0, color=figures.MUTED, lw=0.7)
+        for panel in axes:
+            panel.set(xlabel="weights", xscale="log", xlim=(110, 5600))
+            panel.set_xticks(weights_of, [f"{n:,}" for n in weights_of])
+            panel.minorticks_off()
+        axes[0].set_xlabel("hidden units")
+        axes[0].set_xticks(weights_of, [f"{width}" for width in widths])
+        axes[0].minorticks_off()
+    seeds = len(by_seed)
+    return figures.Figure(
+        drawn,
+        label="fig-width-and-spread",
+        caption=f"Networks of {', '.join(str(w) for w in widths[:-1])} and {widths[-1]} hidden "
+        f"units on digits, {int(first['networks'])} starts each. Left, the test loss of every "
+        "network of one seed. Middle, its standard deviation over the starts, and right, its "
+        "correlation with the training loss; both also for networks of two hidden units that get "
+        f"as many weights by having more inputs. Bands are over {figures.count(seeds)}.",
+        alt="Three panels against the size of the network, on a logarithmic axis. Left, clouds of "
+        "dots sink from about two nats to below a fifth and draw together. Middle, the spread over "
+        "starts falls about twentyfold with more hidden units and hardly changes with more inputs. "
+        "Right, the correlation falls from almost one to near zero with more hidden units and "
+        "stays near one with more inputs.",
+    )
