@@ -115,12 +115,9 @@ def descend(
     rate: float,
     momentum: float = 0.0,
     slope: float = 1e-3,
-    enough: float = 0.0,
     check_every: int = 50,
 ) -> Descent:
     """Full gradient descent on F from each start, until its gradient is at most ``slope`` long.
-
-    A loss of ``enough`` or less ends it too.
 
     ``rate`` times the largest curvature, about (n + 2) / 4 for n units, has to stay below 2.
     With ``momentum``: velocity <- momentum velocity + gradient, w <- w - rate velocity. A student
@@ -135,8 +132,6 @@ def descend(
         g = gradient(w, teacher)
         if t % check_every == 0:
             arrived = torch.linalg.vector_norm(g, dim=(1, 2)) <= slope
-            if enough > 0:
-                arrived |= loss(w, teacher) <= enough
             if arrived.any():
                 end[running[arrived]], made[running[arrived]] = w[arrived], t
                 w, g, velocity, running = (z[~arrived] for z in (w, g, velocity, running))

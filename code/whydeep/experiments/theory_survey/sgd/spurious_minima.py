@@ -37,7 +37,8 @@ FOUND = 1e-4  # ... or its loss so small: it has found the teacher
 STUCK = 1e-3  # and is stuck when it arrived at a loss above this
 LOOKED_AT = 5  # stuck students whose curvatures are computed
 EXTRA = (0, 1, 2)
-HOW = {"steps": 6000, "rate": 0.06, "momentum": 0.9, "slope": SLOPE, "enough": FOUND}
+HOW = {"steps": 250, "rate": 0.06, "momentum": 0.9, "slope": SLOPE}
+ROUNDS = 24  # of so many steps at most; the momentum starts anew in each
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,22 @@ VARIANTS = {
     "inputs": {"units": (10, 15), "extra": "inputs"},
     "halved": {"units": (10,), "large": 10, "halved": True},
 }
+
+
+def settle(w: Float[Tensor, "b n d"], teacher: Float[Tensor, "k d"]) -> teachers.Descent:
+    """Descent in rounds until every student has arrived: at a small slope, or at the teacher."""
+    running = torch.arange(len(w), device=w.device)
+    first = teachers.descend(w, teacher, **HOW)
+    end, loss, slope, steps = first.weights, first.loss, first.slope, first.steps
+    for _ in range(ROUNDS - 1):
+        running = running[(slope[running] > SLOPE) & (loss[running] > FOUND)]
+        if not len(running):
+            break
+        found = teachers.descend(end[running], teacher, **HOW)
+        end[running], loss[running] = found.weights, found.loss
+        slope[running] = found.slope
+        steps[running] += found.steps
+    return teachers.Descent(end, loss, slope, steps)
 
 
 def polish(w: Float[Tensor, "b n d"], teacher: Float[Tensor, "k d"]) -> Float[Tensor, "b n d"]:
@@ -100,7 +117,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
             rng = np.random.default_rng(roots[i * len(EXTRA) + j])
             teacher = teachers.orthonormal_teacher(k, inputs).to(device)
             w = teachers.starts(settings.starts, units, inputs, rng).to(device)
-            found = teachers.descend(w, teacher, **HOW)
+            found = settle(w, teacher)
             losses[i, j] = np.sort(found.loss.cpu().numpy())[::-1]
             stuck[i, j] = teachers.stuck(found, STUCK, SLOPE)
             late = (found.slope > SLOPE) & (found.loss > FOUND)
