@@ -84,7 +84,7 @@ def settle(w: Float[Tensor, "b n d"], teacher: Float[Tensor, "k d"]) -> teachers
 
 
 def polish(w: Float[Tensor, "b n d"], teacher: Float[Tensor, "k d"]) -> Float[Tensor, "b n d"]:
-    """Two Newton steps to the critical point next to ``w``: slope 1e-4 becomes about 1e-12."""
+    """Two Newton steps to the critical point next to ``w``: slope 1e-4 falls below 1e-8."""
     for _ in range(2):
         g = teachers.gradient(w, teacher).flatten(1)
         w = w - torch.linalg.solve(teachers.hessian(w, teacher), g).view(w.shape)
