@@ -6,7 +6,7 @@ are tied: on average the Hessian at height E is a random symmetric matrix moved 
 and for many dimensions its eigenvalues fill a half-circle, so that the height fixes the share. Our
 landscape is the spherical 3-spin glass (`whydeep.spin_glass`), where the same law is a theorem, and
 where the expected number of critical points of every index is a known average over random matrices
-({cite}`auffinger2013`, theorem 2.1). We find critical points by Newton's method: in few dimensions
+({cite}`auffinger2013`). We find critical points by Newton's method: in few dimensions
 all of them, with a count to prove it, in 30 a sample.
 
 What would refute it: indices that do not follow the half-circle, or do so no more closely in 30
@@ -83,7 +83,7 @@ def expected_numbers(p: int, n: int, rng: np.random.Generator) -> Float[np.ndarr
 
     2 sqrt(2 / p) (p - 1)^(n / 2) times the mean of exp(-n (p - 2) lambda_k^2 / (2 p)), where
     lambda_k is eigenvalue k of a random symmetric n x n matrix with entries of variance 1 / (2 n)
-    off the diagonal and 1 / n on it ({cite}`auffinger2013`, theorem 2.1 and its remarks).
+    off the diagonal and 1 / n on it ({cite}`auffinger2013`; for p = 2 all n means are 1).
     """
     a = rng.standard_normal((DRAWS, n, n))
     eigenvalues = np.linalg.eigvalsh((a + a.swapaxes(1, 2)) / (2 * math.sqrt(n)))
