@@ -436,21 +436,11 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         )
         there = first["shown_there"].astype(bool)
         loss, index = first["shown_loss"], 100 * first["shown_index"]
-        middle.plot(
-            loss[~there],
-            index[~there],
-            "s",
-            color=orange,
-            mfc="none",
-            label="not critical",
-            **about,
-        )
+        open_ = {"mfc": "none", "mec": orange, "mew": 1.2}
+        middle.plot(loss[~there], index[~there], "s", label="not critical", **about | open_)
         middle.plot(loss[there], index[there], "o", color=blue, label="critical", **about)
         middle.set(
-            xlabel="loss",
-            ylabel="directions down (% of 8)",
-            title="tanh network",
-            ylim=(-4, 100),
+            xlabel="loss", ylabel="directions down (% of 8)", title="tanh network", ylim=(-4, 80)
         )
         middle.legend(loc="upper left")
         values = np.array([[100 * r["arrived_8"], 100 * r["arrived_60"]] for r in results])

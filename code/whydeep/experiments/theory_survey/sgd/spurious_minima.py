@@ -253,18 +253,15 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
                 else:
                     units = results[0]["units"]
             figures.band(left, units, values, label=name)
-        left.axvline(5.5, **figures.THEORY)
-        left.annotate(
-            "proved from 6 on",
-            (5.6, 96),
-            (5.0, 96),
-            ha="right",
-            va="center",
-            fontsize=9.5,
-            color=figures.INK,
+        left.axvline(5.5, **figures.THEORY | {"linewidth": 1}, label="proved to exist from here on")
+        left.set(
+            xlabel="units of the teacher",
+            ylabel="stuck (% of starts)",
+            xlim=(2.5, 15.5),
+            ylim=(-3, 103),
         )
-        left.set(xlabel="units of the teacher", ylabel="stuck (% of starts)", ylim=(-3, 103))
-        left.legend(loc="center left", fontsize=9)
+        about = {"frameon": True, "facecolor": figures.BACKGROUND, "edgecolor": "none"}
+        left.legend(loc="upper left", fontsize=9, framealpha=1, **about)
         places = np.arange(2)
         shown = [(MAIN, "extra units", "blue", "o", None)]
         if "inputs" in runs:
