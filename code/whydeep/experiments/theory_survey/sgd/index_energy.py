@@ -289,12 +289,12 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
                 alpha=alpha,
                 label=f"{n} spins",
             )
-        line = np.linspace(-1.8, 1.0, 300)
+        line = np.linspace(-1.8, 1.1, 300)
         left.plot(line, 100 * spin_glass.index_fraction(line, 3), **figures.THEORY, label="theory")
         left.set(
             xlabel="energy per spin",
             ylabel="ways down (% of directions)",
-            xlim=(-1.85, 1.05),
+            xlim=(-1.85, 1.15),
             ylim=(-3, 103),
         )
         left.legend(loc="upper left")
@@ -333,7 +333,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "with the expected numbers dashed.",
         alt="Left, a cloud of orange squares for 8 spins is spread about a dashed S-shaped curve "
         "that rises from zero at minus 1.6; blue points for 30 spins lie close to it. Right, on a "
-        "logarithmic axis, the share of minima falls on dashed lines from a third at 3 spins: for "
-        "the quadratic form to one in seven at 7 spins, for the 3-spin glass to about one in "
-        "seventeen.",
+        "logarithmic axis, the share of minima falls along dashed lines from about a third at 3 "
+        "spins: for the quadratic form to one in seven at 7 spins, for the 3-spin glass to about "
+        "one in nineteen, a little below its line.",
     )
