@@ -289,7 +289,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     return figures.Figure(
         drawn,
         label="fig-box-stuck",
-        caption="Left: the share of students that end at a bad minimum, against the size of the "
+        caption="Left: the share of students that get stuck at a bad loss, against the size of the "
         "teacher, for students of that size and with one or two units more; mean and standard "
         f"deviation over {figures.count(len(results))} of {int(results[0]['starts'])} starts each. "
         "The dashed line: from here on such minima are proved to exist. Right: the same number of "
