@@ -5,8 +5,8 @@ polynomial of degree p,
 
     H(sigma) = N^(-(p-1)/2) sum over i1, ..., ip of J_(i1...ip) sigma_i1 ... sigma_ip,
 
-with independent N(0, 1) couplings J (Auffinger, Ben Arous and Cerny 2013, equation 1.1). The energy
-*per spin* is H / N; for states whose overlap sigma.tau / N is R, the covariance of H is N R^p.
+with independent N(0, 1) couplings J (Auffinger, Ben Arous and Cerny 2013). The energy *per spin*
+is H / N; for states whose overlap sigma.tau / N is R, the covariance of H is N R^p.
 
 Everything works on a batch: G glasses (draws of J) and W walkers (states) in each, so that spins
 have the shape (G, W, N). All of it is numpy, and in the couplings' precision. p is 2 or 3.
@@ -142,7 +142,7 @@ def descend(
     A step is sigma - rate * gradient, put back on the sphere; times are steps times ``rate``. With
     a ``temperature`` T, one number or one for each step, every step adds Gaussian noise of
     variance 2 T rate along each spin (Langevin dynamics); noise comes from ``rng``. The
-    steepest curvature near the floor is about 10 for p = 3: keep ``rate`` below 0.2. Works in the
+    steepest curvature near the floor is about 10 for p = 3: keep ``rate`` below 0.2. Runs in the
     couplings' precision. Raises BadSettings for a temperature without ``rng``, or below zero, or
     with another number of entries than steps.
     """
@@ -185,8 +185,10 @@ def threshold(p: int) -> float:
 def complexity(u: float, p: int, index: int = 0) -> float:
     """log of the expected number of critical points of an ``index`` below N u, per spin.
 
-    Auffinger, Ben Arous and Cerny 2013, Theorem 2.5, for u at or below the `threshold`; above it
-    the value no longer grows. ``index`` counts the negative eigenvalues of the Hessian.
+    For N without end (Auffinger, Ben Arous and Cerny 2013). Beyond the `threshold` it no longer
+    grows with u. ``index`` counts the negative eigenvalues of the Hessian. By the formula of Kac
+    and Rice it is the logarithm of E|det| at a critical point, plus that of the chance of the
+    energy, minus the cost ``rate`` of pulling index + 1 eigenvalues out of the semicircle.
     """
     edge = -threshold(p)
     u = min(u, -edge)
