@@ -1,0 +1,462 @@
+"""Are the high critical points of networks saddles, and is Newton's method drawn to them?
+
+Dauphin and others ({cite}`dauphin2014`) carry the picture of random landscapes over to networks: at
+critical points the share of downward directions grows with the training loss; Newton's method goes
+to the saddles, since it steps towards the nearest point without slope, up or down; with the
+absolute values of the curvatures it leaves them (*saddle-free* Newton). Two kinds of networks: a
+linear autoencoder of 7-3-7 units, whose critical points are choices of at most three eigenvectors
+({cite}`baldi1989`), and tanh networks on random labels, where one has to search.
+
+What would refute it: high critical points with few ways down; the same correlation at points that
+are not critical, for then it says nothing of critical points; a Newton's method that finds minima.
+Frye and others ({cite}`frye2021`) warn of the search itself: it mostly stops where the gradient's
+length has a minimum above zero (*gradient-flat* points), and we count how often.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import spearmanr
+
+from whydeep import figures
+from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.results import MAIN, Result
+
+PAGE = "theory-survey/sgd/can-you-build-a-box"
+INPUTS, HIDDEN = 7, 3  # of the autoencoder
+SPECTRUM = (0.5, 6.0)  # its data's variances are drawn from this interval
+START = 0.3  # standard deviation of its weights at the start
+ARRIVED = 1e-8  # a critical point of a tanh network has a gradient no longer than this
+FLAT = 1e-6  # curvatures within this share of the largest count as zero
+EXAMPLES = 60
+
+Derivatives = tuple[
+    Float[np.ndarray, " b"], Float[np.ndarray, "b weights"], Float[np.ndarray, "b weights weights"]
+]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``starts`` of the two Newton methods on the autoencoder; ``searches`` on each tanh network.
+
+    ``critical``: whether correlations are taken at critical points, or at random weights.
+    ``swapped``: Newton's method gets the absolute values and the saddle-free one the signs.
+    """
+
+    starts: int = 40
+    steps: int = 60
+    searches: int = 120
+    critical: bool = True
+    swapped: bool = False
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "anywhere": {"critical": False, "starts": 4},
+    "swapped": {"swapped": True, "searches": 12},
+}
+
+
+# --- The linear autoencoder ---------------------------------------------------------------------
+
+
+def autoencoder(
+    weights: Float[np.ndarray, "b weights"], spectrum: Float[np.ndarray, " n"], hidden: int
+) -> Derivatives:
+    """Loss, gradient and Hessian of x -> A B x on data with covariance diag(``spectrum``).
+
+    The loss is half the mean squared error. ``weights`` holds A (n, hidden), then B (hidden, n),
+    row by row. The Hessian is a Gauss-Newton part, never negative, plus a part proportional to the
+    residual (I - A B) Sigma, which joins A to B.
+    """
+    n, b = len(spectrum), len(weights)
+    a = weights[:, : n * hidden].reshape(b, n, hidden)
+    c = weights[:, n * hidden :].reshape(b, hidden, n)
+    off = np.eye(n) - a @ c
+    residual = off * spectrum
+    loss = 0.5 * (off * residual).sum((1, 2))
+    gradient = [-residual @ c.swapaxes(1, 2), -a.swapaxes(1, 2) @ residual]
+    by_a = np.einsum("im,bkj->bijmk", np.eye(n), c).reshape(b, n * n, -1)
+    by_c = np.einsum("bik,jm->bijkm", a, np.eye(n)).reshape(b, n * n, -1)
+    jacobian = np.concatenate([by_a, by_c], 2)
+    hessian = jacobian.swapaxes(1, 2) @ (np.tile(spectrum, n)[:, None] * jacobian)
+    cross = -np.einsum("bij,kl->biklj", residual, np.eye(hidden)).reshape(b, n * hidden, -1)
+    hessian[:, : n * hidden, n * hidden :] += cross
+    hessian[:, n * hidden :, : n * hidden] += cross.swapaxes(1, 2)
+    return loss, np.concatenate([g.reshape(b, -1) for g in gradient], 1), hessian
+
+
+def critical_points(n: int, hidden: int) -> tuple[list[tuple[int, ...]], Float[np.ndarray, "b w"]]:
+    """All choices of at most ``hidden`` eigenvectors, and the weights that copy just these."""
+    chosen = [s for r in range(hidden + 1) for s in itertools.combinations(range(n), r)]
+    a = np.zeros((len(chosen), n, hidden))
+    for point, s in zip(a, chosen, strict=True):
+        point[list(s), range(len(s))] = 1
+    return chosen, np.concatenate([a.reshape(len(a), -1), a.swapaxes(1, 2).reshape(len(a), -1)], 1)
+
+
+def index_formula(chosen: tuple[int, ...], n: int, hidden: int) -> int:
+    """Downward directions where the eigenvectors ``chosen`` are copied; number 0 has most variance.
+
+    One for each pair of a copied and a larger uncopied one, which could be exchanged; one for each
+    pair of a free hidden unit and an uncopied one, which it could take up.
+    """
+    left_out = [j for j in range(n) if j not in chosen]
+    exchanges = sum(j < i for i in chosen for j in left_out)
+    return exchanges + (hidden - len(chosen)) * len(left_out)
+
+
+def downward(hessian: Float[np.ndarray, "b w w"]) -> Int[np.ndarray, " b"]:
+    """Eigenvalues below zero, by more than FLAT times the largest in size."""
+    eigenvalues = np.linalg.eigvalsh(hessian)
+    return (eigenvalues < -FLAT * np.abs(eigenvalues).max(1, keepdims=True)).sum(1)
+
+
+def newton(
+    derivatives: Callable[[Float[np.ndarray, "b w"]], Derivatives],
+    weights: Float[np.ndarray, "b w"],
+    steps: int,
+    *,
+    absolute: bool,
+    longest: float = 1.0,
+    damping: float = 1e-3,
+) -> Float[np.ndarray, "b w"]:
+    """Newton's method: the gradient along each eigenvector, divided by its curvature.
+
+    ``damping`` is added to the curvature's size, whose sign is kept, or dropped with ``absolute``
+    (saddle-free Newton, Dauphin and others 2014, algorithm 1). Steps are cut to ``longest``.
+    """
+    for _ in range(steps):
+        _, gradient, hessian = derivatives(weights)
+        curvature, v = np.linalg.eigh(hessian)
+        size = np.abs(curvature) + damping
+        divisor = size if absolute else np.where(curvature < 0, -size, size)
+        along = (gradient[:, None] @ v)[:, 0] / divisor
+        step = -(v @ along[..., None])[..., 0]
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        weights = weights + step * (longest / np.maximum(length, longest))
+    return weights
+
+
+# --- The tanh network ---------------------------------------------------------------------------
+
+
+def tanh_network(
+    weights: Float[np.ndarray, "b weights"],
+    x: Float[np.ndarray, "n inputs"],
+    y: Float[np.ndarray, " n"],
+    hidden: int,
+) -> Derivatives:
+    """Loss, gradient and Hessian of sum_h v_h tanh(W_h . (x, 1)); half the mean squared error.
+
+    ``weights`` holds the rows W_h, threshold last, and then all v_h.
+    """
+    b, n = len(weights), len(x)
+    x = np.concatenate([x, np.ones((n, 1))], 1)
+    d = x.shape[1]
+    w, v = weights[:, : hidden * d].reshape(b, hidden, d), weights[:, hidden * d :]
+    t = np.tanh(x @ w.swapaxes(1, 2))
+    slope = 1 - t * t
+    residual = (t @ v[..., None])[..., 0] - y
+    by_w = (v[:, None] * slope)[..., None] * x[:, None]
+    jacobian = np.concatenate([by_w.reshape(b, n, -1), t], 2)
+    gradient = (residual[:, None] @ jacobian)[:, 0] / n
+    hessian = jacobian.swapaxes(1, 2) @ jacobian / n
+    bend = residual[..., None] * (-2 * t * slope) * v[:, None] / n
+    within = np.einsum("bnh,nd,ne->bhde", bend, x, x, optimize=True)
+    across = np.einsum("bnh,nd->bhd", residual[..., None] * slope / n, x)
+    for h in range(hidden):
+        own, out = slice(h * d, (h + 1) * d), hidden * d + h
+        hessian[:, own, own] += within[:, h]
+        hessian[:, own, out] += across[:, h]
+        hessian[:, out, own] += across[:, h]
+    return 0.5 * (residual**2).mean(1), gradient, hessian
+
+
+def search(
+    derivatives: Callable[[Float[np.ndarray, "b w"]], Derivatives],
+    weights: Float[np.ndarray, "b w"],
+    steps: int,
+) -> Float[np.ndarray, "b w"]:
+    """Minimises the squared length of the gradient, by Levenberg's and Marquardt's method.
+
+    Wherever it stops, H g = 0: at a critical point, or at a gradient-flat one, where the gradient
+    is not zero and the Hessian takes it to zero. Each member has a damping of its own.
+    """
+    damping = np.full(len(weights), 1e-2)
+    _, g, h = derivatives(weights)
+    squared = (g * g).sum(1)
+    for _ in range(steps):
+        matrix = h @ h + damping[:, None, None] * np.eye(h.shape[-1])
+        tried = weights - np.linalg.solve(matrix, h @ g[..., None])[..., 0]
+        _, g_tried, h_tried = derivatives(tried)
+        better = (g_tried * g_tried).sum(1) < squared
+        weights = np.where(better[:, None], tried, weights)
+        g = np.where(better[:, None], g_tried, g)
+        h = np.where(better[:, None, None], h_tried, h)
+        squared = (g * g).sum(1)
+        damping = np.where(better, np.maximum(damping / 4, 1e-14), np.minimum(damping * 6, 1e3))
+    return weights
+
+
+def correlation(
+    loss: Float[np.ndarray, " b"], index: Int[np.ndarray, " b"], *, distinct: bool = False
+) -> float:
+    """Rank correlation; 0 where nothing varies. ``distinct``: each loss counts once."""
+    if distinct:
+        _, first = np.unique(np.round(loss, 6), return_index=True)
+        loss, index = loss[first], index[first]
+    if len(loss) < 3 or not np.ptp(index) or not np.ptp(loss):
+        return 0.0
+    return float(spearmanr(loss, index).statistic)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Ends of the searches on one network: loss, index, residual, and whether they arrived.
+
+    ``at_random`` and ``at_start`` are correlations of loss and index at the random weights from
+    which a short descent leads to the starts of the searches, and at these starts.
+    """
+
+    loss: Float[np.ndarray, " b"]
+    index: Int[np.ndarray, " b"]
+    residual: Float[np.ndarray, " b"]
+    there: Bool[np.ndarray, " b"]
+    at_random: float
+    at_start: float
+
+
+def search_network(
+    inputs: int, hidden: int, searches: int, steps: int, rng: np.random.Generator
+) -> Found:
+    """Searches on one tanh network with 60 random labels, from places on descent paths.
+
+    ``residual`` is |H g| / (|H| |g|), which is 0 at a gradient-flat point.
+    """
+    x, y = rng.standard_normal((EXAMPLES, inputs)), rng.standard_normal(EXAMPLES)
+
+    def derivatives(weights):
+        return tanh_network(weights, x, y, hidden)
+
+    weights = rng.standard_normal((searches, hidden * (inputs + 2)))
+    loss, _, hessian = derivatives(weights)
+    at_random = correlation(loss, downward(hessian))
+    stop = rng.integers(0, 100, searches)
+    for t in range(100):
+        weights = weights - 0.3 * (stop > t)[:, None] * derivatives(weights)[1]
+    loss, _, hessian = derivatives(weights)
+    at_start = correlation(loss, downward(hessian))
+    loss, gradient, hessian = derivatives(search(derivatives, weights, steps))
+    length = np.linalg.norm(gradient, axis=1)
+    moved = np.linalg.norm((hessian @ gradient[..., None])[..., 0], axis=1)
+    largest = np.abs(np.linalg.eigvalsh(hessian)).max(1)
+    residual = moved / (largest * np.maximum(length, 1e-300))
+    there = length <= ARRIVED
+    return Found(loss, downward(hessian), residual, there, at_random, at_start)
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Loss and index at the autoencoder's critical points; ends of two Newtons; the searches.
+
+    ``formula``: largest difference between counted and predicted index. ``linear`` and ``network``:
+    rank correlations of loss and index, for the tanh network of 8 weights the mean over two sets of
+    labels, each critical point once; ``often``: as often as it was found. ``starts``, ``rest``: the
+    same correlation where the searches began, and where they stopped without arriving.
+    ``arrived_8``, ``arrived_60``: share of searches that arrived, by the number of weights;
+    ``residual_60``: median over those that did not. Runs on the CPU in float64.
+    """
+    exact, labels = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    spectrum = np.sort(exact.uniform(*SPECTRUM, INPUTS))[::-1]
+
+    def derivatives(weights):
+        return autoencoder(weights, spectrum, HIDDEN)
+
+    chosen, points = critical_points(INPUTS, HIDDEN)
+    predicted = np.array([index_formula(s, INPUTS, HIDDEN) for s in chosen])
+    loss, gradient, hessian = derivatives(points)
+    index, slope = downward(hessian), np.abs(gradient).max()
+    formula, minima = np.abs(index - predicted).max(), (index == 0).sum()
+    if not settings.critical:
+        loss, _, hessian = derivatives(START * exact.standard_normal(points.shape))
+        index = downward(hessian)
+
+    begin = START * exact.standard_normal((settings.starts, points.shape[1]))
+    floor = spectrum[HIDDEN:].sum() / 2
+    reached, trapped, ends = [], [], []
+    for absolute in (False, True):
+        end = newton(derivatives, begin, settings.steps, absolute=absolute != settings.swapped)
+        height, left, bent = derivatives(end)
+        still = np.linalg.norm(left, axis=1) < 1e-6
+        reached.append((height - floor < 1e-6).mean())
+        trapped.append((still & (downward(bent) > 0)).mean())
+        ends.append(height)
+
+    small = [search_network(2, 2, settings.searches, 120, labels) for _ in range(2)]
+    large = search_network(8, 6, max(settings.searches // 5, 4), 80, labels)
+    network = [correlation(f.loss[f.there], f.index[f.there], distinct=True) for f in small]
+    often = [correlation(f.loss[f.there], f.index[f.there]) for f in small]
+    starts = [f.at_start for f in small]
+    anywhere = [f.at_random for f in small]
+    rest = [correlation(f.loss[~f.there], f.index[~f.there]) for f in small]
+    points_8 = [len(np.unique(np.round(f.loss[f.there], 6))) for f in small]
+    shown = small[0]
+    return Result(
+        loss=(loss, "half mean squared error"),
+        index=(index, "directions"),
+        formula=(formula, "directions"),
+        slope=(slope, "largest entry of the gradient"),
+        minima=(minima, "critical points"),
+        linear=(correlation(loss, index), "rank correlation"),
+        floor=(floor, "half mean squared error"),
+        ends_newton=(np.sort(ends[0]).astype(np.float32), "half mean squared error"),
+        ends_saddle_free=(np.sort(ends[1]).astype(np.float32), "half mean squared error"),
+        trapped=(trapped[0], "share of starts"),
+        trapped_free=(trapped[1], "share of starts"),
+        reached=(reached[1], "share of starts"),
+        reached_newton=(reached[0], "share of starts"),
+        network=(np.mean(network if settings.critical else anywhere), "rank correlation"),
+        often=(np.mean(often), "rank correlation"),
+        starts=(np.mean(starts), "rank correlation"),
+        starts_60=(large.at_start, "rank correlation"),
+        rest=(np.mean(rest), "rank correlation"),
+        points_8=(np.sum(points_8), "critical points"),
+        arrived_8=(np.mean([f.there.mean() for f in small]), "share of searches"),
+        arrived_60=(large.there.mean(), "share of searches"),
+        residual_60=(
+            float(np.median(large.residual[~large.there])) if not large.there.all() else math.nan,
+            "ratio",
+        ),
+        shown_loss=(shown.loss.astype(np.float32), "half mean squared error"),
+        shown_index=(shown.index / 8, "share of directions"),
+        shown_there=(shown.there, "arrived"),
+    )
+
+
+RANK, SHARE = "rank correlation", "share of starts"
+COUNTED = (
+    at_most(
+        "formula",
+        "at the autoencoder's critical points the counted index is the predicted one",
+        0.0,
+        "directions",
+    ),
+)
+
+CLAIMS = (
+    Claim(
+        id="dauphin2014-saddle-points",
+        cite="dauphin2014",
+        sentence="At critical points of small networks the share of downward directions grows with "
+        "the training loss, as in random landscapes; Newton's method is drawn to such saddles, and "
+        "with the absolute values of the curvatures it leaves them.",
+        kind="effect",
+        expected=PARTLY,
+        missed=("network",),
+        paper=(
+            ("training loss and index, small networks on images", "rise together", "figure 1"),
+            ("saddle-free Newton against SGD and Newton", "reaches a lower loss", "abstract"),
+        ),
+        conditions=(
+            at_least(
+                "linear",
+                "at the 64 critical points of a linear autoencoder loss and index have a rank "
+                "correlation of at least 0.9",
+                0.9,
+                RANK,
+            ),
+            at_least(
+                "network",
+                "at those found of a tanh network of 8 weights it is at least 0.6",
+                0.6,
+                RANK,
+            ),
+            at_least(
+                "trapped",
+                "from at least 0.4 of the starts Newton's method ends at a saddle",
+                0.4,
+                SHARE,
+            ),
+            at_least(
+                "reached",
+                "from at least 0.9 of them the saddle-free method ends at the minimum",
+                0.9,
+                SHARE,
+            ),
+        ),
+        controls=(
+            Control(
+                "anywhere",
+                "that the points are critical: random weights of both networks",
+                {"linear": 0.5, "network": 0.2},
+                COUNTED,
+            ),
+            Control(
+                "swapped",
+                "the absolute values, which the other of the two methods gets",
+                {"trapped": 0.2, "reached": 0.5},
+                (
+                    *COUNTED,
+                    at_least(
+                        "reached_newton",
+                        "the method that now has them reaches the minimum from at least 0.9 of "
+                        "the starts",
+                        0.9,
+                        SHARE,
+                    ),
+                ),
+            ),
+        ),
+        disputed="Searches for critical points of networks mostly stop at points that are not "
+        "critical {cite}`frye2021`, and training may never come near one {cite}`lipton2016`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Loss and index of the autoencoder, of the tanh network's ends, and how many arrived."""
+    results = list(runs[MAIN].values())
+    first = results[0]
+    blue, orange = figures.COLOURS["blue"], figures.COLOURS["vermillion"]
+    with figures.style():
+        drawn, (left, middle, right) = plt.subplots(
+            1, 3, figsize=(8.8, 3.5), width_ratios=(3, 3, 2)
+        )
+        about = {"ls": "none", "ms": 5}
+        left.plot(first["loss"], first["index"], "o", color=blue, **about)
+        left.set(
+            xlabel="loss", ylabel="directions down (of 42)", title="autoencoder", ylim=(-1, 22)
+        )
+        there = first["shown_there"].astype(bool)
+        loss, index = first["shown_loss"], 100 * first["shown_index"]
+        open_ = {"mfc": "none", "mec": orange, "mew": 1.2}
+        middle.plot(loss[~there], index[~there], "s", label="not critical", **about | open_)
+        middle.plot(loss[there], index[there], "o", color=blue, label="critical", **about)
+        middle.set(
+            xlabel="loss", ylabel="directions down (% of 8)", title="tanh network", ylim=(-4, 80)
+        )
+        middle.legend(loc="upper left")
+        values = np.array([[100 * r["arrived_8"], 100 * r["arrived_60"]] for r in results])
+        figures.bars(right, np.arange(2), values, colour=blue, width=0.5)
+        right.set_xticks(np.arange(2), ["8 weights", "60 weights"])
+        right.set(ylabel="searches that arrived (%)", xlim=(-0.6, 1.6), ylim=(0, 100))
+        right.grid(axis="x", visible=False)
+    return figures.Figure(
+        drawn,
+        label="fig-box-networks",
+        caption="Left: the 64 critical points of a linear autoencoder. Middle: where searches for "
+        "critical points of a tanh network of 8 weights ended, those that arrived and those that "
+        "stopped at a point with a slope (one seed each). Right: how many arrived, for 8 weights "
+        f"and for 60; bars are means over {figures.count(len(results))}, marks single seeds.",
+        alt="Left, blue dots rise from one at the lowest loss with no direction down to one at the "
+        "highest with 21 of 42. Middle, blue dots and orange open squares are scattered over the "
+        "same range of losses, mostly between an eighth and half of the directions down. Right, "
+        "the bar for 8 weights is several times as high as the one for 60.",
+    )

@@ -1,0 +1,344 @@
+"""Do bad local minima exist, and does high dimension take them away?
+
+Safran and Shamir ({cite}`safran2018`) let a ReLU network learn from another: k units with
+orthonormal weights, normal examples, infinitely many of them. They prove by computer that a student
+of exactly k units has bad local minima for 6 <= k <= 20, in any number of inputs; that gradient
+descent falls into them more often the larger k; and that a unit or two more take most of them away.
+We follow the exact loss (`whydeep.teachers`) from many starts and look at where they end: at the
+loss, at the slope, and at the curvature in all directions.
+
+What would refute it: students of the teacher's size that all find it; end points with a way down;
+or as many stuck students when the same weights are spent on inputs, not on units, so that it is the
+number of dimensions that helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from whydeep import figures, teachers
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.results import MAIN, Result
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
+
+PAGE = "theory-survey/sgd/can-you-build-a-box"
+SLOPE = 1e-4  # a student has arrived when its gradient is at most so long
+FOUND = 1e-4  # ... or its loss so small: it has found the teacher
+STUCK = 1e-3  # and is stuck when it arrived at a loss above this
+LOOKED_AT = 5  # stuck students whose curvatures are computed
+EXTRA = (0, 1, 2)
+HOW = {"steps": 250, "rate": 0.06, "momentum": 0.9, "slope": SLOPE}
+ROUNDS = 24  # of so many steps at most; the momentum starts anew in each
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``starts`` students for each size in ``units`` and each number of EXTRA ones.
+
+    ``small`` and ``large`` are the sizes of which the claim speaks. ``extra`` is what a student has
+    more than its teacher: "units", or as many "inputs", which is the same number of weights for a
+    student of k units, k (k + extra). ``halved``: one unit of each stuck student is replaced by two
+    halves of it, before its curvatures are looked at.
+    """
+
+    starts: int = 40
+    units: tuple[int, ...] = (6, 8, 10, 12, 15)
+    small: int = 10
+    large: int = 15
+    extra: str = "units"
+    halved: bool = False
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "few-units": {"units": (3, 5), "small": 3, "large": 5},
+    "inputs": {"units": (10, 15), "extra": "inputs"},
+    "halved": {"units": (10,), "large": 10, "halved": True},
+}
+
+
+def settle(w: Float[Tensor, "b n d"], teacher: Float[Tensor, "k d"]) -> teachers.Descent:
+    """Descent in rounds until every student has arrived: at a small slope, or at the teacher."""
+    running = torch.arange(len(w), device=w.device)
+    first = teachers.descend(w, teacher, **HOW)
+    end, loss, slope, steps = first.weights, first.loss, first.slope, first.steps
+    for _ in range(ROUNDS - 1):
+        running = running[(slope[running] > SLOPE) & (loss[running] > FOUND)]
+        if not len(running):
+            break
+        found = teachers.descend(end[running], teacher, **HOW)
+        end[running], loss[running] = found.weights, found.loss
+        slope[running] = found.slope
+        steps[running] += found.steps
+    return teachers.Descent(end, loss, slope, steps)
+
+
+def polish(w: Float[Tensor, "b n d"], teacher: Float[Tensor, "k d"]) -> Float[Tensor, "b n d"]:
+    """Two Newton steps to the critical point next to ``w``: slope 1e-4 falls below 1e-8."""
+    for _ in range(2):
+        g = teachers.gradient(w, teacher).flatten(1)
+        w = w - torch.linalg.solve(teachers.hessian(w, teacher), g).view(w.shape)
+    return w
+
+
+def halve(w: Float[Tensor, "b n d"], unit: int) -> Float[Tensor, "b n+1 d"]:
+    """The same function with one unit more: relu(w . x) = relu(w / 2 . x) + relu(w / 2 . x)."""
+    half = w[:, unit : unit + 1] / 2
+    return torch.cat([w[:, :unit], half, half, w[:, unit + 1 :]], 1)
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Share of stuck students by size and extra units, their losses, and curvatures where stuck.
+
+    ``losses_e`` (sizes, starts): final losses in falling order, e units (or inputs) extra.
+    ``lowest``: the lowest eigenvalue of the Hessian at stuck students of the size ``small``, the
+    least over LOOKED_AT of them; 0 if none is stuck. ``moved``: by how much halving a unit changed
+    their loss. ``unfinished``: share of all students that did not arrive.
+    """
+    sizes = settings.units
+    shape = (len(sizes), len(EXTRA))
+    losses = np.empty((*shape, settings.starts))
+    stuck, unfinished = np.empty(shape), np.empty(shape)
+    lowest = moved = kept_slope = 0.0
+    roots = np.random.SeedSequence(seed).spawn(shape[0] * shape[1])
+    for i, k in enumerate(sizes):
+        for j, extra in enumerate(EXTRA):
+            units, inputs = (k + extra, k) if settings.extra == "units" else (k, k + extra)
+            rng = np.random.default_rng(roots[i * len(EXTRA) + j])
+            teacher = teachers.orthonormal_teacher(k, inputs).to(device)
+            w = teachers.starts(settings.starts, units, inputs, rng).to(device)
+            found = settle(w, teacher)
+            losses[i, j] = np.sort(found.loss.cpu().numpy())[::-1]
+            stuck[i, j] = teachers.stuck(found, STUCK, SLOPE)
+            late = (found.slope > SLOPE) & (found.loss > FOUND)
+            unfinished[i, j] = float(late.double().mean())
+            at = (found.loss > STUCK) & (found.slope <= SLOPE)
+            if k == settings.small and not extra and at.any():
+                w = polish(found.weights[at][:LOOKED_AT], teacher)
+                before = teachers.loss(w, teacher)
+                w = halve(w, 0) if settings.halved else w
+                moved = float((teachers.loss(w, teacher) - before).abs().max())
+                kept_slope = float(teachers.gradient(w, teacher).abs().max())
+                lowest = float(torch.linalg.eigvalsh(teachers.hessian(w, teacher)).min())
+    small, large = sizes.index(settings.small), sizes.index(settings.large)
+    return Result(
+        units=(list(sizes), "units"),
+        starts=(settings.starts, "starts"),
+        weights=([k * k for k in sizes], "weights"),
+        **{f"losses_{e}": (losses[:, j].astype(np.float32), "loss") for j, e in enumerate(EXTRA)},
+        **{f"stuck_{e}": (stuck[:, j], "share of starts") for j, e in enumerate(EXTRA)},
+        stuck_small=(stuck[small, 0], "share of starts"),
+        rise=(stuck[large, 0] - stuck[small, 0], "share of starts"),
+        one_more=(stuck[small, 1] - 0.2 * stuck[small, 0], "share of starts"),
+        two_more=(stuck[large, 2] - 0.2 * stuck[large, 0], "share of starts"),
+        lowest=(lowest, "curvature"),
+        slope=(kept_slope, "largest entry of the gradient"),
+        moved=(moved, "loss"),
+        unfinished=(unfinished.max(), "share of starts"),
+        least=(losses[:, 0, -1].max(), "loss"),
+    )
+
+
+SHARE = "share of starts"
+ARRIVED = (
+    at_most("unfinished", "at most a tenth of the students have not arrived anywhere", 0.1, SHARE),
+    at_most("least", "the best student of every size has found the teacher", STUCK, "loss"),
+)
+
+CLAIMS = (
+    Claim(
+        id="safran2018-spurious-minima",
+        cite="safran2018",
+        sentence="A ReLU network that has exactly the size of its teacher has bad local minima, "
+        "gradient descent falls into them more often the larger both are, and one or two extra "
+        "units take nearly all of them away.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            ("sizes with bad local minima", "$6 \\le k \\le 20$", "abstract; proved by computer"),
+            ("chance to fall into one", "“quite high, and increasing”", "abstract"),
+            ("with a few more units", "“drastically” reduced", "abstract"),
+        ),
+        conditions=(
+            at_least(
+                "stuck_small",
+                "at least 0.15 of the students of 10 units get stuck",
+                0.15,
+                SHARE,
+            ),
+            at_least("rise", "with 15 units it is at least 0.2 more", 0.2, SHARE),
+            at_least(
+                "lowest",
+                "where a student of 10 units is stuck, the loss curves upwards in all 100 "
+                "directions: the least curvature is at least 0.005",
+                0.005,
+                "curvature",
+            ),
+            at_most(
+                "one_more",
+                "with 11 units for a teacher of 10 at most a fifth as many are stuck",
+                0.0,
+                SHARE,
+            ),
+            at_most(
+                "two_more",
+                "with 17 units for a teacher of 15 at most a fifth as many are stuck",
+                0.0,
+                SHARE,
+            ),
+        ),
+        controls=(
+            Control(
+                "few-units",
+                "the number of units: teachers and students of 3 and 5, below the theorem's 6",
+                {"stuck_small": 0.1, "rise": 0.1},
+                ARRIVED,
+            ),
+            Control(
+                "inputs",
+                "the extra units: as many further weights, but spent on inputs, so that the loss "
+                "has as many dimensions",
+                {"one_more": 0.1, "two_more": 0.2},
+                ARRIVED,
+            ),
+            Control(
+                "halved",
+                "the exact size: the same functions written with 11 units, one unit in two halves",
+                {"lowest": 0.05},
+                (
+                    *ARRIVED,
+                    at_most("moved", "halving leaves the loss as it is", 1e-9, "loss"),
+                    at_most(
+                        "slope",
+                        "it is still a critical point: no entry of the gradient above 1e-6",
+                        1e-6,
+                        "slope",
+                    ),
+                ),
+            ),
+        ),
+        disputed="Not the existence of the minima, but what extra units do, is open: one extra "
+        "unit turns the minima that are known into saddles, which does not show that no others are "
+        "left {cite}`safran2021`.",
+    ),
+)
+
+NAMES = {0: "as many units as the teacher", 1: "one more", 2: "two more"}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Stuck share against the teacher's size, by extra units; beside it with inputs instead."""
+    results = list(runs[MAIN].values())
+    few = list(runs.get("few-units", {}).values())
+    with figures.style():
+        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), width_ratios=(3, 2))
+        for extra, name in NAMES.items():
+            units = results[0]["units"]
+            values = np.array([100 * r[f"stuck_{extra}"] for r in results])
+            if few:  # the curve begins with the control's small teachers
+                units = np.concatenate([few[0]["units"], units])
+                added = np.array([100 * r[f"stuck_{extra}"] for r in few])
+                if len(added) == len(values):
+                    values = np.concatenate([added, values], 1)
+                else:
+                    units = results[0]["units"]
+            figures.band(left, units, values, label=name)
+        left.axvline(5.5, **figures.THEORY | {"linewidth": 1}, label="proved to exist from here on")
+        left.set(
+            xlabel="units of the teacher",
+            ylabel="stuck (% of starts)",
+            xlim=(2.5, 15.5),
+            ylim=(-3, 103),
+        )
+        about = {"frameon": True, "facecolor": figures.BACKGROUND, "edgecolor": "none"}
+        left.legend(loc="upper left", fontsize=9, framealpha=1, **about)
+        places = np.arange(2)
+        shown = [(MAIN, "extra units", "blue", "o", None)]
+        if "inputs" in runs:
+            shown.append(("inputs", "extra inputs", "vermillion", "s", "//"))
+        for row, (variant, name, colour, marker, hatch) in enumerate(shown):
+            found = list(runs[variant].values())
+            pick = [list(found[0]["units"]).index(k) for k in (10, 15) if k in found[0]["units"]]
+            if len(pick) == 2:
+                values = np.array(
+                    [[100 * r["stuck_1"][pick[0]], 100 * r["stuck_2"][pick[1]]] for r in found]
+                )
+                figures.bars(
+                    right,
+                    places + 0.36 * (row - 0.5),
+                    values,
+                    label=name,
+                    colour=figures.COLOURS[colour],
+                    marker=marker,
+                    hatch=hatch,
+                )
+        right.set_xticks(places, ["10 units,\n1 more", "15 units,\n2 more"])
+        right.set(ylim=(-3, 103), xlim=(-0.6, 1.6))
+        right.grid(axis="x", visible=False)
+        right.legend(loc="upper left", fontsize=9)
+    return figures.Figure(
+        drawn,
+        label="fig-box-stuck",
+        caption="Left: the share of students that get stuck at a bad loss, against the size of the "
+        "teacher, for students of that size and with one or two units more; mean and standard "
+        f"deviation over {figures.count(len(results))} of {int(results[0]['starts'])} starts each. "
+        "The dashed line: from here on such minima are proved to exist. Right: the same number of "
+        "extra weights spent on units and on inputs.",
+        alt="Left, the curve of students of the teacher's size is at zero up to six units and then "
+        "climbs steeply to more than four fifths at fifteen. With one more unit it leaves zero "
+        "only beyond ten; with two more it stays near zero. Right, bars: with extra units next to "
+        "none are stuck, with extra inputs about as many as without.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """The final losses of all students in falling order, by the size of the teacher."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    results = list(runs[MAIN].values())
+    starts = int(results[0]["starts"])
+    share = 100 * np.mean([r["stuck_0"][-1] for r in results])
+    options = (0, 10, 40, 85)
+    ranks = {
+        MAIN: {
+            seed: {
+                "units": r["units"],
+                "rank": np.arange(1, starts + 1),
+                **{f"losses_{e}": r[f"losses_{e}"] for e in EXTRA},
+            }
+            for seed, r in runs[MAIN].items()
+        }
+    }
+    return SweepExplorer.from_runs(
+        ranks,
+        key="shelves",
+        title="Where the students of one teacher end",
+        about=f"Each curve is {starts} students in the order of their final loss, the worst first. "
+        "Move to larger teachers. Where do shelves appear, and how long are they? Which of them "
+        "are left with one more unit, and with two?",
+        series={f"losses_{e}": NAMES[e] for e in EXTRA},
+        variants={MAIN: "orthonormal teacher"},
+        sweep=Axis("units of the teacher"),
+        sweep_values="units",
+        x=Axis("student, worst first"),
+        x_values="rank",
+        y=Axis("final loss"),
+        predict=Prediction(
+            "A teacher of 15 units, students of 15 units: about how many in a hundred end at a "
+            "bad minimum?",
+            tuple(f"about {option}" for option in options),
+            int(np.argmin([abs(share - option) for option in options])),
+            "The loss has 225 dimensions there, and most students are stuck all the same. It is "
+            "not the number of dimensions that decides.",
+        ),
+    )
