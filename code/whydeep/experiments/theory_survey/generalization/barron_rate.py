@@ -275,7 +275,11 @@ CLAIMS = (
         kind="effect",
         expected=REPRODUCED,
         paper=(
-            ("squared error of $m$ units", "at most $(2C)^2/m$", "{cite:t}`barron1993`, Theorem 1"),
+            (
+                "squared error of $m$ units on a ball of radius $r$",
+                "at most $(2 r C_f)^2/m$",
+                "{cite:t}`barron1993`, Theorem 1",
+            ),
             (
                 "squared error of $m$ fixed functions, worst case",
                 "at least of order $m^{-2/d}$",
