@@ -355,3 +355,83 @@ CLAIMS = (
         "{cite}`siegel2024`. Nothing is said about finding the units by training.",
     ),
 )
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Error of drawn units and of the fixed basis against m, for some numbers of inputs."""
+    results = list(runs[MAIN].values())
+    units = results[0]["units"]
+
+    def over_seeds(quantity: str, row: int) -> Float[np.ndarray, "seeds m"]:
+        return np.array([result[quantity][row] for result in results])
+
+    with figures.style():
+        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.9), sharey=True)
+        for d in (1, 2, 5, 20):
+            row = INPUTS.index(d)
+            label = f"{d} input{'s' if d > 1 else ''}"
+            figures.band(left, units, over_seeds("error", row), label=label)
+            figures.band(right, units, over_seeds("fixed", row), label=label)
+            right.plot(units, over_seeds("lower", row).mean(0), **figures.THEORY)
+        left.plot(units, over_seeds("predicted", MANY).mean(0), **figures.THEORY)
+        left.plot(
+            units, results[0]["bound"][0], color=figures.MUTED, ls=(0, (1, 2)), marker="None",
+            label="bound $(2C)^2/m$",
+        )  # fmt: skip
+        left.set(title="units drawn for the function", ylabel="squared error over $C^2$")
+        right.set(title="waves fixed in advance, worst case", ylim=(2e-7, 1))
+        for panel, what in ((left, "units $m$"), (right, "functions $m$")):
+            panel.set(xscale="log", yscale="log", xlabel=what)
+            panel.set_xticks(units, [f"{m}" for m in units])
+            panel.minorticks_off()
+        left.legend(loc="lower left")
+    return figures.Figure(
+        drawn,
+        label="fig-few-rate",
+        caption="Left, the squared error of $m$ step units that are drawn for a function and never "
+        "trained, with 1 to 20 inputs. The curves lie on one another, around their exact mean for "
+        "20 inputs (dashed), and below the bound. Right, the same constant $C$, but the first $m$ "
+        "waves of the Fourier basis on a wave that they lack. The more inputs, the slower the "
+        "fall; no other choice of $m$ functions gets below the dashed curve of its number of "
+        f"inputs. Means and standard deviations over {figures.count(len(results))}.",
+        alt="Two panels on logarithmic axes against the number of units, from 8 to 512. Left, four "
+        "curves for 1, 2, 5 and 20 inputs fall together along a dashed line of slope minus one, "
+        "well below a dotted bound. Right, the curve for one input falls steeply, that for two "
+        "inputs with slope minus one, and those for 5 and 20 inputs in a few shallow stairs; a "
+        "dashed lower bound runs below each.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """Error against the number of units, swept over the number of inputs, with a question first."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="inputs",
+        title="Squared error on a wave that the fixed basis lacks",
+        about="Move along the number of inputs and watch which of the two curves moves. Find the "
+        "number of inputs from which units drawn for the wave beat the fixed basis at 512. Then "
+        "draw the units in advance: what do they turn into?",
+        series={
+            "on_missing": "step units",
+            "fixed": "first m waves",
+            "lower": "lower bound for any fixed m functions",
+            "bound": "Barron's bound for chosen units",
+        },
+        variants={MAIN: "units drawn for the wave", "drawn-in-advance": "units drawn in advance"},
+        sweep=Axis("inputs d"),
+        sweep_values="inputs",
+        x=Axis("units or functions m", log=True),
+        x_values="units",
+        y=Axis("squared error over C²", log=True),
+        predict=Prediction(
+            "With 20 inputs, the fixed basis grows from 8 to 512 waves, 64 times as many. By which "
+            "factor does its squared error fall, on the wave that is worst for it each time?",
+            ("about 64", "about 16", "about 4"),
+            2,
+            "With 20 inputs there are 841 waves up to frequency 2, so that 512 of them do not even "
+            "get through the second frequency: the error goes from that of frequency 1 to that of "
+            "frequency 2, a quarter.",
+        ),
+    )

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.claims import REPRODUCED, Claim, Control, at_most
 from whydeep.results import MAIN, Result
 
 PAGE = "theory-survey/generalization/few-units-many-dimensions"
@@ -277,3 +277,59 @@ CLAIMS = (
         "networks {cite}`jacot2018,allenzhu2018b`, whose units hardly move {cite}`chizat2019`.",
     ),
 )
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The inequality at every look, and the final loss against the least singular value."""
+    results = list(runs[MAIN].values())
+    with figures.style():
+        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.8))
+        for place, (look, colour, marker) in enumerate(
+            ((0, "grey", "o"), (10, "ochre", "s"), (100, "purple", "^"), (1000, "blue", "D"))
+        ):
+            column = LOOKS.index(look)
+            x = np.concatenate([r["gradient"][..., column].ravel() for r in results])
+            y = np.concatenate([(r["least"] * r["residual"])[..., column].ravel() for r in results])
+            shown = y > 1e-4
+            left.plot(
+                x[shown], y[shown], marker, color=figures.COLOURS[colour], ls="none",
+                label=f"{look:,} steps", ms=4, zorder=3 + place,
+            )  # fmt: skip
+        ends = np.array([1e-3, 30])
+        left.plot(ends, ends, **figures.THEORY, label="theorem")
+        left.set(
+            xscale="log", yscale="log", xlim=(2e-3, 30), ylim=(1e-4, 30),
+            xlabel="length of the gradient", ylabel="$s_{min}$ times length of the residual",
+        )  # fmt: skip
+        left.legend(loc="upper left", handlelength=1.6)
+        for variant, name, colour, marker in (
+            (MAIN, "caps of 60° to 180°", "blue", "o"),
+            ("whole-sphere", "whole sphere only", "green", "^"),
+            ("copied", "each direction 20 times", "vermillion", "s"),
+        ):
+            if variant in runs:
+                found = runs[variant].values()
+                right.plot(
+                    np.concatenate([r["least"][..., 0].ravel() for r in found]),
+                    np.concatenate([r["final"].ravel() for r in found]),
+                    marker, color=figures.COLOURS[colour], ls="none", label=name, ms=4,
+                )  # fmt: skip
+        right.set(
+            yscale="log", ylim=(None, 3), xlabel="$s_{min}$ before training",
+            ylabel="final training loss",
+        )  # fmt: skip
+        right.legend(loc="upper right")
+    return figures.Figure(
+        drawn,
+        label="fig-few-diverse",
+        caption="Left, every network at four moments of training, where the least singular value "
+        "is large enough to show. By the theorem no mark can lie above the dashed line; after 100 "
+        "steps they lie close to it. Right, the final training loss against the least singular "
+        "value at the start, for directions from caps of several widths, and for two controls. "
+        f"All networks of {figures.count(len(results))}.",
+        alt="Two scatter plots. Left, on logarithmic axes, marks for four moments of training lie "
+        "below the diagonal and approach it as training goes on. Right, the final loss, on a "
+        "logarithmic axis, falls by about a factor of ten as the least singular value grows from "
+        "0 to 0.25; networks from the whole sphere crowd at the low right end, and networks with "
+        "copied directions stand high at zero.",
+    )
