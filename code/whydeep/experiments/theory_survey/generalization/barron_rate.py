@@ -192,6 +192,8 @@ def in_advance_errors(
     s = rng.choice((-1.0, 1.0), size=UNITS[-1])
     t = rng.uniform(0, other.reach)
     on = (np.pi * x @ other.k.T * s > t).astype(float)
+    # Two units that are alike on all points give one direction and an arbitrary second one, which
+    # flatters them too.
     basis, _ = np.linalg.qr(np.c_[np.ones(len(x)), on])
     values = np.stack([f(x) for f in targets], 1)
     kept = np.cumsum(np.square(basis.T @ values), axis=0)[list(UNITS)]
