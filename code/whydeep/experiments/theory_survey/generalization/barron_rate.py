@@ -375,18 +375,24 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             figures.band(left, units, over_seeds("error", row), label=label)
             figures.band(right, units, over_seeds("fixed", row), label=label)
             right.plot(units, over_seeds("lower", row).mean(0), **figures.THEORY)
-        left.plot(units, over_seeds("predicted", MANY).mean(0), **figures.THEORY)
+        left.plot(
+            units, over_seeds("predicted", MANY).mean(0), **figures.THEORY,
+            label="exact mean, 20 inputs",
+        )  # fmt: skip
         left.plot(
             units, results[0]["bound"][0], color=figures.MUTED, ls=(0, (1, 2)), marker="None",
             label="bound $(2C)^2/m$",
         )  # fmt: skip
         left.set(title="units drawn for the function", ylabel="squared error over $C^2$")
-        right.set(title="waves fixed in advance, worst case", ylim=(2e-7, 1))
+        right.set(title="waves fixed in advance, worst case", ylim=(2e-8, 1))
         for panel, what in ((left, "units $m$"), (right, "functions $m$")):
             panel.set(xscale="log", yscale="log", xlabel=what)
             panel.set_xticks(units, [f"{m}" for m in units])
             panel.minorticks_off()
         left.legend(loc="lower left")
+        right.legend(
+            handles=right.lines[1:2], labels=["lower bound, any $m$ functions"], loc="lower left"
+        )
     return figures.Figure(
         drawn,
         label="fig-few-rate",

@@ -326,10 +326,10 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-few-diverse",
         caption="Left, every network at four moments of training, where the least singular value "
-        "is large enough to show. By the theorem no mark can lie above the dashed line; after 100 "
-        "steps they lie close to it. Right, the final training loss against the least singular "
-        "value at the start, for directions from caps of several widths, and for two controls. "
-        f"All networks of {figures.count(len(results))}.",
+        "is large enough to show. By the theorem no mark can lie above the dashed line; after "
+        "1,000 steps they lie nearly on it. Right, the final training loss against the least "
+        "singular value at the start, for directions from caps of several widths, and for two "
+        f"controls. All networks of {figures.count(len(results))}.",
         alt="Two scatter plots. Left, on logarithmic axes, marks for four moments of training lie "
         "below the diagonal and approach it as training goes on. Right, the final loss, on a "
         "logarithmic axis, falls by several powers of ten as the least singular value grows from "

@@ -284,7 +284,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-few-direction",
         caption="Test error from 500 examples. Left, the label depends on one direction of $d$: "
-        "the network's error stays at a few per cent or less, that of the kernel of the same "
+        "the network's error stays below two per cent, that of the kernel of the same "
         "units grows to most of the variance, and that of a network whose units cannot turn is "
         "higher still. Right, the label depends on the length of $x$ alone, and the kernel is the "
         f"better of the two. Means and standard deviations over {figures.count(len(results))}.",
