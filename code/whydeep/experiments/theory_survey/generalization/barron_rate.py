@@ -400,8 +400,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "trained, with 1 to 20 inputs. The curves lie on one another, around their exact mean for "
         "20 inputs (dashed), and below the bound. Right, the same constant $C$, but the first $m$ "
         "waves of the Fourier basis on a wave that they lack. The more inputs, the slower the "
-        "fall; no other choice of $m$ functions gets below the dashed curve of its number of "
-        f"inputs. Means and standard deviations over {figures.count(len(results))}.",
+        "fall; no other choice of $m$ functions has a worst case below the dashed curve of its "
+        f"number of inputs. Means and standard deviations over {figures.count(len(results))}.",
         alt="Two panels on logarithmic axes against the number of units, from 8 to 512. Left, four "
         "curves for 1, 2, 5 and 20 inputs fall together along a dashed line of slope minus one, "
         "well below a dotted bound. Right, the curve for one input falls steeply, that for two "
