@@ -1,0 +1,295 @@
+"""Does a penalty on the units find one hidden direction among many?
+
+A layer of ReLU units with a penalty on the sum over units of |outer weight| times |inner weights|
+is, with as many units as it likes, a convex problem whose solutions adapt to a direction hidden in
+the inputs; its quadratic sister is a kernel and does not (Bach 2017, {cite}`bach2017`). Half a
+weight decay on both layers is the same penalty at its least: a^2 + |w|^2 >= 2 |a| |w|. We train a
+network of 100 units so, and fit the kernel of the same units, on a label that depends on one
+direction of d.
+
+What would refute it: a test error of the network that grows with the number of inputs as the
+kernel's does, or units that do not turn to the direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.networks import Dense
+from whydeep.results import MAIN, Result
+from whydeep.training import squared_error, train
+
+PAGE = "theory-survey/generalization/few-units-many-dimensions"
+INPUTS = (5, 10, 20, 40)
+RIDGES = (1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
+NOISE = 0.1  # standard deviation of the noise on training labels, in that of the label
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``examples`` normal inputs; the label is |u . x| - 0.8, or |x| - sqrt(d) if ``radial``.
+
+    A network of ``units`` ReLU units, He's weights times ``scale``, all examples at every step.
+    ``frozen`` leaves the inner weights as drawn.
+    """
+
+    radial: bool = False
+    frozen: bool = False
+    examples: int = 500
+    test_examples: int = 2000
+    units: int = 100
+    scale: float = 0.3
+    steps: int = 800
+    lr: float = 0.02
+    momentum: float = 0.9
+    weight_decay: float = 0.02
+
+
+SCALES = {"quick": Settings()}
+# Frozen units do best with larger weights and less decay.
+VARIANTS = {
+    "radial": {"radial": True},
+    "frozen": {"frozen": True, "scale": 1.0, "weight_decay": 0.002},
+}
+
+
+def label(
+    x: Float[np.ndarray, "n d"], u: Float[np.ndarray, "d"], radial: bool
+) -> Float[np.ndarray, "n"]:
+    """|u . x| - 0.8, which knows one direction u, or |x| - sqrt(d), which knows none."""
+    if radial:
+        return np.linalg.norm(x, axis=1) - x.shape[1] ** 0.5
+    return np.abs(x @ u) - 0.8
+
+
+def relu_kernel(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]
+) -> Float[np.ndarray, "n m"]:
+    """The mean of max(0, v . (x, 1)) max(0, v . (y, 1)) over normal v: infinitely many units.
+
+    |x'| |y'| (sin t + (pi - t) cos t) / (2 pi) for the angle t between x' = (x, 1) and y' = (y, 1):
+    the arc-cosine kernel of order 1 (Cho and Saul 2009, equation 6).
+    """
+    x, y = (np.c_[z, np.ones(len(z))] for z in (x, y))
+    lengths = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(y, axis=1)
+    cos = np.clip(x @ y.T / lengths, -1, 1)
+    angle = np.arccos(cos)
+    return lengths * (np.sin(angle) + (np.pi - angle) * cos) / (2 * np.pi)
+
+
+def kernel_error(
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "n"],
+    x_test: Float[np.ndarray, "m d"],
+    y_test: Float[np.ndarray, "m"],
+) -> float:
+    """Mean squared test error of ridge regression, at whichever of RIDGES is best on the test set.
+
+    The choice favours the kernel.
+    """
+    kernel, kernel_test = relu_kernel(x, x), relu_kernel(x_test, x)
+    values, vectors = np.linalg.eigh(kernel)
+    turned, test = vectors.T @ y, kernel_test @ vectors
+    return min(float(np.square(test @ (turned / (values + r)) - y_test).mean()) for r in RIDGES)
+
+
+def alignment(
+    w: Float[np.ndarray, "units d"], a: Float[np.ndarray, "units"], u: Float[np.ndarray, "d"]
+) -> float:
+    """Mean squared cosine between the units' inner weights and u; unit j counts |a_j| |w_j|."""
+    length = np.linalg.norm(w, axis=1) + 1e-30
+    mass = np.abs(a) * length
+    return float((np.square(w @ u / length) * mass).sum() / (mass.sum() + 1e-30))
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Test errors, as a share of the label's variance, of network and kernel for each of INPUTS.
+
+    Also how far the units have turned to u. Runs on the CPU whatever the ``device``.
+    """
+    rows = []
+    with threadpool_limits(1):  # the digits do not depend on the number of cores
+        for d in INPUTS:
+            rng = np.random.default_rng([seed, d])
+            u = rng.standard_normal(d)
+            u /= np.linalg.norm(u)
+            x = rng.standard_normal((settings.examples, d))
+            x_test = rng.standard_normal((settings.test_examples, d))
+            y, y_test = (label(z, u, settings.radial) for z in (x, x_test))
+            # In units of the label's spread, about the training mean: both methods have no more.
+            spread = y_test.std()
+            y = y + NOISE * spread * rng.standard_normal(len(y))
+            centre = y.mean()
+            y, y_test = (y - centre) / spread, (y_test - centre) / spread
+            trained = train(
+                partial(Dense, (d, settings.units, 1), scale=settings.scale),
+                torch.from_numpy(x).float(),
+                torch.from_numpy(y).float()[:, None],
+                seeds=[seed],
+                lr=settings.lr,
+                steps=settings.steps,
+                momentum=settings.momentum,
+                weight_decay=settings.weight_decay,
+                trainable=("classifier.*",) if settings.frozen else ("*",),
+                loss=squared_error,
+                measure_at=(),
+                device="cpu",
+                progress=progress,
+            )
+            outputs = trained.outputs(torch.from_numpy(x_test).float())[0, :, 0].double().numpy()
+            w = trained.parameters["layers.1.weight"][0].double().numpy()
+            a = trained.parameters["classifier.weight"][0, 0].double().numpy()
+            rows.append(
+                (
+                    np.square(outputs - y_test).mean(),
+                    kernel_error(x, y, x_test, y_test),
+                    alignment(w, a, u),
+                    float(trained.batch_loss[0, -1]),
+                )
+            )
+    network, kernel, aligned, training = np.array(rows).T
+    share = "share of the label's variance"
+    many, most = INPUTS.index(20), INPUTS.index(40)
+    return Result(
+        inputs=(np.array(INPUTS), "inputs"),
+        network=(network, share),
+        kernel=(kernel, share),
+        aligned=(aligned, "mean squared cosine"),
+        training=(training, share),
+        ratio=(kernel[many] / network[many], "ratio of test errors"),
+        ratio_most=(kernel[most] / network[most], "ratio of test errors"),
+        network_fewest=(network[0], share),
+        kernel_fewest=(kernel[0], share),
+        network_many=(network[many], share),
+        kernel_many=(kernel[many], share),
+        network_most=(network[most], share),
+        kernel_most=(kernel[most], share),
+        aligned_many=(aligned[many], "mean squared cosine"),
+        training_many=(training[many], share),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="bach2017-convex-neural-networks",
+        cite="bach2017",
+        sentence="A layer of ReLU units with an $\\ell_1$-type penalty on the units adapts to a "
+        "direction hidden in the inputs, however many there are; the kernel of the same units "
+        "does not.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "adapts to the dependence on a subspace of few dimensions",
+                "shown for the $\\ell_1$-type norm",
+                "{cite:t}`bach2017`, abstract",
+            ),
+            ("an algorithm in polynomial time", "left open", "{cite:t}`bach2017`, abstract"),
+        ),
+        conditions=(
+            at_least(
+                "ratio",
+                "with 20 inputs the kernel's test error is at least ten times the network's",
+                10.0,
+            ),
+            at_most(
+                "network_most",
+                "with 40 inputs the network's test error is at most 0.06 of the label's variance",
+                0.06,
+                "share of the variance",
+            ),
+            at_least(
+                "aligned_many",
+                "with 20 inputs the units' mean squared cosine with the direction is at least 0.7",
+                0.7,
+                "mean squared cosine",
+            ),
+        ),
+        controls=(
+            Control(
+                "radial",
+                "the hidden direction: the label depends on the length of $x$ alone",
+                {"ratio": 8.0, "network_most": 0.3, "aligned_many": 0.4},
+                (
+                    at_most(
+                        "training_many",
+                        "its training error with 20 inputs is at most 0.15 of the variance",
+                        0.15,
+                        "share of the variance",
+                    ),
+                ),
+            ),
+            Control(
+                "frozen",
+                "that the units can turn: the inner weights stay as drawn",
+                {"ratio": 8.0, "network_most": 0.3, "aligned_many": 0.4},
+                (
+                    at_most(
+                        "network_fewest",
+                        "with 5 inputs its test error is at most 0.5 of the variance",
+                        0.5,
+                        "share of the variance",
+                    ),
+                ),
+            ),
+        ),
+        disputed="Not the adaptivity but the pessimism about algorithms: gradient flow on wide "
+        "networks finds the solution in the limit {cite}`chizat2020`, and for finitely many "
+        "examples there is an exact convex program {cite}`pilanci2020`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Test error of network and kernel against the number of inputs, with and without direction."""
+    results = list(runs[MAIN].values())
+    inputs = results[0]["inputs"]
+    lines = (
+        (MAIN, 0, "kernel", "kernel", "vermillion"),
+        ("frozen", 0, "network", "network, frozen units", "green"),
+        (MAIN, 0, "network", "network", "blue"),
+        ("radial", 1, "kernel", "kernel", "vermillion"),
+        ("radial", 1, "network", "network", "blue"),
+    )
+    dashes = {"vermillion": (0, (6, 2)), "green": (0, (2, 1.5)), "blue": "-"}
+    markers = {"vermillion": "s", "green": "^", "blue": "o"}
+    with figures.style():
+        drawn, panels = plt.subplots(1, 2, figsize=(8.2, 3.6), sharey=True)
+        for variant, place, quantity, name, colour in lines:
+            if variant in runs:
+                values = np.array([result[quantity] for result in runs[variant].values()])
+                figures.band(
+                    panels[place], inputs, values, label=name, color=figures.COLOURS[colour],
+                    ls=dashes[colour], marker=markers[colour],
+                )  # fmt: skip
+        panels[0].set(title="a hidden direction", ylabel="test error, share of variance")
+        panels[1].set(title="the length of $x$ only", ylim=(1e-3, 3))
+        for panel in panels:
+            panel.set(xscale="log", yscale="log", xlabel="inputs $d$")
+            panel.set_xticks(inputs, [f"{d}" for d in inputs])
+            panel.minorticks_off()
+        if panels[0].lines:
+            panels[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.42))
+    return figures.Figure(
+        drawn,
+        label="fig-few-direction",
+        caption="Test error from 500 examples. Left, the label depends on one direction of $d$: "
+        "the network's error stays below two per cent, that of the kernel of the same "
+        "units grows to most of the variance, and that of a network whose units cannot turn is "
+        "higher still. Right, the label depends on the length of $x$ alone, and the kernel is the "
+        f"better of the two. Means and standard deviations over {figures.count(len(results))}.",
+        alt="Two panels, test error on a logarithmic axis against 5 to 40 inputs. Left, the "
+        "network's curve rises slowly and stays below two per cent; the kernel's rises from a few "
+        "per cent to two thirds; frozen units reach one. Right, both curves rise towards one, and "
+        "the kernel's lies below the network's throughout.",
+    )
