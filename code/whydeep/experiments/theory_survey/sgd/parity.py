@@ -263,9 +263,9 @@ CLAIMS = (
         conditions=(
             at_most(
                 "gap",
-                "from 3 to 11 signs the measured variance is within 0.75 halvings of $2^{-d}$ "
+                "from 3 to 11 signs the measured variance is within a factor of 2 of $2^{-d}$ "
                 "times the mean squared gradient of the output",
-                0.75,
+                1.0,
                 "halvings",
             ),
             at_most(
