@@ -1,7 +1,8 @@
 """A label that is the product of k answers: learn it at one go, or with the answers in between?
 
 Each example holds k vectors; the answer to each is the side of a fixed plane it lies on, +1 or -1,
-and the label is the product of the k answers. Shalev-Shwartz, Shamir and Shammah ({cite}`shalev2017`)
+and the label is the product of the k answers. Shalev-Shwartz, Shamir and Shammah
+({cite}`shalev2017`)
 find that a network trained on the label alone fails abruptly as k grows, that the gradient's
 signal drowns in its noise, and that a second loss on the answers mends it.
 
