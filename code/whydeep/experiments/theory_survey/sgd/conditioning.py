@@ -205,8 +205,8 @@ CLAIMS = (
     Claim(
         id="shalev2017-conditioning",
         cite="shalev2017",
-        sentence="Recovering the kinks of a sampled curve is a convex linear problem, but its "
-        "condition number grows at least as $n^{3.5}$, so that gradient descent does not finish; a "
+        sentence="Recovering the kinks of a curve from its heights is a convex linear problem, but "
+        "its condition number grows at least as $n^{3.5}$, so that gradient descent does not finish; a "
         "convolution is better, and preconditioning a convolution solves it.",
         kind="effect",
         expected=REPRODUCED,
@@ -214,7 +214,7 @@ CLAIMS = (
         conditions=(
             at_least(
                 "exponent",
-                "from 10 to 160 samples the condition number grows at least as $n^{3.5}$",
+                "from 10 to 160 places the condition number grows at least as $n^{3.5}$",
                 3.5,
                 "power of n",
             ),
@@ -226,7 +226,7 @@ CLAIMS = (
             ),
             at_least(
                 "dense_10000",
-                "after 10,000 steps on 100 samples at least half of the mean squared kinks is not "
+                "after 10,000 steps with 100 places at least half of the mean squared kinks is not "
                 "found by the dense map",
                 0.5,
                 "share of the mean squared kinks",
@@ -279,7 +279,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             **figures.THEORY,
             label="theory, $1.294\\,n^4$",
         )
-        left.set(xscale="log", yscale="log", xlabel="samples $n$", ylabel="condition number")
+        left.set(xscale="log", yscale="log", xlabel="places $n$", ylabel="condition number")
         left.set_xticks(results[0]["sizes"], [str(n) for n in results[0]["sizes"]])
         left.minorticks_off()
         left.legend(loc="center left")
@@ -298,8 +298,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-fails-conditioning",
         caption="Left: condition number of learning a dense map from the observed numbers to the "
-        "kinks, against the number of samples, with what {prf:ref}`thm-fails-beam` predicts. "
-        "Right, for 100 samples: the share of the mean squared kinks that gradient descent has not "
+        "kinks, against the number of places, with what {prf:ref}`thm-fails-beam` predicts. "
+        "Right, for 100 places: the share of the mean squared kinks that gradient descent has not "
         f"found after a number of steps. Means over {figures.count(len(results))}.",
         alt="Two panels with logarithmic axes. Left, the condition number for curves rises along a "
         "dashed straight line to about a billion, and that for rotated kinks stays near one. "

@@ -6,7 +6,7 @@ and the label is the product of the k answers. Shalev-Shwartz, Shamir and Shamma
 find that a network trained on the label alone fails abruptly as k grows, that the gradient's
 signal drowns in its noise, and that a second loss on the answers mends it.
 
-What would refute it: end-to-end training that works where the signal is gone, or training with the
+What would refute it: training on the label alone that works where the signal is gone, or training with the
 answers that fails as well.
 """
 
@@ -210,15 +210,16 @@ CLAIMS = (
         id="shalev2017-end-to-end",
         cite="shalev2017",
         sentence="When the label is the product of $k$ answers, the signal in the gradient of "
-        "end-to-end training vanishes against its noise as $k$ grows, and training fails abruptly; "
-        "supervising the answers works.",
+        "training on the label alone vanishes against its noise as $k$ grows, and training fails "
+        "abruptly; supervising the answers works.",
         kind="effect",
         expected=REPRODUCED,
         paper=(("tuples of pictures", "$k = 1, \\dots, 4$", "experiment on tuples of pictures"),),
         conditions=(
             at_most(
                 "end_to_end_5",
-                "with 5 answers end-to-end training is right on at most 60% of fresh examples",
+                "with 5 answers training on the label alone is right on at most 60% of fresh "
+                "examples",
                 0.6,
                 SHARE,
             ),
@@ -253,7 +254,7 @@ CLAIMS = (
         ),
         disputed="Training in parts has its price: answers must be known, and later work finds "
         "other ways to a signal, such as easier examples first. {cite:t}`glasmachers2017` finds "
-        "the same limits of training end to end.",
+        "the same limits in training all parts at once.",
     ),
 )
 
@@ -264,12 +265,12 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     parts = results[0]["parts"]
     with figures.style():
         drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
-        for name, label in (("helped", "with the answers"), ("end_to_end", "end to end")):
+        for name, label in (("helped", "with the answers"), ("end_to_end", "label alone")):
             values = 100 * np.array([result[name] for result in results])
             figures.band(left, parts, values, label=label)
         if "sum" in runs:
             values = 100 * np.array([result["end_to_end"] for result in runs["sum"].values()])
-            figures.band(left, parts, values, label="end to end, sum")
+            figures.band(left, parts, values, label="label alone, sum")
         left.axhline(50, **figures.THEORY, label="chance")
         left.set(xlabel="answers $k$", ylabel="accuracy (%)", ylim=(40, 102), xticks=parts)
         left.legend(loc="center left")
@@ -290,11 +291,11 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         drawn,
         label="fig-fails-parts",
         caption="Left: accuracy on fresh examples for a label that is the product of $k$ answers, "
-        "trained end to end and with a second loss on the answers, and for a label that is the "
-        "sign of their sum; mean and standard deviation. Right: the squared mean of the label "
+        "trained on the label alone and with a second loss on the answers, and for a label that is "
+        "the sign of their sum; mean and standard deviation. Right: the squared mean of the label "
         "times the gradient of the output, over its variance, before training; geometric mean. "
         f"{figures.count(len(results))}.",
-        alt="Two panels against the number of answers. Left, training end to end on the product "
+        alt="Two panels against the number of answers. Left, training on the product alone "
         "drops to chance, 50 percent, at four and five answers; with the answers, and on the sum, "
         "accuracy stays near 98 percent. Right, on a logarithmic axis, the signal of the product "
         "falls by several powers of ten, that of the sum by about one.",
@@ -311,7 +312,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
         title="Accuracy against the number of answers",
         about="Move along the number of answers. Then take the sum for the product, or teach the "
         "parts the sides of another plane: which of the two curves changes?",
-        series={"end_to_end": "end to end", "helped": "with answers"},
+        series={"end_to_end": "label alone", "helped": "with answers"},
         variants={
             MAIN: "product of the answers",
             "sum": "sign of their sum",

@@ -1,7 +1,7 @@
 """Parities: does the gradient know which one it is asked to learn?
 
 A parity of d signs is the product of those in some set S. Shalev-Shwartz, Shamir and Shammah
-({cite}`shalev2017`, Theorem 1) take any network at any weights and ask how much the gradient of its
+({cite}`shalev2017`) take any network at any weights and ask how much the gradient of its
 loss differs from one parity to another: with 2^d targets, orthogonal to one another, the variance
 is at most a 2^d-th of the mean squared gradient of the network's output. For the squared loss this
 is Parseval's identity, up to the one set whose product is always 1. We measure the variance over

@@ -17,11 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
-from torch import Tensor
 
 from whydeep import figures
 from whydeep.experiments.theory_survey.sgd.parity import (
-    descend,
     draw_signs,
     hinge,
     outputs,
@@ -69,10 +67,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     sets = torch.arange(SIGNS) < torch.tensor(SIZES)[:, None]
     weights = start(len(SIZES), SIGNS, settings.units, settings.init, generator)
 
-    def losses(step: int) -> Tensor:
-        x = draw_signs(settings.batch, SIGNS, generator)
-        return hinge(outputs(x, weights), parities(x, sets)).mean(1)
-
     every = settings.steps // settings.times
     accuracy = []
     with threadpool_limits(1):
@@ -84,8 +78,9 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
                     right = outputs(x, weights) * parities(x, sets) > 0
                 accuracy.append(right.double().mean(1).numpy())
             if step < settings.steps:
+                x = draw_signs(settings.batch, SIGNS, generator)
                 optimiser.zero_grad()
-                losses(step).sum().backward()
+                hinge(outputs(x, weights), parities(x, sets)).mean(1).sum().backward()
                 optimiser.step()
     along = np.array(accuracy).T
     return Result(

@@ -97,7 +97,7 @@ def overlap(x: Float[Tensor, "m n"], y: Float[Tensor, " m"], w: Float[Tensor, " 
 
 
 def crossing(s: Float[np.ndarray, " k"], errors: Float[np.ndarray, " k"]) -> float:
-    """The sharpness at which the error first passes 1 / 2, interpolated; the ends if it does not."""
+    """The sharpness at which the error first passes 1 / 2, interpolated; else one of the ends."""
     above = np.flatnonzero(errors > 0.5)
     if len(above) == 0:
         return float(s[-1])
