@@ -206,8 +206,8 @@ CLAIMS = (
         id="shalev2017-conditioning",
         cite="shalev2017",
         sentence="Recovering the kinks of a curve from its heights is a convex linear problem, but "
-        "its condition number grows at least as $n^{3.5}$, so that gradient descent does not finish; a "
-        "convolution is better, and preconditioning a convolution solves it.",
+        "its condition number grows at least as $n^{3.5}$, so that gradient descent does not "
+        "finish; a convolution is better, and preconditioning a convolution solves it.",
         kind="effect",
         expected=REPRODUCED,
         paper=(("condition number", "at least of order $n^{3.5}$", "theorem on encoding curves"),),

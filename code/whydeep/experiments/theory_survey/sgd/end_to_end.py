@@ -6,8 +6,8 @@ and the label is the product of the k answers. Shalev-Shwartz, Shamir and Shamma
 find that a network trained on the label alone fails abruptly as k grows, that the gradient's
 signal drowns in its noise, and that a second loss on the answers mends it.
 
-What would refute it: training on the label alone that works where the signal is gone, or training with the
-answers that fails as well.
+What would refute it: training on the label alone that works where the signal is gone, or training
+with the answers that fails as well.
 """
 
 from __future__ import annotations
