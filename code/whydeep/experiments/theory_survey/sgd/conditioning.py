@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from threadpoolctl import threadpool_limits
 
 from whydeep import figures
@@ -73,7 +73,7 @@ def mix(p: Float[np.ndarray, "curves n"], how: str, rng: np.random.Generator) ->
     return p @ matrix.T
 
 
-def predicted_condition(n: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def predicted_condition(n: Real[np.ndarray, "..."] | int) -> Float[np.ndarray, "..."] | float:
     """The condition number of W W^T for large n: (4 n^2 / BEAM^2)^2, which is 1.294 n^4."""
     return (4 * n**2 / BEAM**2) ** 2
 
@@ -170,7 +170,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     sizes, conditions = np.array(settings.sizes), np.array(conditions)
     predicted = predicted_condition(sizes)
 
-    def after(modes: Modes, count: float) -> float:
+    def after(modes: Modes, count: float | int) -> float:
         return float(modes.error(np.array([float(count)]))[0])
 
     relative = "share of the mean squared kinks"
@@ -282,7 +282,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         left.set(xscale="log", yscale="log", xlabel="places $n$", ylabel="condition number")
         left.set_xticks(results[0]["sizes"], [str(n) for n in results[0]["sizes"]])
         left.minorticks_off()
-        left.legend(loc="center left")
+        left.legend(loc="center right", bbox_to_anchor=(1.0, 0.36))
         steps = results[0]["steps"]
         for name, label in (
             ("dense", "dense map"),
@@ -290,7 +290,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             ("scaled", "preconditioned"),
         ):
             values = np.array([result[f"error_{name}"] for result in results])
-            figures.band(right, steps, values, label=label, markevery=6)
+            right.plot(steps, values.mean(0), label=label, markevery=6)
         right.set(xscale="log", yscale="log", ylim=(1e-7, 30), xlabel="step")
         right.set(ylabel="kinks not found (share)")
         right.legend(loc="upper right", fontsize=9)

@@ -248,7 +248,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             left.plot(steps, np.where(mean > 0, mean, np.nan), label=label, markevery=10)
         predicted = np.mean([result["along_predicted"] for result in results], axis=0)
         left.plot(steps, predicted, **figures.THEORY, label="predicted, forward-only")
-        left.set(yscale="log", ylim=(lowest, 80), xlabel="step")
+        left.set(yscale="log", ylim=(lowest, 5000), xlabel="step")
         left.set(ylabel="error over the variance of $y$")
         left.legend(fontsize=9, loc="upper right")
         for variant, label in (

@@ -47,7 +47,7 @@ class Settings:
     dimension: int = 20
     direction_given: bool = False
     units: int = 64
-    steps: int = 1500
+    steps: int = 800
     batch: int = 128
     lr: float = 0.01
     test: int = 4000
@@ -57,19 +57,21 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"direction-given": {"direction_given": True}, "few-examples": {"examples": 200}}
 
 
-def variance(s: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def variance(s: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "..."] | float:
     """Var cos(pi s z) for a normal z: (1 + exp(-2 a)) / 2 - exp(-a), a = (pi s)^2."""
     a = (np.pi * s) ** 2
     return (1 + np.exp(-2 * a)) / 2 - np.exp(-a)
 
 
-def trace(s: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+def trace(s: Float[np.ndarray, "..."] | float) -> Float[np.ndarray, "..."] | float:
     """The size of the eigenvalue along w of E[(y - mean)(x x^T - 1)]: a exp(-a / 2)."""
     a = (np.pi * s) ** 2
     return a * np.exp(-a / 2)
 
 
-def predicted_overlap(s: Float[np.ndarray, "..."], n: int, m: int) -> Float[np.ndarray, "..."]:
+def predicted_overlap(
+    s: Float[np.ndarray, "..."] | float, n: int, m: int
+) -> Float[np.ndarray, "..."] | float:
     """Squared cosine of w and the top eigenvector of that matrix, from m examples, for large n.
 
     A symmetric matrix of noise of variance tau^2 / n an entry, plus a rank-one part of size theta,
