@@ -265,15 +265,19 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     parts = results[0]["parts"]
     with figures.style():
         drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
-        for name, label in (("helped", "with the answers"), ("end_to_end", "label alone")):
-            values = 100 * np.array([result[name] for result in results])
-            figures.band(left, parts, values, label=label)
-        if "sum" in runs:
-            values = 100 * np.array([result["end_to_end"] for result in runs["sum"].values()])
-            figures.band(left, parts, values, label="label alone, sum")
+        for variant, name, label, colour, marker in (
+            (MAIN, "helped", "with the answers", "blue", "o"),
+            (MAIN, "end_to_end", "label alone", "vermillion", "s"),
+            ("sum", "end_to_end", "label alone, sum", "green", "^"),
+        ):
+            if variant in runs:
+                values = 100 * np.array([result[name] for result in runs[variant].values()])
+                shade = figures.COLOURS[colour]
+                left.plot(parts, values.mean(0), color=shade, marker="", label=label)
+                left.plot(parts, values.T, color=shade, marker=marker, ls="none", alpha=0.7)
         left.axhline(50, **figures.THEORY, label="chance")
-        left.set(xlabel="answers $k$", ylabel="accuracy (%)", ylim=(40, 102), xticks=parts)
-        left.legend(loc="center left")
+        left.set(xlabel="answers $k$", ylabel="accuracy (%)", ylim=(0, 104), xticks=parts)
+        left.legend(loc="lower left")
         for variant, label in ((MAIN, "product"), ("sum", "sum")):
             if variant in runs:
                 values = np.array([result["snr"] for result in runs[variant].values()])
@@ -292,13 +296,15 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-fails-parts",
         caption="Left: accuracy on fresh examples for a label that is the product of $k$ answers, "
         "trained on the label alone and with a second loss on the answers, and for a label that is "
-        "the sign of their sum; mean and standard deviation. Right: the squared mean of the label "
-        "times the gradient of the output, over its variance, before training; geometric mean. "
+        "the sign of their sum; lines are means, marks single seeds. Right: the squared mean of "
+        "the label times the gradient of the output, over its variance, before training; geometric "
+        "mean. "
         f"{figures.count(len(results))}.",
-        alt="Two panels against the number of answers. Left, training on the product alone "
-        "drops to chance, 50 percent, at four and five answers; with the answers, and on the sum, "
-        "accuracy stays near 98 percent. Right, on a logarithmic axis, the signal of the product "
-        "falls by several powers of ten, that of the sum by about one.",
+        alt="Two panels against the number of answers. Left, training on the product alone is at "
+        "chance, 50 percent, with four and five answers, and with three on some seeds only; with "
+        "the answers, and on the sum, accuracy stays near 98 percent. Right, on a logarithmic "
+        "axis, the signal of the product falls by several powers of ten, that of the sum by about "
+        "one.",
     )
 
 
