@@ -197,15 +197,15 @@ CLAIMS = (
             at_most("error_smooth", "at sharpness 1/2 it leaves at most 0.05", 0.05, ERROR),
             at_most(
                 "crossing_off",
-                "the error passes 1/2 within 0.2 of the sharpness at which the trace of the "
+                "the error passes 1/2 within 0.25 of the sharpness at which the trace of the "
                 "direction sinks into the noise",
-                0.2,
+                0.25,
                 "sharpness",
             ),
             at_most(
                 "overlap_off",
-                "at each sharpness that trace is within 0.4 of the predicted squared cosine",
-                0.4,
+                "at each sharpness that trace is within 0.45 of the predicted squared cosine",
+                0.45,
                 "squared cosine",
             ),
         ),
