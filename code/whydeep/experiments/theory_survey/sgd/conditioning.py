@@ -291,9 +291,9 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         ):
             values = np.array([result[f"error_{name}"] for result in results])
             right.plot(steps, values.mean(0), label=label, markevery=6)
-        right.set(xscale="log", yscale="log", ylim=(1e-7, 30), xlabel="step")
+        right.set(xscale="log", yscale="log", ylim=(1e-7, 5), xlabel="step")
         right.set(ylabel="kinks not found (share)")
-        right.legend(loc="upper right", fontsize=9)
+        right.legend(loc="lower left", bbox_to_anchor=(0.1, 0.1), fontsize=9)
     return figures.Figure(
         drawn,
         label="fig-fails-conditioning",

@@ -252,9 +252,6 @@ CLAIMS = (
                 (at_least("told", "it learns those sides", 0.9, "fraction of answers"),),
             ),
         ),
-        disputed="Training in parts has its price: answers must be known, and later work finds "
-        "other ways to a signal, such as easier examples first. {cite:t}`glasmachers2017` finds "
-        "the same limits in training all parts at once.",
     ),
 )
 

@@ -224,9 +224,6 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Putting 1 for the derivative, as a straight-through estimator, became the usual "
-        "way to train networks with hard thresholds {cite}`bengio2013estimating`; what our run "
-        "disputes is the last part, on smoothing.",
     ),
 )
 
