@@ -334,9 +334,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         shown = [variant for variant in names if variant in runs]
         for place, variant in enumerate(shown):
             values = 100 * np.array([[result["accuracy"]] for result in runs[variant].values()])
-            figures.bars(
-                right, [place], values, colour=figures.COLOURS[colours[variant]], width=0.5
-            )
+            shade = figures.COLOURS[colours[variant]]
+            figures.bars(right, np.array([place]), values, colour=shade, width=0.5)
         right.axhline(50, **figures.THEORY)
         right.set_xticks(range(len(shown)), [names[variant] for variant in shown])
         right.set(ylabel="accuracy after training (%)", ylim=(0, 105), title="30 signs")
