@@ -1,0 +1,336 @@
+"""A label that is the product of k answers: learn it at one go, or with the answers in between?
+
+Each example holds k vectors; the answer to each is the side of a fixed plane it lies on, +1 or -1,
+and the label is the product of the k answers. Shalev-Shwartz, Shamir and Shammah
+({cite}`shalev2017`)
+find that a network trained on the label alone fails abruptly as k grows, that the gradient's
+signal drowns in its noise, and that a second loss on the answers mends it.
+
+What would refute it: training on the label alone that works where the signal is gone, or training
+with the answers that fails as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.errors import BadSettings
+from whydeep.experiments.theory_survey.sgd.parity import descend
+from whydeep.results import MAIN, Result
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
+
+PAGE = "theory-survey/sgd/where-gradients-fail"
+PARTS = (1, 2, 3, 4, 5)  # the numbers k of answers
+MOST = max(PARTS)
+INPUTS = 8  # numbers in each of the k vectors
+SHARE = "fraction of test examples"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``label`` is the "product" of the answers or the sign of their "sum".
+
+    ``answers`` is what the second loss teaches: the "own" answers, or the sides of an "other"
+    plane, at right angles to the true one, which say nothing about the label. The parts share a
+    network of ``units`` units with one output; a second one of ``head`` units sees the tanh of the
+    k outputs. Both are trained by Adam of rate ``lr`` on ``batch`` fresh examples a step. The
+    gradient's signal at the start is averaged over ``starts`` networks and ``base`` examples with
+    all their mirror images.
+    """
+
+    label: str = "product"
+    answers: str = "own"
+    units: int = 16
+    head: int = 64
+    steps: int = 500
+    batch: int = 128
+    lr: float = 0.01
+    test: int = 4000
+    starts: int = 24
+    base: int = 300
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {"sum": {"label": "sum"}, "other-answers": {"answers": "other"}}
+
+
+def label(y: Float[Tensor, "n k"], how: str) -> Float[Tensor, " n"]:
+    """The product of the answers, or the sign of their sum (a tie goes with the first answer)."""
+    if how == "product":
+        return y.prod(-1)
+    if how != "sum":
+        raise BadSettings(f"label is {how!r}, expected 'product' or 'sum'")
+    return torch.sign(y.sum(-1) + 0.5 * y[..., 0])
+
+
+def start(
+    parts: tuple[int, ...], settings: Settings, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """The weights of a stack, one member for each entry of ``parts``, its number of answers k.
+
+    W (m, INPUTS, units), b, v, c of the shared part, then the same four of the head, whose inputs
+    beyond the member's k are left out by ``outputs``. Weights have variance 2 / inputs before a
+    ReLU and 1 / inputs elsewhere, biases are zero.
+    """
+    m, units, head = len(parts), settings.units, settings.head
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    seen = torch.tensor(parts).float()[:, None, None]
+    return (
+        normal(m, INPUTS, units) * math.sqrt(2 / INPUTS),
+        torch.zeros(m, 1, units),
+        normal(m, units, 1) / math.sqrt(units),
+        torch.zeros(m, 1, 1),
+        normal(m, MOST, head) * (2 / seen).sqrt(),
+        torch.zeros(m, 1, head),
+        normal(m, head, 1) / math.sqrt(head),
+        torch.zeros(m, 1, 1),
+    )
+
+
+def outputs(
+    x: Float[Tensor, "n most inputs"], weights: tuple[Tensor, ...], alive: Float[Tensor, "m most"]
+) -> tuple[Float[Tensor, "m n most"], Float[Tensor, "m n most units"], Float[Tensor, "m n"]]:
+    """The parts' outputs, their hidden units, and the output of the whole network.
+
+    ``alive`` is 1 for the answers that a member has, and 0 beyond.
+    """
+    w, b, v, c, w_head, b_head, v_head, c_head = weights
+    hidden = torch.relu(x.flatten(0, 1) @ w + b)
+    parts = (hidden @ v + c).view(len(w), *x.shape[:2])
+    seen = torch.tanh(parts) * alive[:, None]
+    whole = torch.relu(seen @ w_head + b_head) @ v_head + c_head
+    return parts, hidden.view(len(w), *x.shape[:2], -1), whole.squeeze(-1)
+
+
+def signal_to_noise(
+    k: int, plane: Float[Tensor, " inputs"], settings: Settings, generator: torch.Generator
+) -> float:
+    """|E[y g]|^2 / E|y g - E[y g]|^2 at the start, for g the gradient of the output.
+
+    The gradient is that in the weights v of the shared part, as in the authors' program; y g is
+    what the hinge loss or, near zero, the log-loss descends on. Every base example comes with all
+    2^k mirror images x_i -> -x_i, whose answers change sign: their sum leaves just the part of the
+    gradient that depends on all answers at once, so that a tiny signal can be told from zero.
+    """
+    weights = start((k,) * settings.starts, settings, generator)
+    alive = torch.zeros(settings.starts, MOST)
+    alive[:, :k] = 1
+    x = torch.randn(settings.base, MOST, INPUTS, generator=generator)
+    signal, power = 0.0, 0.0
+    for signs in product((1.0, -1.0), repeat=k):
+        mirror = torch.tensor(signs + (1.0,) * (MOST - k))
+        image = x * mirror[:, None]
+        y = label(torch.sign(image @ plane)[:, :k], settings.label)
+        parts, hidden, _ = outputs(image, weights, alive)
+        parts = parts.detach().requires_grad_()
+        seen = torch.tanh(parts) * alive[:, None]
+        whole = torch.relu(seen @ weights[4] + weights[5]) @ weights[6]
+        (by_part,) = torch.autograd.grad(whole.sum(), parts)
+        g = torch.einsum("mnk,mnku->mnu", by_part, hidden).double()
+        signal = signal + (y[:, None] * g).mean(1)
+        power = power + g.square().sum(-1).mean(1)
+    signal, power = (signal / 2**k).square().sum(-1), power / 2**k
+    return float((signal.mean() / (power - signal).mean()).detach())
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Accuracy on fresh examples for each k, end to end and with answers; the signal at the start.
+
+    The stack holds a network for each k end to end, and one for each k whose loss adds the mean
+    log-loss of the parts' outputs on the answers. Runs on the CPU, on one thread.
+    """
+    if settings.answers not in ("own", "other"):
+        raise BadSettings(f"answers is {settings.answers!r}, expected 'own' or 'other'")
+    generator = torch.Generator().manual_seed(seed)
+    plane, other = torch.linalg.qr(torch.randn(INPUTS, 2, generator=generator))[0].T
+    members = PARTS * 2
+    counts = torch.tensor(members)
+    alive = (torch.arange(MOST) < counts[:, None]).float()
+    taught = torch.tensor([0.0] * len(PARTS) + [1.0] * len(PARTS))
+
+    def draw(n: int) -> tuple[Tensor, Tensor, Tensor]:
+        x = torch.randn(n, MOST, INPUTS, generator=generator)
+        y = torch.sign(x @ plane)
+        labels = torch.stack([label(y[:, :k], settings.label) for k in members])
+        return x, labels, y if settings.answers == "own" else torch.sign(x @ other)
+
+    with threadpool_limits(1):
+        snr = [signal_to_noise(k, plane, settings, generator) for k in PARTS]
+        weights = start(members, settings, generator)
+
+        def losses(step: int) -> Tensor:
+            x, labels, answers = draw(settings.batch)
+            parts, _, whole = outputs(x, weights, alive)
+            on_label = F.softplus(-labels * whole).mean(1)
+            on_parts = (F.softplus(-answers * parts) * alive[:, None]).sum((1, 2))
+            return on_label + taught * on_parts / (settings.batch * counts)
+
+        descend(weights, losses, steps=settings.steps, lr=settings.lr)
+        with torch.no_grad():
+            x, labels, answers = draw(settings.test)
+            parts, _, whole = outputs(x, weights, alive)
+            right = (whole * labels > 0).double().mean(1).numpy()
+            told = ((answers * parts > 0) * alive[:, None]).double().sum((1, 2)) / counts
+    of = SHARE
+    whole, helped = right[: len(PARTS)], right[len(PARTS) :]
+    return Result(
+        parts=(np.array(PARTS), "answers"),
+        end_to_end=(whole, of),
+        helped=(helped, of),
+        snr=(np.array(snr), "squared signal over variance"),
+        end_to_end_3=(whole[PARTS.index(3)], of),
+        end_to_end_5=(whole[PARTS.index(5)], of),
+        helped_5=(helped[PARTS.index(5)], of),
+        told=(float(told[-1] / settings.test), "fraction of answers"),
+        fall=(np.log10(snr[PARTS.index(3)] / snr[PARTS.index(1)]), "powers of ten"),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="shalev2017-end-to-end",
+        cite="shalev2017",
+        sentence="When the label is the product of $k$ answers, the signal in the gradient of "
+        "training on the label alone vanishes against its noise as $k$ grows, and training fails "
+        "abruptly; supervising the answers works.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(("tuples of pictures", "$k = 1, \\dots, 4$", "experiment on tuples of pictures"),),
+        conditions=(
+            at_most(
+                "end_to_end_5",
+                "with 5 answers training on the label alone is right on at most 60% of fresh "
+                "examples",
+                0.6,
+                SHARE,
+            ),
+            at_least(
+                "helped_5",
+                "with a second loss on the answers it is right on at least 90%",
+                0.9,
+                SHARE,
+            ),
+            at_most(
+                "fall",
+                "from 1 to 3 answers the squared signal over the variance falls by a factor of "
+                "100 or more",
+                -2.0,
+                "powers of ten",
+            ),
+        ),
+        controls=(
+            Control(
+                "sum",
+                "the product: the label is the sign of the answers' sum",
+                {"end_to_end_5": 0.3, "fall": 1.0},
+                (at_least("helped_5", "with the answers it is learned too", 0.9, SHARE),),
+            ),
+            Control(
+                "other-answers",
+                "what the answers tell of the label: the second loss teaches the sides of another "
+                "plane",
+                {"helped_5": 0.3},
+                (at_least("told", "it learns those sides", 0.9, "fraction of answers"),),
+            ),
+        ),
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Accuracy against k, end to end and with answers; the signal at the start beside it."""
+    results = list(runs[MAIN].values())
+    parts = results[0]["parts"]
+    with figures.style():
+        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
+        for variant, name, label, colour, marker in (
+            (MAIN, "helped", "with the answers", "blue", "o"),
+            (MAIN, "end_to_end", "label alone", "vermillion", "s"),
+            ("sum", "end_to_end", "label alone, sum", "green", "^"),
+        ):
+            if variant in runs:
+                values = 100 * np.array([result[name] for result in runs[variant].values()])
+                shade = figures.COLOURS[colour]
+                left.plot(parts, values.mean(0), color=shade, marker="", label=label)
+                left.plot(parts, values.T, color=shade, marker=marker, ls="none", alpha=0.7)
+        left.axhline(50, **figures.THEORY, label="chance")
+        left.set(xlabel="answers $k$", ylabel="accuracy (%)", ylim=(0, 104), xticks=parts)
+        left.legend(loc="lower left")
+        for variant, label in ((MAIN, "product"), ("sum", "sum")):
+            if variant in runs:
+                values = np.array([result["snr"] for result in runs[variant].values()])
+                right.plot(
+                    parts,
+                    np.exp(np.log(values).mean(0)),
+                    label=label,
+                    color=figures.COLOURS["vermillion" if variant == MAIN else "green"],
+                    marker="s" if variant == MAIN else "^",
+                )
+        right.set(xlabel="answers $k$", yscale="log", xticks=parts)
+        right.set(ylabel="squared signal over variance", title="before training")
+        right.legend(loc="lower left")
+    return figures.Figure(
+        drawn,
+        label="fig-fails-parts",
+        caption="Left: accuracy on fresh examples for a label that is the product of $k$ answers, "
+        "trained on the label alone and with a second loss on the answers, and for a label that is "
+        "the sign of their sum; lines are means, marks single seeds. Right: the squared mean of "
+        "the label times the gradient of the output, over its variance, before training; geometric "
+        "mean. "
+        f"{figures.count(len(results))}.",
+        alt="Two panels against the number of answers. Left, training on the product alone is at "
+        "chance, 50 percent, with four and five answers, and with three on some seeds only; with "
+        "the answers, and on the sum, accuracy stays near 98 percent. Right, on a logarithmic "
+        "axis, the signal of the product falls by several powers of ten, that of the sum by about "
+        "one.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """Accuracy against the number of answers, to drag along, with a question first."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="answers",
+        title="Accuracy against the number of answers",
+        about="Move along the number of answers. Then take the sum for the product, or teach the "
+        "parts the sides of another plane: which of the two curves changes?",
+        series={"end_to_end": "label alone", "helped": "with answers"},
+        variants={
+            MAIN: "product of the answers",
+            "sum": "sign of their sum",
+            "other-answers": "product, other answers taught",
+        },
+        sweep=Axis("answers k"),
+        sweep_values="parts",
+        factor=100.0,
+        y=Axis("accuracy", "%"),
+        predict=Prediction(
+            "One answer is learned with 99% accuracy. The label is now the product of five such "
+            "answers, and only the label is given. What is the accuracy after training?",
+            ("about 95%, as 0.99 to the fifth power", "about 75%", "about 50%, as good as a coin"),
+            2,
+            "A network that had learned the answers would get 95%. But it never starts: before "
+            "training, the label is all but uncorrelated with any direction in the weights.",
+        ),
+    )

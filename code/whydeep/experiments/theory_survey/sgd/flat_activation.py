@@ -1,0 +1,280 @@
+"""A staircase for a non-linearity: the gradient is zero, and ignoring the stairs learns.
+
+One unit u(w . x + b) with u flat between jumps has a gradient of zero almost everywhere, so descent
+along it does not move. Shalev-Shwartz, Shamir and Shammah ({cite}`shalev2017`) put 1 for the
+derivative in the backward pass, as the perceptron and the Isotron do ({cite}`kalai2009`), and say
+that smoothing the jumps is slow or inaccurate instead. With steps of the staircase finer than its
+inputs are spread, this update is in the mean that of a linear unit, so the distance from the right
+weights should shrink by 1 - eta in each step, and the error with it.
+
+What would refute it: a forward-only update that does not learn a staircase, or, for the last part,
+a smoothed staircase that learns it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from whydeep import figures
+from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.errors import BadSettings
+from whydeep.results import MAIN, Result
+
+PAGE = "theory-survey/sgd/where-gradients-fail"
+STEP = 0.5  # width and height of a stair
+START = 0.25  # bias at the start: the middle of a stair
+SLOPES = (3.0, 10.0, 50.0, 100.0, 1000.0)  # of the sigmoids that replace the jumps
+RATES = (0.01, 0.1, 1.0)  # each slope is given the one that ends with the smallest error
+SEEN = 3e-3  # the prediction is compared with the measurement while it is above this
+OF_VARIANCE = "share of the variance of the targets"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Normal inputs of standard deviation ``spread`` in ``dimension`` coordinates, and a bias.
+
+    ``activation`` is "staircase", "identity" or "periodic", which goes up and down by one stair.
+    All methods take ``steps`` full gradient steps on ``examples`` examples; the forward-only one
+    and the true gradient have rate ``lr``.
+    """
+
+    activation: str = "staircase"
+    dimension: int = 10
+    spread: float = 1.0
+    bias: float = 1.3
+    examples: int = 2000
+    steps: int = 400
+    lr: float = 0.05
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "identity": {"activation": "identity"},
+    "periodic": {"activation": "periodic"},
+    "narrow": {"spread": 0.1},
+}
+
+
+def activate(z: Float[np.ndarray, "..."], name: str) -> Float[np.ndarray, "..."]:
+    """u(z): a staircase of stairs STEP wide and high, the identity, or a stair up and down."""
+    if name == "identity":
+        return z
+    if name not in ("staircase", "periodic"):
+        raise BadSettings(f"activation is {name!r}: expected staircase, identity or periodic")
+    stair = np.floor(z / STEP)
+    return STEP * (stair if name == "staircase" else stair % 2)
+
+
+def smoothed(
+    z: Float[np.ndarray, "n k"], slopes: Float[np.ndarray, " k"], name: str
+) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, "n k"]]:
+    """The activation with each jump replaced by a sigmoid of that slope, and its derivative.
+
+    A slope of c takes the sigmoid from 12% to 88% of the jump within 4 / c stairs.
+    """
+    if name == "identity":
+        return z, np.ones_like(z)
+    jump = np.round(z / STEP)
+    s = 1 / (1 + np.exp(-np.clip(slopes * (z / STEP - jump), -300, 300)))
+    rise = slopes * s * (1 - s)
+    if name == "staircase":
+        return STEP * (jump - 1 + s), rise
+    up = np.where(jump % 2 == 1, 1.0, -1.0)
+    return STEP * (np.where(up > 0, s, 1 - s)), up * rise
+
+
+def predicted_error(mean: float, sd: float) -> float:
+    """E[(u(z + D) - u(z))^2] for D normal and z spread evenly over the stairs.
+
+    D = m STEP + r crosses m + 1 jumps with probability r / STEP, else m.
+    """
+    grid = stats.norm.ppf((np.arange(2000) + 0.5) / 2000)
+    stairs = np.abs(mean + sd * grid) / STEP
+    whole = np.floor(stairs)
+    rest = stairs - whole
+    return float(STEP**2 * (whole**2 * (1 - rest) + (whole + 1) ** 2 * rest).mean())
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Mean squared error of the unit with its true activation, along the steps of each method.
+
+    ``forward``, ``gradient`` and ``smoothed_50`` are the last errors over the variance of the
+    targets; ``factor`` is the largest distance of the forward-only error from its prediction.
+    Runs on the CPU in float64.
+    """
+    rng = np.random.default_rng(seed)
+    direction = rng.standard_normal(settings.dimension)
+    truth = np.append(direction / np.linalg.norm(direction), settings.bias)
+    x = settings.spread * rng.standard_normal((settings.examples, settings.dimension))
+    x = np.column_stack([x, np.ones(settings.examples)])
+    first = np.append(0.1 * rng.standard_normal(settings.dimension), START)
+    y = activate(x @ truth, settings.activation)
+
+    def error(z: np.ndarray) -> np.ndarray:
+        return ((activate(z, settings.activation) - y[:, None]) ** 2).mean(0)
+
+    slopes, rates = (grid.ravel() for grid in np.meshgrid(SLOPES, RATES, indexing="ij"))
+    w = np.repeat(first[:, None], 2 + len(slopes), 1)  # forward-only, true gradient, smoothed
+    rates = np.concatenate([[settings.lr, settings.lr], rates])
+    errors = np.empty((settings.steps + 1, w.shape[1]))
+    predicted = np.empty(settings.steps + 1)
+    for t in range(settings.steps + 1):
+        z = x @ w
+        errors[t] = error(z)
+        away = (1 - settings.lr) ** t * (first - truth)
+        sd = settings.spread * np.linalg.norm(away[:-1])
+        predicted[t] = predicted_error(away[-1], sd)
+        if t < settings.steps:
+            seen, slope = smoothed(z[:, 2:], slopes, settings.activation)
+            missed = activate(z[:, :2], settings.activation) - y[:, None]
+            if settings.activation != "identity":
+                missed[:, 1] = 0.0  # times the derivative, which is zero between the jumps
+            through = np.column_stack([missed, (seen - y[:, None]) * slope])
+            w = w - rates * (x.T @ through) / len(y)
+    variance = y.var()
+    by_slope = errors[:, 2:].reshape(-1, len(SLOPES), len(RATES))
+    best = by_slope[-1].argmin(1)
+    chosen = by_slope[:, np.arange(len(SLOPES)), best]
+    compared = predicted > SEEN
+    apart = np.abs(np.log10(np.maximum(errors[:, 0], 1e-9) / predicted))[compared].max()
+    shown = np.arange(0, settings.steps + 1, 5)
+    of = OF_VARIANCE
+    return Result(
+        steps=(shown, "steps"),
+        slopes=(np.array(SLOPES), "slope in stairs"),
+        along_forward=(errors[shown, 0] / variance, of),
+        along_gradient=(errors[shown, 1] / variance, of),
+        along_50=(chosen[shown, SLOPES.index(50.0)] / variance, of),
+        along_1000=(chosen[shown, SLOPES.index(1000.0)] / variance, of),
+        along_predicted=(predicted[shown] / variance, of),
+        forward=(errors[-1, 0] / variance, of),
+        gradient=(errors[-1, 1] / variance, of),
+        smoothed_50=(chosen[-1, SLOPES.index(50.0)] / variance, of),
+        left=(chosen[-1] / errors[0, 0], "share of the error at the start"),
+        left_forward=(errors[-1, 0] / errors[0, 0], "share of the error at the start"),
+        factor=(apart, "powers of ten"),
+        moved=(np.linalg.norm(w[:, 0] - first), "distance in weights"),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="shalev2017-flat-activation",
+        cite="shalev2017",
+        sentence="Through a piecewise-flat non-linearity the gradient is zero almost everywhere; "
+        "putting 1 for its derivative in the backward pass learns the target, while smoothing the "
+        "jumps is slow or inaccurate.",
+        kind="effect",
+        expected=PARTLY,
+        missed=("smoothed_50",),
+        paper=(
+            (
+                "the forward-only update",
+                "converges, after {cite:t}`kalai2009`",
+                "theorem on flat activations",
+            ),
+        ),
+        conditions=(
+            at_least(
+                "gradient",
+                "gradient descent through the staircase leaves an error of at least 0.9 of the "
+                "variance of the targets",
+                0.9,
+                OF_VARIANCE,
+            ),
+            at_most(
+                "forward", "the forward-only update leaves at most 0.01 of it", 0.01, OF_VARIANCE
+            ),
+            at_most(
+                "factor",
+                "its error is within a factor of 2.3 of the prediction, as long as that is above "
+                "0.003",
+                0.36,
+                "powers of ten",
+            ),
+            at_least(
+                "smoothed_50",
+                "with jumps smoothed to sigmoids of slope 50 a stair, gradient descent leaves at "
+                "least 0.1 of it",
+                0.1,
+                OF_VARIANCE,
+            ),
+        ),
+        controls=(
+            Control(
+                "identity",
+                "the stairs: the non-linearity is the identity",
+                {"gradient": 0.8, "smoothed_50": 0.05},
+                (at_most("forward", "the forward-only update learns it", 0.01, OF_VARIANCE),),
+            ),
+            Control(
+                "periodic",
+                "that the stairs only rise: they go up and down in turn",
+                {"forward": 0.5, "factor": 0.5},
+                (
+                    at_least(
+                        "moved", "the update does move the weights", 0.1, "distance in weights"
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Errors along the steps with the prediction; what smoothing leaves, for each slope."""
+    results = list(runs[MAIN].values())
+    steps, slopes = results[0]["steps"], results[0]["slopes"]
+    lowest = 1e-4
+    with figures.style():
+        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.7))
+        for name, label in (
+            ("gradient", "true gradient"),
+            ("forward", "forward-only"),
+            ("50", "smoothed, slope 50"),
+        ):
+            values = np.array([result[f"along_{name}"] for result in results])
+            mean = values.mean(0)
+            left.plot(steps, np.where(mean > 0, mean, np.nan), label=label, markevery=10)
+        predicted = np.mean([result["along_predicted"] for result in results], axis=0)
+        left.plot(steps, predicted, **figures.THEORY, label="predicted, forward-only")
+        left.set(yscale="log", ylim=(lowest, 5000), xlabel="step")
+        left.set(ylabel="error over the variance of $y$")
+        left.legend(fontsize=9, loc="upper right")
+        for variant, label in (
+            (MAIN, "inputs over many stairs"),
+            ("narrow", "inputs on one stair"),
+        ):
+            if variant in runs:
+                values = np.array([result["left"] for result in runs[variant].values()])
+                figures.dots(
+                    right,
+                    slopes,
+                    np.maximum(values, lowest),
+                    label=label,
+                    fmt="o" if variant == MAIN else "s",
+                )
+        right.set(xscale="log", yscale="log", ylim=(lowest / 2, 30), xlabel="slope of the sigmoids")
+        right.set(ylabel="error left, over that at the start")
+        right.legend(fontsize=9, loc="upper left")
+    return figures.Figure(
+        drawn,
+        label="fig-fails-flat",
+        caption="Left: mean squared error of a unit with a staircase for its non-linearity, as a "
+        "share of the variance of its targets, under three ways to step; dashed, what "
+        "{prf:ref}`thm-fails-forward` predicts for the forward-only update. A curve ends where no "
+        "error is left. Right: what gradient descent on a smoothed staircase leaves of the error "
+        "at the start, against the slope of the sigmoids, for inputs that spread over many stairs "
+        f"and for inputs that all lie on one or two. {figures.count(len(results))}.",
+        alt="Two panels. Left, the error of the true gradient is a flat line above 1; that of the "
+        "forward-only update falls along its dashed prediction, and that of the smoothed staircase "
+        "falls too. Right, for inputs over many stairs every slope leaves less than 1 percent; for "
+        "inputs on one stair, slopes of 50 and more leave everything.",
+    )
