@@ -1,0 +1,175 @@
+"""How well can networks of bounded norm fit random signs, and does their size come into it?
+
+Golowich, Rakhlin and Shamir ({cite}`golowich2018`) bound the Rademacher complexity of ReLU networks
+by B (sqrt(2 ln 2 L) + 1) prod ||W_l||_F / sqrt(n): the width is not in it, and depth L enters by a
+root where earlier bounds had 2^L. The complexity is the mean, over random signs, of the best
+correlation (1/n) sum s_i f(x_i) that such a network reaches. We look for that best network by
+gradient ascent, all its layers held at Frobenius norm 1, for many widths, depths and n: a lower
+estimate, which the theorem's curve has to stay above. Then we ask what the bound says about trained
+networks, for true and for random labels.
+
+What would refute it: a correlation above the curve, or one that rises with the width. That the
+bound is vacuous would be refuted by a value below 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from whydeep import bounds, figures
+from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.experiments.theory_survey.generalization import spectral_margin
+from whydeep.results import MAIN, Result
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
+
+PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Pictures of 14x14 pixels, scaled to length 1; ``draws`` sets of signs, each with a network.
+
+    ``widths`` are tried with one hidden layer, ``depths`` (numbers of matrices) with hidden layers
+    of ``width`` units, both on ``n`` pictures; ``sizes`` are numbers of pictures for one hidden
+    layer of ``width``. ``steps`` of ascent are taken, of length ``rate`` at first. ``held`` says
+    what is held at 1: the norm of each "layer" or, against the theorem, of each "unit". ``signs``
+    are "random" or those of the true "labels". The trained networks are those of `spectral_margin`
+    for the shares 0 and 1, on ``classes`` and with ``hidden`` widths; ``measure`` "margin" leaves
+    their norms out.
+    """
+
+    draws: int = 4
+    n: int = 100
+    width: int = 40
+    widths: tuple[int, ...] = (10, 40, 160, 400)
+    depths: tuple[int, ...] = (2, 3, 4, 6, 8)
+    sizes: tuple[int, ...] = (50, 100, 200, 400)
+    steps: int = 50
+    rate: float = 0.3
+    held: str = "layer"
+    signs: str = "random"
+    classes: tuple[int, int] | None = None
+    hidden: tuple[int, ...] = (64, 64)
+    measure: str = "frobenius"
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "unit-norms": {"held": "unit", "hidden": ()},
+    "labels-as-signs": {"signs": "labels", "hidden": ()},
+    "margin-only": {"measure": "margin", "draws": 1},
+    "plane": {"classes": (1, 5), "hidden": (), "draws": 1},
+}
+
+
+def hold(w: Float[Tensor, "k units inputs"], held: str) -> Float[Tensor, "k units inputs"]:
+    """The matrices with norm 1: each as a whole ("layer"), or each of its rows ("unit")."""
+    return w / w.norm(dim=(1, 2) if held == "layer" else 2, keepdim=True)
+
+
+def reach(
+    x: Float[Tensor, "n d"],
+    signs: Float[Tensor, "k n"],
+    hidden: tuple[int, ...],
+    settings: Settings,
+    chance: torch.Generator,
+) -> Float[Tensor, "k"]:
+    """The largest (1/n) sum s_i f(x_i) met while climbing, for each set of signs."""
+    k = len(signs)
+    layers = [
+        hold(torch.randn(k, b, a, generator=chance), settings.held)
+        for a, b in pairwise((x.shape[1], *hidden, 1))
+    ]
+    best = torch.full((k,), -torch.inf)
+    for step in range(settings.steps):
+        for w in layers:
+            w.requires_grad_()
+        f = x.expand(k, -1, -1)
+        for w in layers[:-1]:
+            f = torch.relu(f @ w.transpose(1, 2))
+        reached = ((f @ layers[-1].transpose(1, 2))[..., 0] * signs).mean(1)
+        best = torch.maximum(best, reached.detach())
+        gradient = torch.autograd.grad(reached.sum(), layers)
+        length = settings.rate * (1 - step / settings.steps)
+        with torch.no_grad():
+            layers = [
+                hold(w + length * g / g.norm(dim=(1, 2), keepdim=True), settings.held)
+                for w, g in zip(layers, gradient, strict=True)
+            ]
+    return best
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """What was reached, beside the theorem's curve, and the bound's value for trained networks.
+
+    The ascent runs on the CPU whatever the ``device``.
+    """
+    most = max(settings.n, *settings.sizes)
+    trained_on = spectral_margin.Settings(
+        shares=(0.0, 1.0), classes=settings.classes, hidden=settings.hidden
+    )
+    plain = spectral_margin.Settings(examples=most, length=1.0)
+    (x, y), _ = spectral_margin.pictures(plain, seed)
+    chance = torch.Generator().manual_seed(seed)
+    signs = 2.0 * torch.randint(2, (settings.draws, most), generator=chance) - 1
+    if settings.signs == "labels":
+        signs = (2.0 * y - 1).expand(settings.draws, -1)
+    n, width = settings.n, settings.width
+
+    def mean_reach(n: int, hidden: tuple[int, ...]) -> float:
+        return float(reach(x[:n], signs[:, :n], hidden, settings, chance).double().mean())
+
+    # One thread: the sums, and so the digits, do not depend on the number of cores.
+    with threadpool_limits(1):
+        by_width = np.array([mean_reach(n, (w,)) for w in settings.widths])
+        by_depth = np.array([mean_reach(n, (width,) * (depth - 1)) for depth in settings.depths])
+        by_size = np.array([mean_reach(size, (width,)) for size in settings.sizes])
+        values = spectral_margin.run(trained_on, seed=seed, device=device, progress=progress)
+    curve_width = np.full(len(settings.widths), bounds.of_frobenius(1.0, 1.0, 2, n))
+    curve_depth = np.array([bounds.of_frobenius(1.0, 1.0, d, n) for d in settings.depths])
+    curve_size = np.array([bounds.of_frobenius(1.0, 1.0, 2, size) for size in settings.sizes])
+    bare = values["bare_frobenius"]
+    if settings.measure == "margin":
+        bare = trained_on.length / (values["margin"] * np.sqrt(trained_on.examples))
+    slope = np.polyfit(np.log(settings.sizes), np.log(by_size), 1)[0]
+    what = "correlation with random signs"
+    return Result(
+        widths=(np.array(settings.widths), "units"),
+        depths=(np.array(settings.depths), "matrices"),
+        sizes=(np.array(settings.sizes), "examples"),
+        by_width=(by_width, what),
+        by_depth=(by_depth, what),
+        by_size=(by_size, what),
+        curve_width=(curve_width, what),
+        curve_depth=(curve_depth, what),
+        curve_size=(curve_size, what),
+        width_ratio=(by_width[-1] / by_width[0], "ratio"),
+        depth_ratio=(by_depth[-1] / by_depth[0], "ratio"),
+        depth_excess=(by_depth[-1] / by_depth[0] / (curve_depth[-1] / curve_depth[0]), "ratio"),
+        slope=(slope, "power of n"),
+        closest=(
+            max(float((by_width / curve_width).max()), float((by_depth / curve_depth).max())),
+            "share of the bound",
+        ),
+        least=(float(min(by_width.min(), by_depth.min())), what),
+        label_ratio=(bare[1] / bare[0], "ratio"),
+        bare_true=(bare[0], "error rate"),
+        proved_true=(values["proved_frobenius"][0], "error rate"),
+        fit_true=(values["fit_true"], "fraction of examples"),
+        worst_fit=(values["worst_fit"], "fraction of examples"),
+    )
+
+
+CLAIMS = ()
