@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,9 +30,6 @@ from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_m
 from whydeep.experiments.theory_survey.generalization import spectral_margin
 from whydeep.results import MAIN, Result
 
-if TYPE_CHECKING:
-    from whydeep.widgets import SweepExplorer
-
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
 
 
@@ -46,22 +42,24 @@ class Settings:
     layer of ``width``. ``steps`` of ascent are taken, of length ``rate`` at first. ``held`` says
     what is held at 1: the norm of each "layer" or, against the theorem, of each "unit". ``signs``
     are "random" or those of the true "labels". The trained networks are those of `spectral_margin`
-    for the shares 0 and 1, on ``classes`` and with ``hidden`` widths; ``measure`` "margin" leaves
-    their norms out.
+    for the shares 0 and 1, on ``trained_on`` pictures of ``classes`` for ``trained_for`` steps and
+    with ``hidden`` widths; ``measure`` "margin" leaves their norms out.
     """
 
     draws: int = 4
     n: int = 100
-    width: int = 40
-    widths: tuple[int, ...] = (10, 40, 160, 400)
-    depths: tuple[int, ...] = (2, 3, 4, 6, 8)
+    width: int = 20
+    widths: tuple[int, ...] = (10, 40, 160)
+    depths: tuple[int, ...] = (2, 4, 8)
     sizes: tuple[int, ...] = (50, 100, 200, 400)
-    steps: int = 50
+    steps: int = 40
     rate: float = 0.3
     held: str = "layer"
     signs: str = "random"
     classes: tuple[int, int] | None = None
     hidden: tuple[int, ...] = (64, 64)
+    trained_on: int = 120
+    trained_for: int = 400
     measure: str = "frobenius"
 
 
@@ -118,7 +116,12 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     """
     most = max(settings.n, *settings.sizes)
     trained_on = spectral_margin.Settings(
-        shares=(0.0, 1.0), classes=settings.classes, hidden=settings.hidden
+        examples=settings.trained_on,
+        batch_size=settings.trained_on,
+        steps=settings.trained_for,
+        shares=(0.0, 1.0),
+        classes=settings.classes,
+        hidden=settings.hidden,
     )
     plain = spectral_margin.Settings(examples=most, length=1.0)
     (x, y), _ = spectral_margin.pictures(plain, seed)
@@ -172,4 +175,175 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     )
 
 
-CLAIMS = ()
+CLAIMS = (
+    Claim(
+        id="golowich2018-size-independent",
+        cite="golowich2018",
+        sentence="The Rademacher complexity of ReLU networks whose Frobenius norms have a bounded "
+        "product does not depend on the width, grows at most like $\\sqrt{L}$ with the depth in "
+        "place of $2^L$, and falls like $n^{-1/2}$; as a bound on the error of trained networks "
+        "it is vacuous.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "bound on the complexity",
+                "$B\\,(\\sqrt{2 \\ln 2 \\cdot L} + 1) \\prod_\\ell \\lVert W_\\ell \\rVert_F / "
+                "\\sqrt{n}$",
+                "{cite:t}`golowich2018`, Theorem 1",
+            ),
+        ),
+        conditions=(
+            at_most(
+                "width_ratio",
+                "from 10 to 160 units what is reached grows by a factor of at most 1.1",
+                1.1,
+                "ratio",
+            ),
+            at_most(
+                "closest",
+                "no width and no depth reaches more than the theorem's curve allows",
+                1.0,
+                "share of the bound",
+            ),
+            at_most(
+                "depth_excess",
+                "from 2 to 8 matrices what is reached grows by no more than the curve",
+                1.0,
+                "ratio",
+            ),
+            at_most(
+                "slope",
+                "it falls with the number of examples, like a power of at most -0.3",
+                -0.3,
+                "power of n",
+            ),
+            Condition(
+                "separates",
+                "random labels in place of true ones raise the product of the norms over the "
+                "margin: the logarithm of the ratio is at least 0.2, a factor of 1.2",
+                lambda result: float(np.log(max(float(result["label_ratio"]), 1e-9))),
+                ">=",
+                0.2,
+                "ln of a ratio",
+            ),
+            at_least(
+                "bare_true",
+                "for true labels the bound is vacuous even without its constants: at least 10, "
+                "where no error rate exceeds 1",
+                10.0,
+                "error rate",
+            ),
+        ),
+        controls=(
+            Control(
+                "unit-norms",
+                "the norm of the layer: the weights of each unit have length 1 instead",
+                {"width_ratio": 1.0, "closest": 5.0, "depth_excess": 10.0},
+                (
+                    at_least(
+                        "least",
+                        "the climb arrives somewhere: at 0.05 or more for every width and depth",
+                        0.05,
+                        "correlation",
+                    ),
+                ),
+            ),
+            Control(
+                "labels-as-signs",
+                "the randomness of the signs: they are the true labels",
+                {"slope": 0.05},
+                (
+                    at_least(
+                        "least",
+                        "the climb arrives somewhere: at 0.05 or more for every width and depth",
+                        0.05,
+                        "correlation",
+                    ),
+                ),
+            ),
+            Control(
+                "margin-only",
+                "the norms: what is compared is one over the margin",
+                {"separates": 0.05},
+                (
+                    at_most(
+                        "worst_fit",
+                        "both networks fit their labels, with at most 0.02 errors in training",
+                        0.02,
+                        "fraction of examples",
+                    ),
+                ),
+            ),
+            Control(
+                "plane",
+                "depth and difficulty: no hidden layer, and two classes that a plane separates",
+                {"bare_true": 5.0},
+                (
+                    at_most(
+                        "fit_true",
+                        "true labels are fitted, with at most 0.02 errors in training",
+                        0.02,
+                        "fraction of examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="The factor for the depth can often be removed {cite}`sellke2023`. Bounds by "
+        "norms can grow with the number of examples while the error falls {cite}`nagarajan2019`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """What ascent reaches, beside the theorem's curve, by width, depth and number of examples."""
+    results = list(runs[MAIN].values())
+    panels = (
+        ("widths", "by_width", "curve_width", "hidden units"),
+        ("depths", "by_depth", "curve_depth", "matrices $L$"),
+        ("sizes", "by_size", "curve_size", "examples $n$"),
+    )
+    colours = list(figures.COLOURS.values())
+    with figures.style():
+        drawn, axes = plt.subplots(1, 3, figsize=(9.2, 3.6), sharey=True)
+        for axis, (places, reached, curve, label) in zip(axes, panels, strict=True):
+            x = results[0][places]
+            axis.plot(x, results[0][curve], **figures.THEORY, label="theorem")
+            figures.band(
+                axis,
+                x,
+                np.array([result[reached] for result in results]),
+                label="layers of norm 1",
+                color=colours[0],
+                linestyle="-",
+                marker="o",
+            )
+            if "unit-norms" in runs:
+                values = np.array([result[reached] for result in runs["unit-norms"].values()])
+                figures.band(
+                    axis,
+                    x,
+                    values,
+                    label="units of norm 1",
+                    color=colours[1],
+                    linestyle=(0, (6, 2)),
+                    marker="s",
+                )
+            axis.set(xlabel=label, xscale="log", yscale="log", ylim=(0.02, 30))
+            axis.set_xticks(x, [f"{value}" for value in x])
+            axis.minorticks_off()
+        axes[0].set(ylabel="best correlation with random signs")
+        axes[2].legend(loc="upper center", fontsize=9)
+    return figures.Figure(
+        drawn,
+        label="fig-bounds-signs",
+        caption="The largest correlation with random signs that gradient ascent finds among ReLU "
+        "networks, beside the bound on it: by the width of one hidden layer (100 examples), by the "
+        "number of matrices (hidden layers of 20 units, 100 examples) and by the number of "
+        "examples (20 units). Curves for units of norm 1 leave the middle panel at the top. Means "
+        f"and standard deviations over {figures.count(len(results))}.",
+        alt="Three panels with logarithmic axes. With layers of norm 1 the correlation is flat in "
+        "width and depth, at about 0.1, and falls with the number of examples, in parallel to the "
+        "dashed curve of the theorem, which lies above it by a factor of two and more. With units "
+        "of norm 1 it rises with width, and with depth it crosses the curve and leaves the panel.",
+    )

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,12 +25,9 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from whydeep import bounds, figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
 from whydeep.results import MAIN, Result
-
-if TYPE_CHECKING:
-    from whydeep.widgets import SweepExplorer
 
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
 
@@ -161,4 +157,131 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     )
 
 
-CLAIMS = ()
+CLAIMS = (
+    Claim(
+        id="bartlett1998-size-of-weights",
+        cite="bartlett1998",
+        sentence="For networks that classify with a margin the size of the weights bounds the "
+        "error, and not their number; as a number the bound is vacuous.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "error above the margin error, two layers, sums of magnitudes at most $A$",
+                "$A^3 \\sqrt{\\ln N / n}$",
+                "{cite:t}`bartlett1998`, abstract, without logarithms of $A$ and $n$",
+            ),
+        ),
+        conditions=(
+            at_least(
+                "by_size",
+                "test errors are ranked like $A / \\gamma$: a rank correlation of at least 0.8",
+                0.8,
+                "rank correlation",
+            ),
+            at_most(
+                "by_width",
+                "they do not rise with the number of weights: at equal length of $z$ the rank "
+                "correlation with the width is at most 0",
+                0.0,
+                "rank correlation",
+            ),
+            at_least(
+                "bare_least",
+                "the bound is vacuous for every network, even without its constants and "
+                "logarithms: at least 10, where no error rate exceeds 1",
+                10.0,
+                "error rate",
+            ),
+        ),
+        controls=(
+            Control(
+                "random-labels",
+                "what there is to learn: labels are random, in training and test",
+                {"by_size": 0.2},
+                (
+                    at_most(
+                        "worst_fit",
+                        "every network fits its random labels without an error",
+                        0.0,
+                        "fraction of examples",
+                    ),
+                    at_least(
+                        "spread_of_size",
+                        "sizes differ by a factor of 3 or more",
+                        3.0,
+                        "ratio",
+                    ),
+                ),
+            ),
+            Control(
+                "fewer-units",
+                "the choice of small weights: with fewer units than examples there is only one "
+                "least-squares solution",
+                {"by_width": 0.3},
+                (
+                    at_most(
+                        "best_error",
+                        "the best of these networks has learned: its test error is at most 0.35",
+                        0.35,
+                        "fraction of test examples",
+                    ),
+                ),
+            ),
+            Control(
+                "few-inputs",
+                "difficulty: pictures of four pixels, of two classes that are easy to tell apart",
+                {"bare_least": 5.0},
+                (
+                    at_most(
+                        "worst_fit",
+                        "every network fits its labels, with at most 0.1 errors in training",
+                        0.1,
+                        "fraction of examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="Our hidden layers are random and only the last one is learned. Norms of networks "
+        "whose layers are all learned can grow with the number of examples "
+        "{cite}`nagarajan2019`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Test error against the size of the weights, and against their number."""
+    results = list(runs[MAIN].values())
+    widths, extra = results[0]["widths"], results[0]["extra"]
+    size = np.array([result["size"] for result in results]).mean(0)
+    error = 100 * np.array([result["error"] for result in results])
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.9), sharey=True)
+        for i, width in enumerate(widths):
+            figures.band(axes[0], size[i], error[:, i], label=f"{width} units")
+        for j, length in enumerate(extra):
+            label = "shortest weights" if length == 0 else f"plus {length:g} times their length"
+            figures.band(axes[1], widths, error[:, :, j], label=label)
+        axes[0].set(xlabel="size of the weights $A / \\gamma$", ylabel="test error (%)")
+        axes[1].set(xlabel="hidden units")
+        for panel, title in zip(axes, ("By size", "By number"), strict=True):
+            panel.set(xscale="log", title=title, ylim=(15, 50))
+        axes[0].set_xticks((200, 400, 800), ["200", "400", "800"])
+        axes[1].set_xticks(widths, [f"{width}" for width in widths])
+        for panel in axes:
+            panel.minorticks_off()
+        axes[0].legend(loc="lower right", fontsize=9)
+        axes[1].legend(loc="lower left", fontsize=9)
+    return figures.Figure(
+        drawn,
+        label="fig-bounds-size",
+        caption="Test error of networks with one layer of tanh units that all fit their 300 "
+        "training labels exactly, against the size of the output weights over the margin (left) "
+        "and against the number of units (right). Along a line on the left only the length of $z$ "
+        "changes, along a line on the right only the width. Means and standard deviations over "
+        f"{figures.count(len(results))}.",
+        alt="Two panels with the same vertical axis, test error in percent. Left, five rising "
+        "lines, one a width: larger weights, larger error, and wider networks lie further left "
+        "and lower. Right, four lines that fall with the number of units; lines with longer z "
+        "lie higher.",
+    )

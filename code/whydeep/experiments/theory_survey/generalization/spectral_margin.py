@@ -223,4 +223,186 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     )
 
 
-CLAIMS = ()
+CLAIMS = (
+    Claim(
+        id="bartlett2017-spectral-margin",
+        cite="bartlett2017",
+        sentence="The spectral complexity of a network over its margin bounds the excess risk, is "
+        "larger for random labels than for true ones, and follows the excess risk through "
+        "training; as a number the bound is vacuous.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "bound, up to constants and logarithms",
+                "$\\lVert X \\rVert_F R_A / (\\gamma n)$",
+                "{cite:t}`bartlett2017`, Theorem 1.1",
+            ),
+            (
+                "complexity and excess risk, true and random labels",
+                "in direct correlation",
+                "abstract and Figure 1, for AlexNet on CIFAR-10",
+            ),
+        ),
+        conditions=(
+            Condition(
+                "separates",
+                "random labels in place of true ones raise $R_A / \\gamma$: the logarithm of the "
+                "ratio is at least 0.25, a factor of 1.28",
+                lambda result: float(np.log(max(float(result["ratio"]), 1e-9))),
+                ">=",
+                0.25,
+                "ln of a ratio",
+            ),
+            at_least(
+                "tracking",
+                "along training $R_A$ and the excess risk are ranked alike: a rank correlation of "
+                "at least 0.8, on average over the shares of random labels",
+                0.8,
+                "rank correlation",
+            ),
+            at_least(
+                "bare_true",
+                "for true labels the bound is vacuous even without its constants and logarithms: "
+                "at least 10, where no error rate exceeds 1",
+                10.0,
+                "error rate",
+            ),
+        ),
+        controls=(
+            Control(
+                "margin-only",
+                "the norms: what is compared is one over the margin",
+                {"separates": 0.05, "tracking": 0.5},
+                (
+                    at_most(
+                        "worst_fit",
+                        "all networks fit their labels, with at most 0.02 errors in training",
+                        0.02,
+                        "fraction of examples",
+                    ),
+                ),
+            ),
+            Control(
+                "one-pass",
+                "the second look at an example: 10,000 examples, each seen once, so that nothing "
+                "is overfitted",
+                {"tracking": 0.3},
+                (
+                    at_least(
+                        "growth",
+                        "$R_A$ grows here too, by a factor of 1.5 or more",
+                        1.5,
+                        "ratio",
+                    ),
+                ),
+            ),
+            Control(
+                "plane",
+                "depth and difficulty: no hidden layer, and two classes that a plane separates",
+                {"bare_true": 5.0},
+                (
+                    at_most(
+                        "fit_true",
+                        "true labels are fitted, with at most 0.02 errors in training",
+                        0.02,
+                        "fraction of examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="Such bounds can grow with the number of examples while the error falls "
+        "{cite}`nagarajan2019`, and over many hyperparameters spectral measures go against the "
+        "error rather than with it {cite}`jiang2020`.",
+    ),
+)
+
+SHOWN = {
+    "bare": "spectral, without constants",
+    "bare_frobenius": "Frobenius, without constants",
+    "bare_sums": "sums of magnitudes, without constants",
+    "proved_frobenius": "Frobenius, as proved",
+    "proved": "spectral, as proved",
+    "final_test_error": "test error",
+}
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """The values of the bounds beside the error they bound; complexity beside excess risk."""
+    results = list(runs[MAIN].values())
+    shares = results[0]["shares"]
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(8.8, 4.1), width_ratios=(1.15, 1))
+        for name, label in SHOWN.items():
+            values = np.array([result[name] for result in results])
+            figures.band(axes[0], shares, values, label=label)
+        axes[0].axhline(1, **figures.THEORY)
+        axes[0].text(0.5, 1.25, "above this line: vacuous", ha="center", fontsize=9)
+        axes[0].set(
+            yscale="log",
+            ylim=(0.05, 6e7),
+            xlabel="share of random labels",
+            ylabel="error rate",
+            title="Bounds and what they bound",
+        )
+        axes[0].legend(loc="upper center", fontsize=8.5, ncols=2, columnspacing=1.0)
+        for i, share in enumerate(shares):
+            excess = np.array(
+                [result["test_error"][i] - result["train_error"][i] for result in results]
+            )
+            complexity = np.array([result["complexity"][i] for result in results]).mean(0)
+            figures.band(axes[1], complexity, excess, label=f"{share:.0%} random")
+        axes[1].set(
+            xscale="log",
+            xlabel="spectral complexity $R_A$",
+            ylabel="test minus training error",
+            title="Along training",
+        )
+        axes[1].legend(loc="upper left", fontsize=9)
+    return figures.Figure(
+        drawn,
+        label="fig-bounds-spectral",
+        caption="Left, the values of three bounds for trained ReLU networks against the share of "
+        "random labels, without constants and logarithms and, for two of them, as proved, beside "
+        "the test error. Right, each line is one share of random labels: spectral complexity and "
+        "excess risk at eight moments of training. Means and standard deviations over "
+        f"{figures.count(len(results))}.",
+        alt="Two panels. Left, on a logarithmic axis, the test error rises from about 0.1 to 0.5 "
+        "with the share of random labels; the bounds lie between ten and a few hundred without "
+        "constants, and between a hundred and several hundred thousand as proved, and rise "
+        "too. Right, four rising lines: complexity and excess risk grow together along training, "
+        "the steeper the more labels are random.",
+    )
+
+
+def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+    """The values of the bounds and the test error against the share of random labels."""
+    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+
+    return SweepExplorer.from_runs(
+        runs,
+        key="bounds",
+        title="Three bounds and the test error, against the share of random labels",
+        about="Move along the share of random labels and read off each bound beside the error it "
+        "bounds. No error rate exceeds 1: by which factor is the best of them off, and does its "
+        "curve at least have the right shape?",
+        series={"final_test_error": "test error"}
+        | {name: label for name, label in SHOWN.items() if name != "final_test_error"},
+        variants={MAIN: "two hidden layers"},
+        sweep=Axis("share of random labels"),
+        sweep_values="shares",
+        y=Axis("error rate", log=True),
+        predict=Prediction(
+            "A network has two hidden layers of 64 units and fits 240 examples with true labels; "
+            "its test error is about 0.13. What does the theorem with spectral norms prove about "
+            "its error, constants included?",
+            (
+                "It is at most about 0.5",
+                "It is at most about 10",
+                "It is at most about 100,000",
+            ),
+            2,
+            "The theorem holds, and an error of at most 100,000 is no news. Without constants and "
+            "logarithms the value is still in the hundreds.",
+        ),
+    )
