@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from whydeep import bounds, figures, norms
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
 from whydeep.device import device as choose_device
 from whydeep.experiments.theory_survey.generalization import spectral_margin
@@ -282,7 +282,8 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     """Six certificates, each beside the test error of the classifier that it is about.
 
     In the order of ``certificates``: examples held out, PAC-Bayes with a prior from half of the
-    examples, few bytes, PAC-Bayes with a prior around the start, norms, number of weights.
+    examples, few bytes, PAC-Bayes with a prior around the start, norms (at the margin that a tenth
+    of the examples do not reach; the median one where more of them are errors), number of weights.
     """
     place = choose_device(device)
     (x, y), (x_test, y_test) = pictures(settings, seed)
@@ -417,8 +418,8 @@ CLAIMS = (
             ),
             at_least(
                 "gain_half",
-                "a prior from half of the examples does not raise it",
-                0.0,
+                "a prior from half of the examples lowers it by 0.015 or more",
+                0.015,
                 "error rate",
             ),
         ),
@@ -480,8 +481,8 @@ CLAIMS = (
             at_least(
                 "least_slack",
                 "none of the four bounds that are not vacuous is below the test error of its own "
-                "classifier",
-                0.0,
+                "classifier by more than 0.01, three standard errors of 8,000 test pictures",
+                -0.01,
                 "error rate",
             ),
             at_least(
@@ -496,11 +497,13 @@ CLAIMS = (
                 0.35,
                 "error rate",
             ),
-            at_least(
-                "bound_norms",
-                "that by the norms is vacuous, at least 1",
-                1.0,
-                "error rate",
+            Condition(
+                "norms",
+                "that by the norms is vacuous, at least 1: its logarithm is at least 0",
+                lambda result: float(np.log(max(float(result["bound_norms"]), 1e-9))),
+                ">=",
+                0.0,
+                "ln of an error rate",
             ),
             at_least(
                 "bound_count",
@@ -517,8 +520,8 @@ CLAIMS = (
                 (
                     at_least(
                         "least_slack",
-                        "the bounds hold here too",
-                        0.0,
+                        "the bounds hold here too, to within 0.01",
+                        -0.01,
                         "error rate",
                     ),
                 ),
@@ -543,8 +546,8 @@ CLAIMS = (
                 (
                     at_least(
                         "least_slack",
-                        "the bounds hold here too",
-                        0.0,
+                        "the bounds hold here too, to within 0.01",
+                        -0.01,
                         "error rate",
                     ),
                 ),
@@ -552,7 +555,7 @@ CLAIMS = (
             Control(
                 "small-plane",
                 "size and difficulty: no hidden layer, four pixels, and two easy classes",
-                {"bound_norms": 0.02, "bound_count": 0.4},
+                {"norms": 0.05, "bound_count": 0.4},
                 (
                     at_most(
                         "train_plain",

@@ -214,17 +214,17 @@ CLAIMS = (
             ),
             at_most(
                 "slope",
-                "it falls with the number of examples, like a power of at most -0.3",
-                -0.3,
+                "it falls with the number of examples, like a power of at most -0.22",
+                -0.22,
                 "power of n",
             ),
             Condition(
                 "separates",
                 "random labels in place of true ones raise the product of the norms over the "
-                "margin: the logarithm of the ratio is at least 0.2, a factor of 1.2",
+                "margin: the logarithm of the ratio is at least 0.25, a factor of 1.28",
                 lambda result: float(np.log(max(float(result["label_ratio"]), 1e-9))),
                 ">=",
-                0.2,
+                0.25,
                 "ln of a ratio",
             ),
             at_least(
@@ -252,7 +252,7 @@ CLAIMS = (
             Control(
                 "labels-as-signs",
                 "the randomness of the signs: they are the true labels",
-                {"slope": 0.05},
+                {"slope": 0.01},
                 (
                     at_least(
                         "least",
