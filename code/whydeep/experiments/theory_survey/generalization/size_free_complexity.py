@@ -343,7 +343,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "examples (20 units). Curves for units of norm 1 leave the middle panel at the top. Means "
         f"and standard deviations over {figures.count(len(results))}.",
         alt="Three panels with logarithmic axes. With layers of norm 1 the correlation is flat in "
-        "width and depth, at about 0.1, and falls with the number of examples, in parallel to the "
+        "width and depth, at about 0.1, and falls with the number of examples, much like the "
         "dashed curve of the theorem, which lies above it by a factor of two and more. With units "
         "of norm 1 it rises with width, and with depth it crosses the curve and leaves the panel.",
     )
