@@ -1,0 +1,349 @@
+"""How well can networks of bounded norm fit random signs, and does their size come into it?
+
+Golowich, Rakhlin and Shamir ({cite}`golowich2018`) bound the Rademacher complexity of ReLU networks
+by B (sqrt(2 ln 2 L) + 1) prod ||W_l||_F / sqrt(n): the width is not in it, and depth L enters by a
+root where earlier bounds had 2^L. The complexity is the mean, over random signs, of the best
+correlation (1/n) sum s_i f(x_i) that such a network reaches. We look for that best network by
+gradient ascent, all its layers held at Frobenius norm 1, for many widths, depths and n: a lower
+estimate, which the theorem's curve has to stay above. Then we ask what the bound says about trained
+networks, for true and for random labels.
+
+What would refute it: a correlation above the curve, or one that rises with the width. That the
+bound is vacuous would be refuted by a value below 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from whydeep import bounds, figures
+from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.experiments.theory_survey.generalization import spectral_margin
+from whydeep.results import MAIN, Result
+
+PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Pictures of 14x14 pixels, scaled to length 1; ``draws`` sets of signs, each with a network.
+
+    ``widths`` are tried with one hidden layer, ``depths`` (numbers of matrices) with hidden layers
+    of ``width`` units, both on ``n`` pictures; ``sizes`` are numbers of pictures for one hidden
+    layer of ``width``. ``steps`` of ascent are taken, of length ``rate`` at first. ``held`` says
+    what is held at 1: the norm of each "layer" or, against the theorem, of each "unit". ``signs``
+    are "random" or those of the true "labels". The trained networks are those of `spectral_margin`
+    for the shares 0 and 1, on ``trained_on`` pictures of ``classes`` for ``trained_for`` steps and
+    with ``hidden`` widths; ``measure`` "margin" leaves their norms out.
+    """
+
+    draws: int = 4
+    n: int = 100
+    width: int = 20
+    widths: tuple[int, ...] = (10, 40, 160)
+    depths: tuple[int, ...] = (2, 4, 8)
+    sizes: tuple[int, ...] = (50, 100, 200, 400)
+    steps: int = 40
+    rate: float = 0.3
+    held: str = "layer"
+    signs: str = "random"
+    classes: tuple[int, int] | None = None
+    hidden: tuple[int, ...] = (64, 64)
+    trained_on: int = 120
+    trained_for: int = 400
+    measure: str = "frobenius"
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "unit-norms": {"held": "unit", "hidden": ()},
+    "labels-as-signs": {"signs": "labels", "hidden": ()},
+    "margin-only": {"measure": "margin", "draws": 1},
+    "plane": {"classes": (1, 5), "hidden": (), "draws": 1},
+}
+
+
+def hold(w: Float[Tensor, "k units inputs"], held: str) -> Float[Tensor, "k units inputs"]:
+    """The matrices with norm 1: each as a whole ("layer"), or each of its rows ("unit")."""
+    return w / w.norm(dim=(1, 2) if held == "layer" else 2, keepdim=True)
+
+
+def reach(
+    x: Float[Tensor, "n d"],
+    signs: Float[Tensor, "k n"],
+    hidden: tuple[int, ...],
+    settings: Settings,
+    chance: torch.Generator,
+) -> Float[Tensor, "k"]:
+    """The largest (1/n) sum s_i f(x_i) met while climbing, for each set of signs."""
+    k = len(signs)
+    layers = [
+        hold(torch.randn(k, b, a, generator=chance), settings.held)
+        for a, b in pairwise((x.shape[1], *hidden, 1))
+    ]
+    best = torch.full((k,), -torch.inf)
+    for step in range(settings.steps):
+        for w in layers:
+            w.requires_grad_()
+        f = x.expand(k, -1, -1)
+        for w in layers[:-1]:
+            f = torch.relu(f @ w.transpose(1, 2))
+        reached = ((f @ layers[-1].transpose(1, 2))[..., 0] * signs).mean(1)
+        best = torch.maximum(best, reached.detach())
+        gradient = torch.autograd.grad(reached.sum(), layers)
+        length = settings.rate * (1 - step / settings.steps)
+        with torch.no_grad():
+            layers = [
+                hold(w + length * g / g.norm(dim=(1, 2), keepdim=True), settings.held)
+                for w, g in zip(layers, gradient, strict=True)
+            ]
+    return best
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """What was reached, beside the theorem's curve, and the bound's value for trained networks.
+
+    The ascent runs on the CPU whatever the ``device``.
+    """
+    most = max(settings.n, *settings.sizes)
+    trained_on = spectral_margin.Settings(
+        examples=settings.trained_on,
+        batch_size=settings.trained_on,
+        steps=settings.trained_for,
+        shares=(0.0, 1.0),
+        classes=settings.classes,
+        hidden=settings.hidden,
+    )
+    plain = spectral_margin.Settings(examples=most, length=1.0)
+    (x, y), _ = spectral_margin.pictures(plain, seed)
+    chance = torch.Generator().manual_seed(seed)
+    signs = 2.0 * torch.randint(2, (settings.draws, most), generator=chance) - 1
+    if settings.signs == "labels":
+        signs = (2.0 * y - 1).expand(settings.draws, -1)
+    n, width = settings.n, settings.width
+
+    def mean_reach(n: int, hidden: tuple[int, ...]) -> float:
+        return float(reach(x[:n], signs[:, :n], hidden, settings, chance).double().mean())
+
+    # One thread: the sums, and so the digits, do not depend on the number of cores.
+    with threadpool_limits(1):
+        by_width = np.array([mean_reach(n, (w,)) for w in settings.widths])
+        by_depth = np.array([mean_reach(n, (width,) * (depth - 1)) for depth in settings.depths])
+        by_size = np.array([mean_reach(size, (width,)) for size in settings.sizes])
+        values = spectral_margin.run(trained_on, seed=seed, device=device, progress=progress)
+    curve_width = np.full(len(settings.widths), bounds.of_frobenius(1.0, 1.0, 2, n))
+    curve_depth = np.array([bounds.of_frobenius(1.0, 1.0, d, n) for d in settings.depths])
+    curve_size = np.array([bounds.of_frobenius(1.0, 1.0, 2, size) for size in settings.sizes])
+    bare = values["bare_frobenius"]
+    if settings.measure == "margin":
+        bare = trained_on.length / (values["margin"] * np.sqrt(trained_on.examples))
+    slope = np.polyfit(np.log(settings.sizes), np.log(by_size), 1)[0]
+    what = "correlation with random signs"
+    return Result(
+        widths=(np.array(settings.widths), "units"),
+        depths=(np.array(settings.depths), "matrices"),
+        sizes=(np.array(settings.sizes), "examples"),
+        by_width=(by_width, what),
+        by_depth=(by_depth, what),
+        by_size=(by_size, what),
+        curve_width=(curve_width, what),
+        curve_depth=(curve_depth, what),
+        curve_size=(curve_size, what),
+        width_ratio=(by_width[-1] / by_width[0], "ratio"),
+        depth_ratio=(by_depth[-1] / by_depth[0], "ratio"),
+        depth_excess=(by_depth[-1] / by_depth[0] / (curve_depth[-1] / curve_depth[0]), "ratio"),
+        slope=(slope, "power of n"),
+        closest=(
+            max(float((by_width / curve_width).max()), float((by_depth / curve_depth).max())),
+            "share of the bound",
+        ),
+        least=(float(min(by_width.min(), by_depth.min())), what),
+        label_ratio=(bare[1] / bare[0], "ratio"),
+        bare_true=(bare[0], "error rate"),
+        proved_true=(values["proved_frobenius"][0], "error rate"),
+        fit_true=(values["fit_true"], "fraction of examples"),
+        worst_fit=(values["worst_fit"], "fraction of examples"),
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="golowich2018-size-independent",
+        cite="golowich2018",
+        sentence="The Rademacher complexity of ReLU networks whose Frobenius norms have a bounded "
+        "product does not depend on the width, grows at most like $\\sqrt{L}$ with the depth in "
+        "place of $2^L$, and falls like $n^{-1/2}$; as a bound on the error of trained networks "
+        "it is vacuous.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "bound on the complexity",
+                "$B\\,(\\sqrt{2 \\ln 2 \\cdot L} + 1) \\prod_\\ell \\lVert W_\\ell \\rVert_F / "
+                "\\sqrt{n}$",
+                "{cite:t}`golowich2018`, Theorem 1",
+            ),
+        ),
+        conditions=(
+            at_most(
+                "width_ratio",
+                "from 10 to 160 units what is reached grows by a factor of at most 1.1",
+                1.1,
+                "ratio",
+            ),
+            at_most(
+                "closest",
+                "no width and no depth reaches more than the theorem's curve allows",
+                1.0,
+                "share of the bound",
+            ),
+            at_most(
+                "depth_excess",
+                "from 2 to 8 matrices what is reached grows by no more than the curve",
+                1.0,
+                "ratio",
+            ),
+            at_most(
+                "slope",
+                "it falls with the number of examples, like a power of at most -0.22",
+                -0.22,
+                "power of n",
+            ),
+            Condition(
+                "separates",
+                "random labels in place of true ones raise the product of the norms over the "
+                "margin: the logarithm of the ratio is at least 0.25, a factor of 1.28",
+                lambda result: float(np.log(max(float(result["label_ratio"]), 1e-9))),
+                ">=",
+                0.25,
+                "ln of a ratio",
+            ),
+            at_least(
+                "bare_true",
+                "for true labels the bound is vacuous even without its constants: at least 10, "
+                "where no error rate exceeds 1",
+                10.0,
+                "error rate",
+            ),
+        ),
+        controls=(
+            Control(
+                "unit-norms",
+                "the norm of the layer: the weights of each unit have length 1 instead",
+                {"width_ratio": 1.0, "closest": 5.0, "depth_excess": 10.0},
+                (
+                    at_least(
+                        "least",
+                        "the climb arrives somewhere: at 0.05 or more for every width and depth",
+                        0.05,
+                        "correlation",
+                    ),
+                ),
+            ),
+            Control(
+                "labels-as-signs",
+                "the randomness of the signs: they are the true labels",
+                {"slope": 0.01},
+                (
+                    at_least(
+                        "least",
+                        "the climb arrives somewhere: at 0.05 or more for every width and depth",
+                        0.05,
+                        "correlation",
+                    ),
+                ),
+            ),
+            Control(
+                "margin-only",
+                "the norms: what is compared is one over the margin",
+                {"separates": 0.05},
+                (
+                    at_most(
+                        "worst_fit",
+                        "both networks fit their labels, with at most 0.02 errors in training",
+                        0.02,
+                        "fraction of examples",
+                    ),
+                ),
+            ),
+            Control(
+                "plane",
+                "depth and difficulty: no hidden layer, and two classes that a plane separates",
+                {"bare_true": 5.0},
+                (
+                    at_most(
+                        "fit_true",
+                        "true labels are fitted, with at most 0.02 errors in training",
+                        0.02,
+                        "fraction of examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="The factor for the depth can often be removed {cite}`sellke2023`. Bounds by "
+        "norms can grow with the number of examples while the error falls {cite}`nagarajan2019`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """What ascent reaches, beside the theorem's curve, by width, depth and number of examples."""
+    results = list(runs[MAIN].values())
+    panels = (
+        ("widths", "by_width", "curve_width", "hidden units"),
+        ("depths", "by_depth", "curve_depth", "matrices $L$"),
+        ("sizes", "by_size", "curve_size", "examples $n$"),
+    )
+    colours = list(figures.COLOURS.values())
+    with figures.style():
+        drawn, axes = plt.subplots(1, 3, figsize=(9.2, 3.6), sharey=True)
+        for axis, (places, reached, curve, label) in zip(axes, panels, strict=True):
+            x = results[0][places]
+            axis.plot(x, results[0][curve], **figures.THEORY, label="theorem")
+            figures.band(
+                axis,
+                x,
+                np.array([result[reached] for result in results]),
+                label="layers of norm 1",
+                color=colours[0],
+                linestyle="-",
+                marker="o",
+            )
+            if "unit-norms" in runs:
+                values = np.array([result[reached] for result in runs["unit-norms"].values()])
+                figures.band(
+                    axis,
+                    x,
+                    values,
+                    label="units of norm 1",
+                    color=colours[1],
+                    linestyle=(0, (6, 2)),
+                    marker="s",
+                )
+            axis.set(xlabel=label, xscale="log", yscale="log", ylim=(0.02, 30))
+            axis.set_xticks(x, [f"{value}" for value in x])
+            axis.minorticks_off()
+        axes[0].set(ylabel="best correlation with random signs")
+        axes[2].legend(loc="upper center", fontsize=9)
+    return figures.Figure(
+        drawn,
+        label="fig-bounds-signs",
+        caption="The largest correlation with random signs that gradient ascent finds among ReLU "
+        "networks, beside the bound on it: by the width of one hidden layer (100 examples), by the "
+        "number of matrices (hidden layers of 20 units, 100 examples) and by the number of "
+        "examples (20 units). Curves for units of norm 1 leave the middle panel at the top. Means "
+        f"and standard deviations over {figures.count(len(results))}.",
+        alt="Three panels with logarithmic axes. With layers of norm 1 the correlation is flat in "
+        "width and depth, at about 0.1, and falls with the number of examples, much like the "
+        "dashed curve of the theorem, which lies above it by a factor of two and more. With units "
+        "of norm 1 it rises with width, and with depth it crosses the curve and leaves the panel.",
+    )
