@@ -108,7 +108,7 @@ def path_scales(weights: Weights) -> list[Float[Tensor, "k _ _"]]:
 
     The squares of the other weights on a path are multiplied, and the products of all paths from
     an input to an output are added. One pass forward through the squared weights, from ones, and
-    one backward, give them all (Neyshabur, Salakhutdinov and Srebro 2015, section 4).
+    one backward, give them all (Neyshabur, Salakhutdinov and Srebro 2015).
     """
     squares = [w.square() for w in weights]
     into, out_of = [torch.ones_like(squares[0][..., 0])], [torch.ones_like(squares[-1][:, 0])]
