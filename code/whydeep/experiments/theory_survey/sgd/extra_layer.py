@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.claims import REPRODUCED, Claim, Control, at_most
 from whydeep.errors import BadSettings
 from whydeep.results import MAIN, Result
 
@@ -262,3 +262,41 @@ CLAIMS = (
         "time that grows exponentially with $N$ {cite}`shamir2018`.",
     ),
 )
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Loss against steps at the best rate of each depth, for fourth powers and for squares."""
+    panels = [v for v in (MAIN, "squares") if v in runs]
+    titles = {MAIN: "fourth powers, $p = 4$", "squares": "squares, $p = 2$"}
+    names = ("$w$", "$a\\,w$", "$a\\,b\\,w$")
+    with figures.style():
+        drawn, axes = plt.subplots(1, len(panels), figsize=(4.4 * len(panels), 3.5), squeeze=False)
+        for panel, variant in zip(axes[0], panels, strict=True):
+            results = list(runs[variant].values())
+            for i, depth in enumerate(DEPTHS):
+                curves = np.array([np.log10(r["loss"][i]) for r in results])
+                keep = curves.mean(0) > -6  # below lies rounding, and the axis would be all of it
+                figures.band(
+                    panel,
+                    results[0]["steps"][keep],
+                    curves[:, keep],
+                    label=f"depth {depth}: {names[i]}",
+                    markevery=12,
+                )
+            panel.axhline(-4, **figures.THEORY)
+            panel.set(xlabel="step", xscale="log", title=titles[variant], ylim=(-6.3, 4))
+            panel.set_yticks((-6, -4, -2, 0, 2), [f"$10^{{{e}}}$" for e in (-6, -4, -2, 0, 2)])
+        axes[0, 0].set_ylabel("loss")
+        axes[0, 0].legend(fontsize=8, loc="lower left")
+    return figures.Figure(
+        drawn,
+        label="fig-extra-layer",
+        caption="Two examples, targets 10 and 1, each depth at its best learning rate. The dashed "
+        "line is the loss to be reached. With fourth powers the products arrive before the plain "
+        "weights; with squares they arrive later. Bands are one standard deviation over "
+        f"{figures.count(len(runs[MAIN]))}.",
+        alt="Two panels of loss against step, both logarithmic. Left, fourth powers: the curve of "
+        "depth one falls early and then slowly, those of depths two and three fall later and "
+        "reach the dashed line first. Right, squares: depth one arrives within a few steps, depth "
+        "two later, depth three last.",
+    )

@@ -235,3 +235,46 @@ CLAIMS = (
         "minima {cite}`safran2021`, which does not say that no others are left.",
     ),
 )
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Form (a): stuck shares against extra units; form (b): errors against steps, two teachers."""
+    results = list(runs[MAIN].values())
+    names = {MAIN: "teacher of 15 units", "three-units": "teacher of 3 units"}
+    with figures.style():
+        drawn, axes = plt.subplots(1, 3, figsize=(10.4, 3.5), width_ratios=(0.9, 1, 1))
+        for variant, name in names.items():
+            if variant in runs:
+                its = list(runs[variant].values())
+                extra = its[0]["learner_units"] - its[0]["learner_units"][0]
+                figures.band(axes[0], extra, np.array([100 * r["stuck"] for r in its]), label=name)
+        axes[0].set(xlabel="units more than the teacher", ylabel="starts that get stuck (%)")
+        axes[0].set_xticks(extra)
+        axes[0].set_ylim(-4, 108)
+        axes[0].legend(fontsize=8, loc="upper right")
+        for panel, name, k in ((axes[1], "small", 8), (axes[2], "large", 15)):
+            at = results[0]["sgd_steps"]
+            for i, label in enumerate((f"{k} units", f"{4 * k} units")):
+                values = np.log10([r[f"error_{name}"][i] for r in results])
+                figures.band(panel, at, values, label=label, markevery=4)
+            if "copies" in runs:
+                its = runs["copies"].values()
+                values = np.log10([r[f"error_{name}"][1] for r in its])
+                figures.band(panel, at, values, label=f"{4 * k} units, copies", markevery=4)
+            panel.set(xlabel="step", ylim=(-5.6, 0.4), title=f"random teacher of {k} units")
+            panel.set_yticks(range(-5, 1), [f"$10^{{{e}}}$" for e in range(-5, 1)])
+            panel.legend(fontsize=8, loc="lower left")
+        axes[1].set_ylabel("test error (variance of labels = 1)")
+    return figures.Figure(
+        drawn,
+        label="fig-larger-learner",
+        caption="Left, form (a): the share of starts that end at a bad minimum, against the number "
+        "of units that the learner has more than the teacher. Middle and right, form (b): test "
+        "error against steps for learners of the teacher's size and four times as large, and for "
+        "four copies of each unit. Bands are one standard deviation over "
+        f"{figures.count(len(results))}.",
+        alt="Three panels. Left, most starts of the exact learner get stuck; with one unit more it "
+        "is a minority, with two almost none; for a teacher of three units none gets stuck. "
+        "Middle, the larger learner's error falls by several powers of ten below that of the exact "
+        "one, and copies do not help. Right, with a larger teacher the curves stay together.",
+    )

@@ -255,3 +255,46 @@ CLAIMS = (
         "which it began as a part of a large one {cite}`frankle2019`.",
     ),
 )
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Shares of starts that find the teacher, and test errors by width, with their controls."""
+    blue, other = (figures.COLOURS[name] for name in ("blue", "vermillion"))
+    shown = [
+        ("15 units", MAIN, "found_small", blue),
+        ("22 units", MAIN, "found_wide", blue),
+        ("22, then\nmade 15", MAIN, "found_merged", blue),
+        ("made 15,\nthen trained", "merge-first", "found_merged", other),
+    ]
+    errors = [
+        ("32 units", MAIN, "error_narrow", blue),
+        ("256 units", MAIN, "error_wide", blue),
+        ("37 fixed", "frozen", "error_narrow", other),
+        ("300 fixed", "frozen", "error_wide", other),
+    ]
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(9.4, 3.6))
+        for panel, rows in zip(axes, (shown, errors), strict=True):
+            rows = [row for row in rows if row[1] in runs]
+            for place, (_, variant, quantity, colour) in enumerate(rows):
+                values = np.array([[100 * float(r[quantity])] for r in runs[variant].values()])
+                marker = "o" if colour == blue else "s"
+                figures.bars(panel, [place], values, colour=colour, marker=marker, width=0.5)
+            panel.set_xticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
+            panel.set_ylim(0, 108)
+        axes[0].set_ylabel("starts that find the teacher (%)")
+        axes[1].set_ylabel("test error (%)")
+    return figures.Figure(
+        drawn,
+        label="fig-three-roles",
+        caption="Left, which share of starts finds a teacher of 15 units: small students, wide "
+        "ones, wide ones that are made small after training, and (squares) before. Right, test "
+        "error on digits with noisy labels: networks trained by gradient descent, and (squares) "
+        "random features with a least-squares fit, whose number grows to that of the examples. "
+        f"One mark for each of {figures.count(len(runs[MAIN]))}.",
+        alt="Two panels of bars. Left, students of 15 units find the teacher from a minority of "
+        "starts, students of 22 units from nearly all, and they still do when they are made small "
+        "after training; made small before, they are as bad as small ones. Right, a wider trained "
+        "network errs about as often as a narrow one; for fixed features the error rises to near "
+        "ninety per cent.",
+    )
