@@ -76,7 +76,7 @@ class Theorems(Network):
     """The network of the theorem: x -> B relu(W_L ... relu(W_1 relu(A x))), without thresholds.
 
     A (``layers.1``) and every W have entries N(0, 2 / m), B has N(0, ``output``^2) (Allen-Zhu, Li
-    and Song 2019, Definition 2.3). x has shape (n, inputs), the result (n, 1).
+    and Song 2019, section 2). x has shape (n, inputs), the result (n, 1).
     """
 
     def __init__(
