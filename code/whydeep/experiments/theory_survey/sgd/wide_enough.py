@@ -66,8 +66,8 @@ class Settings:
 
 SCALES = {"quick": Settings()}
 VARIANTS = {
-    "twins": {"twins": True, "widths": (4, 128)},
-    "fourth-power": {"quartic": True, "rates": (0.05, 0.2), "widths": (4, 128)},
+    "twins": {"twins": True, "widths": (4, 128), "rates": (4.0,)},
+    "fourth-power": {"quartic": True, "rates": (0.1,), "widths": (4, 128)},
     "small-output": {"small_output": True, "rates": (0.5,), "widths": (4, 16, 32, 64, 128)},
 }
 
