@@ -229,9 +229,9 @@ CLAIMS = (
             ),
             at_most(
                 "slope",
-                "from 16 units on, the distance moved falls at least as fast as the power $-0.4$ "
+                "from 16 units on, the distance moved falls at least as fast as the power $-0.35$ "
                 "of the width",
-                -0.4,
+                -0.35,
                 "log distance over log width",
             ),
         ),
@@ -256,8 +256,8 @@ CLAIMS = (
                 (
                     at_most(
                         "loss_widest",
-                        "the widest network learns: its squared residual is at most 0.6",
-                        0.6,
+                        "the widest network learns: its squared residual is at most 0.8",
+                        0.8,
                         "mean squared residual",
                     ),
                 ),
