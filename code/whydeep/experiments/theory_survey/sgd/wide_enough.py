@@ -322,7 +322,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes[2].barh(rows, places, color=colours[0], alpha=0.35)
         axes[2].plot(enough, np.zeros(len(enough)), "o", color=colours[0])
         for row, place in enumerate(places):
-            axes[2].text(place + 0.8, row, f"$10^{{{place:.1f}}}$", va="center", fontsize=9)
+            axes[2].text(place + 1.3, row, f"$10^{{{place:.1f}}}$", va="center", fontsize=9)
         axes[2].set(xlabel="power of ten of the width", xlim=(0, 48))
         axes[2].tick_params(axis="y", labelsize=8)
     seeds = figures.count(len(results))
@@ -332,8 +332,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Random labels for 24 digits. Left, the training loss at each width, geometric "
         f"mean over {seeds}. Middle, the largest distance that a matrix has moved, in spectral "
         "norm, beside the power $-1/2$ of the width (dashed, drawn through the last point); with a "
-        "smaller output layer it hardly depends on the width. Right, the width that was enough "
-        "for a loss of 0.01, beside what two proofs ask for, constants left out.",
+        "smaller output layer it hardly depends on the width; bands are one standard deviation. Right, the width that was enough "
+        "for a loss of 0.01 (one mark a seed), beside what two proofs ask for, constants left out.",
         alt="Three panels. Left, on a logarithmic axis, the loss of four units a layer stays near "
         "one, that of wider networks falls along nearly straight lines by many powers of ten. "
         "Middle, the distance moved falls with the width somewhat faster than a dashed line of "
@@ -364,7 +364,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
             "24 pictures, labels drawn by a coin, two learned matrices of m by m. For this many "
             "examples the theorem's width has 37 digits. From which m on does the mean loss end "
             "below 0.01?",
-            ("about 32", "about 1,000", "none that fits into a computer"),
+            ("16 to 32", "about 1,000", "none that fits into a computer"),
             0,
             "Two matrices of 32 by 32 have some two thousand weights for 24 labels: more than "
             "enough, and a proof that needs a width of 37 digits is far from tight.",
