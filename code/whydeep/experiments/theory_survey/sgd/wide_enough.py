@@ -332,7 +332,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Random labels for 24 digits. Left, the training loss at each width, geometric "
         f"mean over {seeds}. Middle, the largest distance that a matrix has moved, in spectral "
         "norm, beside the power $-1/2$ of the width (dashed, drawn through the last point); with a "
-        "smaller output layer it hardly depends on the width; bands are one standard deviation. Right, the width that was enough "
+        "smaller output layer it hardly depends on the width; bands are one standard "
+        "deviation. Right, the width that was enough "
         "for a loss of 0.01 (one mark a seed), beside what two proofs ask for, constants left out.",
         alt="Three panels. Left, on a logarithmic axis, the loss of four units a layer stays near "
         "one, that of wider networks falls along nearly straight lines by many powers of ten. "
