@@ -1,0 +1,300 @@
+"""Is it essential to have more weights than needed: to express, to find, or to generalise?
+
+{cite:t}`mackinlay2019` asks whether over-parametrisation is essential, or whether a model can be
+made simpler afterwards. The answer of the works named in the claim comes in three parts, and each
+has its own run here. To *express*: train students of 1.5 k ReLU units on a teacher of k units, add
+up the most parallel pairs until k are left, go on training. To *find*: compare with students of k
+units from the start. To *generalise*: on digits with a fifth of the labels drawn at random, widen a
+network eightfold from about where it begins to fit them all.
+
+What would refute it: students made small that are worse than the large; small students that find
+the teacher as often; a test error that grows with the width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from whydeep import figures
+from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.datasets import digits
+from whydeep.networks import Dense
+from whydeep.results import MAIN, Result
+from whydeep.teachers import descend, orthonormal_teacher, starts
+from whydeep.training import corrupt_labels, generator, member_seeds, train
+
+PAGE = "theory-survey/sgd/more-weights-than-data"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``units`` k of the teacher; students of k and of ``wide`` units, ``tries`` starts each.
+
+    ``merge_first``: the wide students are made small before they are trained, not after.
+    ``examples`` digits, a share ``noise`` of them with labels drawn at random; networks with one
+    hidden layer of ``widths`` units, ``members`` each. ``frozen``: their first layer stays random,
+    the rest is least squares, and the wider has as many features as there are examples.
+    ``parts``: which of the two tasks are run.
+    """
+
+    units: int = 15
+    wide: int = 22
+    tries: int = 20
+    steps: int = 2000
+    merge_first: bool = False
+    examples: int = 300
+    noise: float = 0.2
+    widths: tuple[int, int] = (32, 256)
+    members: int = 3
+    epochs: int = 45
+    rate: float = 0.05
+    frozen: bool = False
+    parts: str = "teacher digits"
+
+
+SCALES = {"quick": Settings()}
+VARIANTS = {
+    "three-units": {"units": 3, "wide": 5, "parts": "teacher"},
+    "merge-first": {"merge_first": True, "parts": "teacher"},
+    "frozen": {"frozen": True, "widths": (37, 300), "parts": "digits"},
+}
+
+
+def merge(w: Float[Tensor, "b n d"], units: int) -> Float[Tensor, "b k d"]:
+    """Replace the most parallel pair of units by its sum until ``units`` are left.
+
+    Exact where the pair is parallel: relu(a . x) + relu(b . x) = relu((a + b) . x).
+    """
+    w = w.clone()
+    rows = torch.arange(len(w))
+    while w.shape[1] > units:
+        length = torch.linalg.vector_norm(w, dim=-1, keepdim=True)
+        cosine = (w / length) @ (w / length).mT
+        cosine = cosine - 3 * torch.eye(w.shape[1], dtype=w.dtype)
+        pair = cosine.flatten(1).argmax(1)
+        i, j = pair // w.shape[1], pair % w.shape[1]
+        w[rows, i] += w[rows, j]
+        keep = torch.ones(w.shape[:2], dtype=torch.bool)
+        keep[rows, j] = False
+        w = w[keep].view(len(w), -1, w.shape[2])
+    return w
+
+
+def least_squares(x: Tensor, y: Tensor, x_test: Tensor, width: int, rng: torch.Generator) -> Tensor:
+    """Labels of the test examples: the shortest least-squares fit on ``width`` random features."""
+    first = torch.randn(x.shape[1] + 1, width, generator=rng, dtype=torch.float64)
+
+    def features(z: Tensor) -> Tensor:
+        z = torch.cat([z.double(), torch.ones(len(z), 1)], 1)
+        return torch.relu(z @ first)
+
+    targets = torch.eye(10, dtype=torch.float64)[y]
+    return (features(x_test) @ (torch.linalg.pinv(features(x)) @ targets)).argmax(1)
+
+
+def on_digits(settings: Settings, seed: int, device: str, progress: bool) -> dict:
+    """Mean test and training error on noisy digits, for each of the widths."""
+    data = digits().subset(settings.examples, seed=seed)
+    mean = data.train_x.flatten(1).mean(0)
+    x, x_test = (z.flatten(1) - mean for z in (data.train_x, data.test_x))
+    seeds = member_seeds(seed, settings.members)
+    y = corrupt_labels(data.train_y, settings.noise, seeds, 10)
+    both = torch.cat([x_test, x])
+    test, fit = [], []
+    for width in settings.widths:
+        if settings.frozen:
+            told = torch.stack(
+                [
+                    least_squares(x, labels, both, width, generator(member, "init"))
+                    for labels, member in zip(y, seeds, strict=True)
+                ]
+            )
+        else:
+            trained = train(
+                partial(Dense, (64, width, 10)),
+                x.to(device),
+                y.to(device),
+                seeds=seeds,
+                lr=settings.rate,
+                momentum=0.9,
+                epochs=settings.epochs,
+                batch_size=50,
+                device=device,
+                progress=progress,
+            )
+            told = trained.predict(both).cpu()
+        n = len(x_test)
+        test.append(float((told[:, :n] != data.test_y).double().mean()))
+        fit.append(float((told[:, n:] != y).double().mean()))
+    return dict(
+        error_narrow=(test[0], "fraction of test examples"),
+        error_wide=(test[1], "fraction of test examples"),
+        error_ratio=(test[1] / test[0], "ratio of test errors"),
+        unfitted_narrow=(fit[0], "fraction of training examples"),
+        unfitted_wide=(fit[1], "fraction of training examples"),
+    )
+
+
+def on_teacher(settings: Settings, seed: int) -> dict:
+    """Shares of starts that find the teacher: small students, wide ones, wide ones made small."""
+    k, teacher = settings.units, orthonormal_teacher(settings.units)
+
+    def go(w: Tensor) -> tuple[Float[Tensor, "b n d"], float]:
+        end = descend(w, teacher, steps=settings.steps, rate=2 / (w.shape[1] + 2), momentum=0.9)
+        return end.weights, float((end.loss <= 1e-3).double().mean())
+
+    rng = np.random.default_rng(seed)
+    small = go(starts(settings.tries, k, k, rng))[1]
+    large = starts(settings.tries, settings.wide, k, rng)
+    trained, wide = go(large)
+    merged = go(merge(large if settings.merge_first else trained, k))[1]
+    return dict(
+        found_small=(small, "share of starts"),
+        found_wide=(wide, "share of starts"),
+        found_merged=(merged, "share of starts"),
+        find=(wide - small, "share of starts"),
+        express=(merged - small, "share of starts"),
+    )
+
+
+def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+    """Shares of starts that find the teacher, small, wide and made small; errors on digits."""
+    found = on_teacher(settings, seed) if "teacher" in settings.parts else {}
+    told = on_digits(settings, seed, device, progress) if "digits" in settings.parts else {}
+    return Result(**found, **told)
+
+
+CLAIMS = (
+    Claim(
+        id="mackinlay-q2-is-overparameterization-essential",
+        cite="mackinlay2019",
+        sentence="More weights than needed are not needed to express the solution; gradient "
+        "descent needs some of them to find it; and for new data they do no harm.",
+        kind="effect",
+        expected=REPRODUCED,
+        paper=(
+            (
+                "students of the teacher's size $k$ with bad minima",
+                "$6 \\le k \\le 20$",
+                "{cite:t}`safran2018`, abstract",
+            ),
+        ),
+        conditions=(
+            at_least(
+                "find",
+                "to find: students of 22 units find the teacher of 15 from a share of starts that "
+                "is larger by at least 0.4 than for students of 15",
+                0.4,
+                "share of starts",
+            ),
+            at_least(
+                "express",
+                "to express: made small after training, to 15 units, they keep that lead",
+                0.4,
+                "share of starts",
+            ),
+            at_most(
+                "error_ratio",
+                "to generalise: on noisy labels 256 units have at most 1.15 times the test error "
+                "of 32",
+                1.15,
+                "ratio of test errors",
+            ),
+        ),
+        controls=(
+            Control(
+                "three-units",
+                "bad minima: for a teacher of three orthonormal units none are known",
+                {"find": 0.3},
+                (
+                    at_least(
+                        "found_wide",
+                        "the wide students find the teacher from at least 95 % of the starts",
+                        0.95,
+                        "share of starts",
+                    ),
+                ),
+            ),
+            Control(
+                "merge-first",
+                "the training of the wide student: it is made small before",
+                {"express": 0.3},
+                (
+                    at_least(
+                        "found_wide",
+                        "left wide, the same starts find the teacher, at least 95 % of them",
+                        0.95,
+                        "share of starts",
+                    ),
+                ),
+            ),
+            Control(
+                "frozen",
+                "gradient descent on all weights: the first layer stays random, the rest is the "
+                "shortest least-squares fit, and the width grows to the number of examples",
+                {"error_ratio": 0.5},
+                (
+                    at_most(
+                        "error_narrow",
+                        "before it grows, its test error is at most 0.4",
+                        0.4,
+                        "fraction of test examples",
+                    ),
+                ),
+            ),
+        ),
+        disputed="A small network may train as well from the right start: from the weights with "
+        "which it began as a part of a large one {cite}`frankle2019`.",
+    ),
+)
+
+
+def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+    """Shares of starts that find the teacher, and test errors by width, with their controls."""
+    blue, other = (figures.COLOURS[name] for name in ("blue", "vermillion"))
+    shown = [
+        ("15 units", MAIN, "found_small", blue),
+        ("22 units", MAIN, "found_wide", blue),
+        ("22, then\nmade 15", MAIN, "found_merged", blue),
+        ("made 15,\nthen trained", "merge-first", "found_merged", other),
+    ]
+    errors = [
+        ("32 units", MAIN, "error_narrow", blue),
+        ("256 units", MAIN, "error_wide", blue),
+        ("37 fixed", "frozen", "error_narrow", other),
+        ("300 fixed", "frozen", "error_wide", other),
+    ]
+    with figures.style():
+        drawn, axes = plt.subplots(1, 2, figsize=(9.4, 3.6))
+        for panel, rows in zip(axes, (shown, errors), strict=True):
+            rows = [row for row in rows if row[1] in runs]
+            for place, (_, variant, quantity, colour) in enumerate(rows):
+                values = np.array([[100 * float(r[quantity])] for r in runs[variant].values()])
+                marker = "o" if colour == blue else "s"
+                figures.bars(panel, [place], values, colour=colour, marker=marker, width=0.5)
+            panel.set_xticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
+            panel.set_ylim(0, 108)
+        axes[0].set_ylabel("starts that find the teacher (%)")
+        axes[1].set_ylabel("test error (%)")
+    return figures.Figure(
+        drawn,
+        label="fig-three-roles",
+        caption="Left, which share of starts finds a teacher of 15 units: small students, wide "
+        "ones, wide ones that are made small after training, and (squares) before. Right, test "
+        "error on digits with noisy labels: networks trained by gradient descent, and (squares) "
+        "random features with a least-squares fit, whose number grows to that of the examples. "
+        f"One mark for each of {figures.count(len(runs[MAIN]))}.",
+        alt="Two panels of bars. Left, students of 15 units find the teacher from a minority of "
+        "starts, students of 22 units from nearly all, and they still do when they are made small "
+        "after training; made small before, they are as bad as small ones. Right, a wider trained "
+        "network errs about as often as a narrow one; for fixed features the error rises to near "
+        "ninety per cent.",
+    )
