@@ -92,7 +92,7 @@ def polish(w: Float[Tensor, "b n d"], teacher: Float[Tensor, "k d"]) -> Float[Te
 
 
 def halve(w: Float[Tensor, "b n d"], unit: int) -> Float[Tensor, "b n+1 d"]:
-    """The same function with one unit more: relu(w . x) = relu(w / 2 . x) + relu(w / 2 . x)."""
+    """The same function with one unit more: relu(w . x) = 2 relu(w / 2 . x); ``unit`` >= 0."""
     half = w[:, unit : unit + 1] / 2
     return torch.cat([w[:, :unit], half, half, w[:, unit + 1 :]], 1)
 
@@ -308,7 +308,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
     results = list(runs[MAIN].values())
     starts = int(results[0]["starts"])
     share = 100 * np.mean([r["stuck_0"][-1] for r in results])
-    options = (0, 10, 40, 85)
+    options = (0, 10, 40, 80)
     ranks = {
         MAIN: {
             seed: {
