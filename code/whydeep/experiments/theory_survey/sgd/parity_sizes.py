@@ -158,11 +158,11 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
             "of them, one batch after the other. How does its accuracy rise?",
             (
                 "steadily from the first step",
-                "not at all for a while, then suddenly to 100%",
+                "hardly at all for 200 steps, then quickly to 100%",
                 "it stays at 50%",
             ),
             1,
-            "The gradient knows of four signs, but only faintly: units grow in the right "
-            "directions long before the accuracy shows it.",
+            "The gradient knows of four signs, but only faintly: what it adds up step by step "
+            "shows in the accuracy when it outgrows the rest.",
         ),
     )
