@@ -14,7 +14,7 @@ GLOSSARY = """# Glossary
 unit
   A number.
 
-  *Not:* neuron, *processing element*.
+  *Not:* neuron, *Processing element*.
 
 verdict word
   A word.

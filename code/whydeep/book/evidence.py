@@ -106,7 +106,7 @@ def bound_words(measured: Measured) -> str:
 
 
 def margin_words(measured: Measured) -> str:
-    """The margin in standard deviations over the seeds, or in the unit where next to nothing varies."""
+    """The margin in standard deviations over seeds, or in the unit if next to nothing varies."""
     if abs(measured.margin_in_sd) < 1000:
         return f"{measured.margin_in_sd:.1f} sd".replace("-", "−")
     margin = measured.condition.margin(measured.mean)

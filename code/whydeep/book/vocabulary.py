@@ -47,7 +47,7 @@ def avoided(text: str) -> dict[str, str]:
             term = line
             terms.add(term)
         elif found := re.fullmatch(r"\s+\*Not:\* (.+)\.", line):
-            words |= {word.strip(" *"): term for word in found[1].split(",")}
+            words |= {word.strip(" *").lower(): term for word in found[1].split(",")}
     if both := terms & set(words):
         raise WhydeepError(f"{GLOSSARY}: {sorted(both)[0]!r} is a term and a word to avoid")
     return words
