@@ -394,7 +394,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
         y=Axis("error rate", log=True),
         predict=Prediction(
             "A network has two hidden layers of 64 units and fits 240 examples with true labels; "
-            "its test error is about 0.13. What does the theorem with spectral norms prove about "
+            "its test error is about 0.12. What does the theorem with spectral norms prove about "
             "its error, constants included?",
             (
                 "It is at most about 0.5",
