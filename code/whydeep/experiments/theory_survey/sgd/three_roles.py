@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.datasets import digits
 from whydeep.networks import Dense
 from whydeep.results import MAIN, Result
@@ -187,24 +187,31 @@ CLAIMS = (
                 "{cite:t}`safran2018`, abstract",
             ),
         ),
+        # A control runs one of the tasks only: what it did not measure is not a number.
         conditions=(
-            at_least(
+            Condition(
                 "find",
                 "to find: students of 22 units find the teacher of 15 from a share of starts that "
                 "is larger by at least 0.4 than for students of 15",
+                lambda result: float(result.get("find", np.nan)),
+                ">=",
                 0.4,
                 "share of starts",
             ),
-            at_least(
+            Condition(
                 "express",
                 "to express: made small after training, to 15 units, they keep that lead",
+                lambda result: float(result.get("express", np.nan)),
+                ">=",
                 0.4,
                 "share of starts",
             ),
-            at_most(
+            Condition(
                 "error_ratio",
                 "to generalise: on noisy labels 256 units have at most 1.15 times the test error "
                 "of 32",
+                lambda result: float(result.get("error_ratio", np.nan)),
+                "<=",
                 1.15,
                 "ratio of test errors",
             ),
@@ -279,7 +286,9 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             for place, (_, variant, quantity, colour) in enumerate(rows):
                 values = np.array([[100 * float(r[quantity])] for r in runs[variant].values()])
                 marker = "o" if colour == blue else "s"
-                figures.bars(panel, [place], values, colour=colour, marker=marker, width=0.5)
+                figures.bars(
+                    panel, np.array([place]), values, colour=colour, marker=marker, width=0.5
+                )
             panel.set_xticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
             panel.set_ylim(0, 108)
         axes[0].set_ylabel("starts that find the teacher (%)")
