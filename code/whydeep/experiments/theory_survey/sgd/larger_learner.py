@@ -238,8 +238,6 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="For orthonormal units one unit more is enough to open a way out of the known bad "
-        "minima {cite}`safran2021`, which does not say that no others are left.",
     ),
 )
 
