@@ -263,9 +263,9 @@ CLAIMS = (
         ),
         changes=(
             "A first record counted a learning rate if four in five starts arrived, and the fifth "
-            "had flown off at the best rates of the products. Now none may fly off, the grid has 61 "
-            "rates instead of 75 and a run 1,400 steps at most instead of 1,600; calibration and "
-            "record were run again, with the same bounds.",
+            "had flown off at the best rates of the products. Now none may fly off, there are 61 "
+            "rates instead of 75, and a run has 1,400 steps at most instead of 1,600; calibration "
+            "and record were run again, with the same bounds.",
         ),
         disputed="Depth can also slow gradient descent down: a product of $N$ numbers may need a "
         "time that grows exponentially with $N$ {cite}`shamir2018`.",
