@@ -131,13 +131,15 @@ def watch(event, args):
 
 sys.addaudithook(watch)
 from whydeep.experiments import experiments
+# They measure after fixed numbers of steps.
+FIXED = ("pooled_networks", "overlapping_pools", "parity_sizes", "wide_enough", "extra_layer")
 SMALL = {"examples": 50, "held_out": 10, "steps": 10, "lines": 1, "points": 21, "width_random": 20}
 for module in experiments().values():
     quick = module.SCALES["quick"]
     known = {name for name, value in dataclasses.asdict(quick).items() if isinstance(value, int)}
     small = {name: value for name, value in SMALL.items() if name in known}
-    if module.__name__.endswith(("pooled_networks", "overlapping_pools")):
-        del small["steps"]  # they test after fixed numbers of steps
+    if module.__name__.endswith(FIXED):
+        del small["steps"]
     module.run(dataclasses.replace(quick, **small), seed=0, device="cpu", progress=False)
 print(json.dumps([[os.path.realpath(path), mode] for path, mode in seen]))
 """
