@@ -54,7 +54,7 @@ notebooks: install  ## execute the chapters again and compare what they store
 	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -q -n 2 --dist loadfile -p no:cacheprovider $(CHAPTERS)
 
 site: book system  ## the built pages in a browser, with the network off
-	$(BIN)/python -m pytest tests/site -m site -q
+	$(BIN)/python -m pytest tests/site -m site -q -n 2 --dist loadfile
 
 system:  ## Chromium and Firefox, for the browser tests
 	@{ command -v chromium && { command -v firefox-esr || command -v firefox; }; } >/dev/null || \
