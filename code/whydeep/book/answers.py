@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 
 from whydeep.book.claims import EvidenceDirective, table
 from whydeep.book.evidence import evidence
-from whydeep.book.ledger import anchor, catalogue, runnable
+from whydeep.book.ledger import anchor, catalogue, claimed, runnable
 from whydeep.book.numbers import verdict_badges
 from whydeep.errors import WhydeepError
 
@@ -51,8 +51,6 @@ class AnswersDirective(EvidenceDirective):
         for name, reach in reaches.items():
             if name not in entries:
                 raise WhydeepError(f"{{answers}} names {name!r}, which the catalogue has not")
-            entry = entries[name]
-            works = f" {{cite}}`{','.join(entry['cite'])}`" if entry["cite"] else ""
             if name in run:
                 fared = verdict_badges(evidence(name).verdict(name))
             else:
@@ -60,7 +58,7 @@ class AnswersDirective(EvidenceDirective):
             link = self.reference(anchor(name), nodes.literal("", name))
             rows.append(
                 (
-                    self.inline(entry["claim"] + works),
+                    self.inline(claimed(entries[name])),
                     self.inline(reach),
                     [nodes.paragraph("", "", *fared), nodes.paragraph("", "", link)],
                 )

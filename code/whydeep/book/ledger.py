@@ -62,6 +62,11 @@ def anchor(claim: str) -> str:
     return f"claim-{claim}" if claim in runnable() else f"not-yet-run-{claim}"
 
 
+def claimed(entry: dict) -> str:
+    """What a catalogue entry claims, with the works that claim it: inline MyST."""
+    return entry["claim"] + (f" {{cite}}`{','.join(entry['cite'])}`" if entry["cite"] else "")
+
+
 class LedgerDirective(EvidenceDirective):
     """``{ledger} PART``: one part of the ledger, from the experiments and their records."""
 
@@ -223,7 +228,6 @@ class LedgerDirective(EvidenceDirective):
             section += nodes.title("", f"{title} ({len(entries)})")
             items = nodes.bullet_list(classes=["not-yet-run"])
             for entry in entries:
-                cited = f" {{cite}}`{','.join(entry['cite'])}`" if entry["cite"] else ""
                 name = anchor(entry["id"])
                 self.env.get_domain("std").note_hyperlink_target(
                     name, self.env.docname, name, entry["id"]
@@ -233,7 +237,7 @@ class LedgerDirective(EvidenceDirective):
                     nodes.paragraph(
                         "",
                         "",
-                        *self.inline(f"{entry['claim']}{cited}"),
+                        *self.inline(claimed(entry)),
                         nodes.Text(" "),
                         nodes.literal("", entry["id"]),
                     ),
