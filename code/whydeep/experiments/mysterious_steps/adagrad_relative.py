@@ -229,6 +229,7 @@ CLAIMS = (
                 ),
             ),
         ),
+        by_design="one rate for every coordinate, rare or common, is what plain descent has",
     ),
 )
 

@@ -247,6 +247,7 @@ CLAIMS = (
                         "fraction of training examples",
                     ),
                 ),
+                by_design="the two comparisons are one",
             ),
             Control(
                 "both-clean",
@@ -260,6 +261,7 @@ CLAIMS = (
                         "fraction of training examples",
                     ),
                 ),
+                by_design="the two comparisons are one",
             ),
         ),
         disputed="The same passes over the same pictures with random labels end in chance on new "
