@@ -425,6 +425,14 @@ def test_a_mean_is_written_to_the_second_digit_of_its_spread(mean, sd, words):
     assert evidence.spread(mean, sd) == words
 
 
+def test_a_number_in_a_sentence_has_a_power_of_ten_and_no_exponent_form():
+    text = "theory-survey/generalization/finite-sample error_pictures"
+    (shown,) = {evidence.resolve(f"{text} .0e"), evidence.resolve(f"{text} .1g")}
+    assert re.fullmatch(r"[1-9] × 10⁻[¹²³⁴⁵⁶⁷⁸⁹]", shown)
+    low, high = evidence.resolve(f"{text} min .1e ±").split(" ± ")
+    assert all(re.fullmatch(r"\d\.\d × 10⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]+", each) for each in (low, high))
+
+
 def test_a_margin_where_nothing_varies_is_in_the_unit_of_the_measurement():
     condition = Condition("c", "is small", lambda r: 0.0, "<=", 0.25, "nats")
     assert evidence.margin_words(Measured(condition, (0.0, 0.0), True)) == "0.25 nats"
@@ -507,6 +515,7 @@ def test_store_keeps_text_and_empties_pictures_so_that_lint_is_content(tmp_path)
     [
         ("import sys; print('x', file=sys.stderr)", [], "writes to stderr"),
         ("1 / 0", [], "ZeroDivisionError"),
+        ("import numpy as np; np.ones(1) / 0", [], "RuntimeWarning: divide by zero"),
         ("2 + 3", [notebooks.IGNORED], "is compared|compared"),
     ],
 )
@@ -538,6 +547,18 @@ def test_lint_names_outputs_that_must_not_be_stored(tmp_path, output, what):
         cell.outputs = [nbformat.from_dict(output)]
     nbformat.write(made, path)
     assert any(what in line for line in notebooks.problems(path))
+
+
+@pytest.mark.parametrize(
+    ("cell", "refused"),
+    [
+        ("glue('steps', f'{steps / 1e6:.2g} million', display=False)", True),
+        ("glue(name, f'{x:,.0f}', display=False)\nprint(f'{x:.2g}')", False),
+    ],
+)
+def test_lint_wants_no_number_in_a_sentence_that_may_come_in_exponent_form(tmp_path, cell, refused):
+    found = notebooks.problems(stored(tmp_path, [cell]))
+    assert any("may come as 2.1e+02" in line for line in found) == refused
 
 
 def test_lint_asks_for_counts_and_for_three_compared_cells(tmp_path):

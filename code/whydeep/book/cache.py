@@ -21,6 +21,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
+from whydeep.book.notebooks import kernels_raise
 from whydeep.provenance import PACKAGE, repository
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def _configure(app: Sphinx, config: Config) -> None:
     # The kernel imports the package that was hashed, whatever else is installed.
     others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE.parent), *others])
+    kernels_raise()
 
 
 def _note_read(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
