@@ -313,10 +313,10 @@ class _Cluster:
                 warnings.simplefilter("ignore")
                 connect = partial(distributed.Client, address, timeout=ANSWER_S)
                 self.client = _in_time(partial(connect, set_as_default=False))
-        except (OSError, TimeoutError, ValueError, RuntimeError, ImportError) as error:
+        except Exception as error:
             raise WhydeepError(
-                f"no Dask scheduler answers at {address} ({error or 'in time'}): start one with "
-                "`dask scheduler`, or correct the address"
+                f"no Dask scheduler answers at {address} ({str(error) or 'it is silent'}): start "
+                "one with `dask scheduler`, or correct the address"
             ) from error
 
     def size(self) -> int:
@@ -359,12 +359,12 @@ class _Cluster:
             self.client.close()
 
     def _ask(self, question: Callable[[], T]) -> T:
+        if self.client.status != "running":
+            raise self._lost()
         try:
-            if self.client.status == "running":
-                return question()
-        except (OSError, TimeoutError):
-            pass
-        raise self._lost()
+            return question()
+        except Exception as error:
+            raise self._lost() from error
 
     def _lost(self) -> WhydeepError:
         return WhydeepError(
