@@ -61,14 +61,14 @@ claims: install  ## verdicts from the recorded runs; reruns what changed and a t
 NBVAL := $(BIN)/python -m pytest -p whydeep.book.compare --nbval --nbval-cell-timeout=300 -q -n 2 \
   --dist loadfile -p no:cacheprovider
 
-notebooks: book  ## what the chapters store beside what the book has run; a third of them run again
+notebooks: install  ## what the chapters store beside what make book has run; a third run once more
 	$(BIN)/python -m whydeep.book.compare
-	$(NBVAL) $$($(BIN)/python -m whydeep.book.compare --due)
+	pages=$$($(BIN)/python -m whydeep.book.compare --due) && $(NBVAL) $$pages
 
 nbval: install  ## all chapters run once more and compared
 	$(NBVAL) chapters
 
-site: book system  ## the built pages in a browser, with the network off
+site: install system  ## the pages that make book has built, in browsers, with the network off
 	$(BIN)/python -m pytest tests/site -m site -q -n 2 --dist loadfile
 
 system:  ## Chromium and Firefox, for the browser tests
