@@ -5,9 +5,9 @@
 
 A number with decimals may move by one and a half units of its last stored digit: printed 0.412, it
 may come out from 0.4105 to 0.4135. A cell that needs more says so in its metadata, as a fraction of
-the number: {"tolerance": 0.1}. Everything else is exact: words, True and False, whole numbers (3 and
-3. as well), signs, how many numbers there are. Cells with the tag `nbval-ignore-output` are run and
-not compared.
+the number: {"tolerance": 0.1}. Everything else is exact: words, True and False, whole numbers (also
+those printed as 3.), signs, how many numbers there are. Cells with the tag `nbval-ignore-output`
+are run and not compared.
 
 As a plugin of pytest (`-p whydeep.book.compare`) it gives nbval the same rule.
 """
@@ -28,7 +28,11 @@ from whydeep.book.notebooks import IGNORED
 from whydeep.errors import WhydeepError
 
 UNITS = Decimal("1.5")  # of the last digit that is stored
-NUMBER = re.compile(r"( *)([-+−]?)((?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:(?<=\d)[eE][-+]?\d+)?)")
+# The spaces before a number, its sign, its digits; not what stands in a name or a version (1.0.4).
+NUMBER = re.compile(
+    r"( *)([-+−]?)(?<![\w.])"
+    r"((?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)(?!\d|\.\d)"
+)
 EVERY = 3  # one page in so many is run once more
 
 
@@ -46,7 +50,7 @@ def allowed(stored: str, tolerance: float) -> Decimal:
 
 def _split(text: str) -> tuple[list[str], list[re.Match[str]]]:
     """The text between the numbers of ``text``, and the numbers."""
-    numbers = [found for found in NUMBER.finditer(text) if found[3]]
+    numbers = list(NUMBER.finditer(text))
     ends = [0, *(found.end() for found in numbers)]
     starts = [*(found.start() for found in numbers), len(text)]
     return [text[a:b] for a, b in zip(ends, starts, strict=True)], numbers
@@ -165,7 +169,7 @@ def due(pages: Sequence[Path], commit: str, changed: set[Path] | None) -> list[P
 
 
 def _changed(book: Path) -> set[Path] | None:
-    """The files that differ from the main branch, or on it from the commit before; None: unknown."""
+    """The files that differ from the main branch, or on it from the last commit; None: unknown."""
     from whydeep.book.site import git
 
     head = git("rev-parse", "HEAD")

@@ -52,12 +52,14 @@ class Reads:
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
-    """Every name and attribute in ``tree`` that is used."""
+    """Every name and attribute in ``tree`` that is used, and what is imported by another name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             yield node.id
         elif isinstance(node, ast.Attribute):
             yield node.attr
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.name
 
 
 def _texts(tree: ast.AST) -> Iterator[str]:
@@ -81,6 +83,8 @@ def _is_dynamic(node: ast.AST) -> bool:
     if _called(node) == "import_module" and node.args and isinstance(node.args[0], ast.Constant):
         return False
     if isinstance(node, ast.Name) and node.id in DYNAMIC:
+        return True
+    if isinstance(node, ast.alias) and node.asname and node.name in DYNAMIC:
         return True
     if isinstance(node, ast.Attribute) and node.attr in DYNAMIC - {"exec", "eval"}:
         return True
@@ -271,7 +275,7 @@ def reads(notebook: NotebookNode, page: Path) -> Reads:
             files += _below(root / "data")
     files += [root / name for name in PINS if (root / name).is_file()]
     found = {path: hashlib.sha256(content).digest() for path, content in contents.items()}
-    for path in {path.resolve() for path in files}:
+    for path in set(files):
         status = path.stat()
         found[path] = _digest(path, status.st_mtime_ns, status.st_size)
     digest = hashlib.sha256(f"{platform.python_version()} {version('torch')}".encode())
