@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,7 @@ IMPORT = "<import>"  # stands for what a module does when it is imported
 OPAQUE = ("whydeep.datasets.files",)
 WHOLE_MODULE = {"globals", "vars", "eval", "exec", "locals"}
 WHOLE_PACKAGE = ("importlib.import_module", "__import__", "sys.modules.get", "sys.modules[]")
+DATACLASS_WORDS = ("ClassVar", "InitVar", "KW_ONLY")  # annotations that a dataclass acts on
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 SCOPED = (*FUNCTIONS, ast.Lambda, *COMPREHENSIONS)
@@ -71,7 +73,13 @@ class Reached:
 
     @property
     def code(self) -> str:
-        return _digest("\n".join(f"{name} {part}" for name, part in sorted(self.parts.items())), 12)
+        return code_of(self.parts)
+
+
+def code_of(parts: Mapping[str, str]) -> str:
+    """Twelve hex digits over ``parts``: over names without the modules that tell two apart."""
+    rows = sorted((name.rpartition(".")[2].rstrip("'"), part) for name, part in parts.items())
+    return _digest("\n".join(f"{name} {part}" for name, part in rows), 12)
 
 
 def _digest(text: str, digits: int) -> str:
@@ -119,6 +127,11 @@ def _imports(node: ast.stmt) -> Iterator[tuple[str, tuple[str, str | None]]]:
             yield alias.asname or alias.name, (node.module, alias.name)
 
 
+def _imports_of(body: list[ast.stmt]) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    for node in body:
+        yield from _imports(node)
+
+
 def _binds(node: ast.stmt) -> list[str]:
     """The names that a statement at the top of a module defines."""
     if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
@@ -134,8 +147,8 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _asks(node: ast.stmt, text: str) -> bool:
-    return isinstance(node, ast.If) and text in ast.unparse(node.test)
+def _asks(node: ast.stmt, test: str) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == test and not node.orelse
 
 
 @cache
@@ -144,7 +157,10 @@ def _read(path: Path, name: str, stamp: int) -> Source:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             source.imported |= dict(_imports(node))
-        elif _asks(node, "TYPE_CHECKING") or _asks(node, "__main__") or _is_text(node):
+        elif _asks(node, "TYPE_CHECKING"):
+            # For annotations, which do not count; or what a lazy module's __getattr__ will import.
+            source.imported |= dict(_imports_of(node.body))
+        elif _asks(node, "__name__ == '__main__'") or _is_text(node):
             continue
         elif names := _binds(node):
             for each in names:
@@ -259,12 +275,13 @@ class _Reader:
     """Turns a definition into plain tuples, in which every name of ours or of others is resolved.
 
     So the tuples do not change with aliases of imports or with the place of a definition. What it
-    came across is collected in ``found``.
+    came across is collected in ``found``, and in ``named`` each use of a definition, in order.
     """
 
     def __init__(self, module: str):
         self.module = module
         self.found: set[Found] = set()
+        self.named: list[Found] = []
         self.scopes: list[_Scope] = []
 
     def _resolve(self, chain: list[str]) -> tuple[Found | None, list[str]]:
@@ -300,6 +317,7 @@ class _Reader:
             found, rest = self._resolve(chain)
             if found is not None:
                 self.found.add(found)
+                self.named += [found] if found.kind == "definition" else []
                 return ("of", found.name or found.module.rpartition(".")[2], *rest)
         if isinstance(node, ast.Subscript) and _chain(node.value) == ["sys", "modules"]:
             self.found.add(Found("outside", "sys", "sys.modules[]"))
@@ -307,6 +325,8 @@ class _Reader:
             reader, _ = self._resolve(called)
             if reader and reader.module in OPAQUE:
                 self.found |= {Found("data", reader.module, each) for each in _texts(node.args)}
+        if isinstance(node, ast.ClassDef) and any(_imports_of(node.body)):
+            raise ValueError(f"class {node.name} imports in its body: import above it")
         scope = _Scope(node) if isinstance(node, SCOPED) else None
         given = []
         for name, value in ast.iter_fields(self._bare(node)):
@@ -330,7 +350,7 @@ class _Reader:
         if isinstance(node, ast.arg):
             return ast.arg(arg=node.arg)
         if isinstance(node, ast.AnnAssign):
-            acts = any(word in ast.unparse(node.annotation) for word in ("ClassVar", "InitVar"))
+            acts = any(word in ast.unparse(node.annotation) for word in DATACLASS_WORDS)
             return ast.AnnAssign(
                 target=node.target, value=node.value, annotation=node.annotation if acts else None
             )
@@ -346,11 +366,12 @@ class _Reader:
 
 
 @cache
-def _part(read: Source, name: str) -> tuple[str, frozenset[Found]]:
-    """The hash of one definition (or of IMPORT, what the module does), and what it names."""
+def _part(read: Source, name: str) -> tuple[str, frozenset[Found], tuple[Found, ...]]:
+    """The hash of one definition (or of IMPORT, what the module does), what it finds, and names."""
     reader = _Reader(read.name)
     nodes = read.effects if name == IMPORT else read.defined[name]
-    return _digest(repr([reader.plain(node) for node in nodes]), 8), frozenset(reader.found)
+    text = repr([reader.plain(node) for node in nodes])
+    return _digest(text, 8), frozenset(reader.found), tuple(reader.named)
 
 
 def reach(module: str, roots: Iterable[str] = ROOTS) -> Reached:
@@ -359,6 +380,7 @@ def reach(module: str, roots: Iterable[str] = ROOTS) -> Reached:
     A root that the module does not define is left out. ValueError for a relative or star import.
     """
     parts: dict[tuple[str, str], str] = {}
+    uses: dict[tuple[str, str], tuple[Found, ...]] = {}
     outside: set[str] = set()
     data: set[str] = set()
     modules: set[str] = set()
@@ -367,7 +389,7 @@ def reach(module: str, roots: Iterable[str] = ROOTS) -> Reached:
     queue = [(module, root) for root in roots if root in here.defined]
 
     def take(where: str, name: str) -> None:
-        parts[where, name], every = _part(source(where), name)
+        parts[where, name], every, uses[where, name] = _part(source(where), name)
         for found in every:
             if found.kind == "definition":
                 queue.append((found.module, found.name))
@@ -405,7 +427,23 @@ def reach(module: str, roots: Iterable[str] = ROOTS) -> Reached:
         if (where, name) not in parts:
             visit(where)
             take(where, name)
-    return Reached(_named(parts), frozenset(outside), frozenset(data), frozenset(parts))
+    named = _named(_told_apart(parts, uses))
+    return Reached(named, frozenset(outside), frozenset(data), frozenset(parts))
+
+
+def _told_apart(
+    parts: dict[tuple[str, str], str], uses: dict[tuple[str, str], tuple[Found, ...]]
+) -> dict[tuple[str, str], str]:
+    """The parts, where those that use one of two definitions of one name also say which of them.
+
+    By its content, since it may move as well.
+    """
+    times = Counter(name for _, name in parts)
+    which = {
+        part: [parts[each.module, each.name] for each in named if times[each.name] > 1]
+        for part, named in uses.items()
+    }
+    return {p: _digest(f"{d} {which[p]}", 8) if which[p] else d for p, d in parts.items()}
 
 
 def _named(parts: dict[tuple[str, str], str]) -> dict[str, str]:
