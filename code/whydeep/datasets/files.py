@@ -112,14 +112,16 @@ def data_root() -> Path | None:
     """
     named = os.environ.get("WHYDEEP_DATA")
     if named:
-        root = Path(named).expanduser()
-        if not root.is_dir():
+        root = Path(os.path.expanduser(named))  # Path's own raises for an unknown user
+        if not os.path.isdir(root):
             raise DataError(
                 f"WHYDEEP_DATA is {named!r}, which is no folder; "
                 "set it to the book's data folder, or unset it."
             )
         return root
-    if (checkout := os.environ.get("WHYDEEP_ROOT")) and not (Path(checkout) / "data").is_dir():
+    checkout = os.environ.get("WHYDEEP_ROOT")
+    # os.path's answers no where a name is too long, on which Path's raises.
+    if checkout and not os.path.isdir(Path(checkout) / "data"):
         raise DataError(
             f"WHYDEEP_ROOT is {checkout!r}, which has no data/ folder; "
             "set it to a clone of the book's repository, or unset it."
