@@ -68,8 +68,13 @@ def test_one_task_starts_no_process():
     assert list(spread(work.process, [], jobs=2)) == []
 
 
-def test_two_jobs_give_the_numbers_of_one():
-    alone = dict(spread(work.experiment, RUNS))
+@pytest.fixture(scope="module")
+def alone():
+    """What the runs give in this process."""
+    return dict(spread(work.experiment, RUNS))
+
+
+def test_two_jobs_give_the_numbers_of_one(alone):
     assert dict(spread(work.experiment, RUNS, jobs=2)) == alone
     assert alone[0] != alone[1]
 
@@ -275,10 +280,8 @@ def cluster(tmp_path_factory):
         yield address
 
 
-def test_a_cluster_gives_the_numbers_of_one_process(cluster):
-    assert dict(spread(work.experiment, RUNS, scheduler=cluster)) == dict(
-        spread(work.experiment, RUNS)
-    )
+def test_a_cluster_gives_the_numbers_of_one_process(cluster, alone):
+    assert dict(spread(work.experiment, RUNS, scheduler=cluster)) == alone
 
 
 def test_a_cluster_computes_with_both_its_workers_and_our_number_of_threads(cluster, monkeypatch):
