@@ -15,11 +15,12 @@ import pickle
 import platform
 import signal
 import socket
+import sys
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache, partial
@@ -46,7 +47,7 @@ def spread(
     *,
     jobs: int = 1,
     scheduler: str | None = None,
-    cost: Sequence[float] | None = None,
+    cost: Iterable[float] | None = None,
 ) -> Iterator[tuple[int, T]]:
     """``(i, work(tasks[i]))`` for every task, each as it ends.
 
@@ -110,17 +111,19 @@ def _check_address(scheduler: str) -> None:
 
 def _compute(work: Call[T], threads: int, task: Any) -> T:
     """``work(task)`` with so many threads for torch and for every BLAS and OpenMP."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for libraries that are loaded from here on
-    import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for those that are loaded from here on
+    torch = sys.modules.get("torch")
+    before = torch and torch.get_num_threads()
     try:
+        if torch:
+            torch.set_num_threads(threads)
         with threadpool_limits(threads):
             return work(task)
     finally:
-        torch.set_num_threads(before)
+        if torch:
+            torch.set_num_threads(before)
 
 
 class _Pool(Protocol):
