@@ -7,7 +7,7 @@ from functools import lru_cache
 import nbformat
 import pytest
 import yaml
-from whydeep.book import changes, reviewed
+from whydeep.book import changes, notebooks, reviewed
 from whydeep.book.changes import Told, registered
 from whydeep.claims import BOUND, KINDS, REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.errors import WhydeepError
@@ -385,3 +385,24 @@ def test_a_file_of_reviewed_facts_that_is_missing_or_damaged_is_one_line(
     monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
     with pytest.raises(WhydeepError, match=r"reviewed.yaml"):
         reviewed.read_reviewed()
+
+
+@pytest.mark.parametrize(
+    ("source", "refused"),
+    [
+        ("# 2 + 3\n2 + 3", True),
+        ("# verdicts\nprint(figures)", True),
+        ("# number\nglue('a', 1)", False),
+        ("# drawn\nraw_pixels.figure(runs)", False),
+        ("# drawn\none_pass.stability_figure(runs)", False),
+        ("# drawn\nfigures.Figure(drawn)", False),
+        ("# widget\nPlayground()", False),
+        ("# widget\nexamples.explorer(runs)", False),
+    ],
+)
+def test_a_cell_is_left_out_of_the_comparison_only_if_it_shows_or_glues(tmp_path, source, refused):
+    path = page(tmp_path, source)
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[0].metadata["tags"] = [notebooks.IGNORED]
+    nbformat.write(notebook, path)
+    assert any("remove the tag" in line for line in notebooks.problems(path)) == refused
