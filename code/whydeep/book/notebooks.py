@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ IGNORED = "nbval-ignore-output"
 COMPARED_CELLS = 3
 # What an untested output must come from: a figure, a widget or a glued number, by the call's name.
 SHOWS = re.compile(r"(?:^|[._])(?:glue|figure|explorer|Figure|\w*Explorer|Playground)$")
+# A number in a sentence is no 2.1e+02, which these formats write of a number that grows.
+EXPONENT_FORM = re.compile(r"\bglue\(.*:[^{}]*[eg]\}")
 TIMEOUT = 300  # seconds a cell, as in _config.yml
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -66,6 +69,16 @@ def _read(path: Path) -> NotebookNode:
         raise WhydeepError(f"{path} is not a notebook ({error}): write it anew") from None
 
 
+def kernels_raise() -> None:
+    """Make kernels that start from now on raise where NumPy would warn of a division by zero.
+
+    Such a warning hangs on the last bit of one machine: on the next it comes, or does not.
+    """
+    strict = "error::RuntimeWarning"
+    asked = [each for each in os.environ.get("PYTHONWARNINGS", "").split(",") if each]
+    os.environ["PYTHONWARNINGS"] = ",".join([*(each for each in asked if each != strict), strict])
+
+
 def store(path: Path) -> None:
     """Execute the notebook in place and store its outputs by the rules above.
 
@@ -85,6 +98,7 @@ def store(path: Path) -> None:
         record_timing=False,
         coalesce_streams=True,  # two prints may arrive as one output or as two
     )
+    kernels_raise()
     try:
         client.execute()
     except CellExecutionError as error:
@@ -144,6 +158,8 @@ def _cell_problems(cell: NotebookNode, previous: int) -> Iterator[str]:
             f"is tagged {IGNORED} but shows no figure, widget or glued number: remove the tag and "
             "run `store`, so that its text is compared"
         )
+    if EXPONENT_FORM.search(cell.source):
+        yield "glues a number that may come as 2.1e+02: write it with .0f, .1f or .1%"
     for output in cell.outputs:
         if output.output_type == "error":
             yield "stores an error"

@@ -51,6 +51,17 @@ class Settings:
 
 SCALES = {"quick": Settings()}
 VARIANTS = {"piecewise": {"exponential": False}}
+# Ratios of times: of one processor and one library, so never compared with those of another.
+TIMED = (
+    "alone_tanh",
+    "alone_sigmoid",
+    "whole_tanh",
+    "whole_sigmoid",
+    "predicted_tanh",
+    "predicted_sigmoid",
+    "widest_tanh",
+    "widest_sigmoid",
+)
 
 Pass = Callable[..., Tensor]
 

@@ -66,6 +66,8 @@ class Settings:
 
 SCALES = {"quick": Settings(repeats=1), "full": Settings()}
 VARIANTS = {"qcqp": {"form": "qcqp"}, "full-batch": {"batch": 0}}
+# Ratios of times, and how they grow: of one processor, never compared with those of another.
+TIMED = ("convex_time", "slope_convex", "sgd_time", "slope_sgd")
 
 
 def base_kernels(x: Float[Tensor, "m 1 h w"], train: int) -> Float[np.ndarray, "5 m train"]:

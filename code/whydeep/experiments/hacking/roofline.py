@@ -51,6 +51,19 @@ class Settings:
 
 SCALES = {"quick": Settings()}
 VARIANTS = {"own-weights": {"own_weights": True}}
+# Rates, which are measured times, and their ratios: of one processor, never compared with another.
+TIMED = (
+    "rate",
+    "roof",
+    "peak",
+    "bandwidth",
+    "balance",
+    "relu_rate",
+    "relu_share",
+    "one",
+    "many",
+    "growth",
+)
 
 
 def best_seconds(work: Callable[[], object], settings: Settings, device: str) -> float:

@@ -230,6 +230,7 @@ CLAIMS = (
                 ),
             ),
         ),
+        by_design="one rate for every coordinate, rare or common, is what plain descent has",
     ),
 )
 

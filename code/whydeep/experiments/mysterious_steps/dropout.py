@@ -180,6 +180,7 @@ CLAIMS = (
                         "fraction of training examples",
                     ),
                 ),
+                by_design="the arm with dropout becomes the one that skips updates",
             ),
         ),
         disputed="That units which rely on one another are the trouble is hard to measure. Dropout "

@@ -146,6 +146,7 @@ CLAIMS = (
                         TEST,
                     ),
                 ),
+                by_design="one sweep stands for both",
             ),
         ),
         disputed="The argument that one half regularises most rests on masks that are not divided "

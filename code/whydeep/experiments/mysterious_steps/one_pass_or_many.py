@@ -247,6 +247,7 @@ CLAIMS = (
                         "fraction of training examples",
                     ),
                 ),
+                by_design="the two comparisons are one",
             ),
             Control(
                 "both-clean",
@@ -261,6 +262,7 @@ CLAIMS = (
                         "fraction of training examples",
                     ),
                 ),
+                by_design="the two comparisons are one",
             ),
         ),
         disputed="The same passes over the same pictures with random labels end in chance on new "

@@ -211,6 +211,7 @@ CLAIMS = (
                 "the decrease: the same first step all along",
                 {"falls": 0.3},
                 _goes_down("decreasing"),
+                by_design="a rate that does not decrease is the constant one",
             ),
             Control(
                 "fading-noise",

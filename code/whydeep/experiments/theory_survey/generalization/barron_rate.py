@@ -353,6 +353,7 @@ CLAIMS = (
                         "slope",
                     ),
                 ),
+                by_design="the fixed functions become the drawn units",
             ),
         ),
         disputed="$C$ may itself grow with the number of inputs, so that the curse hides in the "

@@ -219,6 +219,7 @@ CLAIMS = (
                         OF_VARIANCE,
                     ),
                 ),
+                by_design="without stairs nothing is smoothed: both updates are the gradient",
             ),
             Control(
                 "periodic",

@@ -268,6 +268,7 @@ CLAIMS = (
                         "ratio of numbers",
                     ),
                 ),
+                by_design="the energies of all critical points are known, and found",
             ),
         ),
         disputed="How low a search gets is another matter than where the minima are: in mixed "

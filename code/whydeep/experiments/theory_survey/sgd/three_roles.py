@@ -231,6 +231,7 @@ CLAIMS = (
                         "share of starts",
                     ),
                 ),
+                by_design="every wide start finds the teacher, for any seed",
             ),
             Control(
                 "merge-first",
