@@ -115,9 +115,7 @@ def _like(old: Any, new: Any) -> Any:
     if not isinstance(new, dict):
         return new
     key = type(next(iter(old))) if isinstance(old, dict) else str
-    fields = {
-        key(k): _like(old.get(k) if isinstance(old, dict) else None, v) for k, v in new.items()
-    }
+    fields = {key(k): _like(old.get(k) if isinstance(old, dict) else None, v) for k, v in new.items()}
     if is_dataclass(old):
         return partial(old, **fields) if isinstance(old, type) else replace(old, **fields)
     return fields
@@ -190,7 +188,9 @@ def arithmetic() -> dict[str, Any]:
         arrays = [part.numpy() for part in parts]
         x = a[0].double().numpy()
         arrays += [x @ x, np.exp(x), np.linalg.eigvalsh(x @ x.T), np.linalg.solve(x, x.T)]
-        kernels_of = {info["architecture"] for info in threadpool_info() if "architecture" in info}
+        kernels_of = {
+            info["architecture"] for info in threadpool_info() if "architecture" in info
+        }
     return {
         "capability": torch.backends.cpu.get_cpu_capability(),
         "blas": sorted(kernels_of),
