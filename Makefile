@@ -42,12 +42,13 @@ serve: book  ## show the book on http://127.0.0.1:8000
 test: install  ## everything that CI runs, with the time of each stage at the end
 	@.ci/stages lint unit claims book notebooks site
 
-lint: install  ## style of code, notebooks and words, what notebooks may store, changes told
+lint: install  ## style of code, notebooks and words, what notebooks may store, changes told, facts looked up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check code tests data
 	$(BIN)/python -m whydeep.book.notebooks lint chapters
 	$(BIN)/python -m whydeep.book.vocabulary
 	$(BIN)/python -m whydeep.book.changes
+	$(BIN)/python -m whydeep.book.reviewed
 
 unit: install  ## the package, the claim logic, the data, the book's own machinery
 	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist loadfile

@@ -150,7 +150,7 @@ class Claim:
     sentence: str
     kind: str
     expected: str
-    paper: tuple[tuple[str, str | tuple[str | float, ...], str], ...] = ()
+    paper: tuple[tuple[str, str | tuple[str | int | float, ...], str], ...] = ()
     conditions: tuple[Condition, ...] = ()
     controls: tuple[Control, ...] = ()
     disputed: str = ""

@@ -14,6 +14,7 @@ so `lint` asks for counts, and for at least three compared cells on each page th
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import re
 import sys
@@ -30,6 +31,8 @@ from whydeep.results import write_atomically
 
 IGNORED = "nbval-ignore-output"
 COMPARED_CELLS = 3
+# What an untested output must come from: a figure, a widget or a glued number, by the call's name.
+SHOWS = re.compile(r"(?:^|[._])(?:glue|figure|explorer|Figure|\w*Explorer|Playground)$")
 # A number in a sentence is no 2.1e+02, which these formats write of a number that grows.
 EXPONENT_FORM = re.compile(r"\bglue\(.*:[^{}]*[eg]\}")
 TIMEOUT = 300  # seconds a cell, as in _config.yml
@@ -137,6 +140,17 @@ def store(path: Path) -> None:
     write_atomically(path, text if text.endswith("\n") else f"{text}\n")
 
 
+def _shows(source: str) -> bool:
+    """Whether the code calls something that draws, makes a widget or glues: SHOWS."""
+    kept = (line for line in source.splitlines() if line[:1] not in "%!")
+    try:
+        tree = ast.parse("\n".join(kept))
+    except SyntaxError:  # it fails when it is executed
+        return False
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(SHOWS.search(ast.unparse(call.func)) for call in calls)
+
+
 def _cell_problems(cell: NotebookNode, previous: int) -> Iterator[str]:
     tags = cell.metadata.get("tags", [])
     if cell.execution_count is None:
@@ -150,6 +164,11 @@ def _cell_problems(cell: NotebookNode, previous: int) -> Iterator[str]:
         yield f"has the tolerance {tolerance!r}: write a fraction of the number, such as 0.1"
     if IGNORED in tags and cell.outputs:
         yield f"is tagged {IGNORED} but stores an output: run `store`"
+    if IGNORED in tags and not _shows(cell.source):
+        yield (
+            f"is tagged {IGNORED} but shows no figure, widget or glued number: remove the tag and "
+            "run `store`, so that its text is compared"
+        )
     if EXPONENT_FORM.search(cell.source):
         yield "glues a number that may come as 2.1e+02: write it with .0f, .1f or .1%"
     for output in cell.outputs:

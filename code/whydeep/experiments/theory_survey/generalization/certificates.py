@@ -501,7 +501,7 @@ CLAIMS = (
             ),
             Condition(
                 "norms",
-                "that by the norms is vacuous, at least 1: its logarithm is at least 0",
+                "that by the norms is vacuous, at least 1: its logarithm is at least {bound}",
                 lambda result: float(np.log(max(float(result["bound_norms"]), 1e-9))),
                 ">=",
                 0.0,

@@ -182,7 +182,7 @@ CLAIMS = (
             at_most(
                 "by_width",
                 "they do not rise with the number of weights: at equal length of $z$ the rank "
-                "correlation with the width is at most 0",
+                "correlation with the width is at most {bound}",
                 0.0,
                 "rank correlation",
             ),
