@@ -50,19 +50,6 @@ LONG, PLACES, DIGITS = 12, 6, 9
 # largest number of its unit: a prediction may tip over, and counts of few come in large steps.
 SAME, ELSEWHERE = 1e-6, 0.02
 
-# The timed quantities of modules that do not list them.
-TIMED = {
-    "gradient_cost": (
-        "alone_tanh", "alone_sigmoid", "whole_tanh", "whole_sigmoid", "predicted_tanh",
-        "predicted_sigmoid", "widest_tanh", "widest_sigmoid",
-    ),
-    "kernel_learning": ("convex_time", "slope_convex", "sgd_time", "slope_sgd"),
-    "roofline": (
-        "rate", "roof", "peak", "bandwidth", "balance", "relu_rate", "relu_share", "one", "many",
-        "growth",
-    ),
-}  # fmt: skip
-
 Stored = dict[str, Any]
 
 
@@ -131,8 +118,7 @@ def run(module: ModuleType, golden: Stored) -> dict[str, Result]:
         settings = with_variant(settings, _like(None, golden.get("variants", {}).get(variant, {})))
         with _small(module, golden.get("constants", {})):
             result = module.run(settings, seed=SEED, device="cpu", progress=False)
-        timed = TIMED.get(module.__name__.rpartition(".")[2], getattr(module, "TIMED", ()))
-        kept = [name for name in result if name not in timed]
+        kept = [name for name in result if name not in getattr(module, "TIMED", ())]
         found[variant] = Result(**{name: (result[name], result.units[name]) for name in kept})
     return found
 
