@@ -46,9 +46,11 @@ SEED = 0
 PICTURES = {"train": 1500, "test": 200}
 # Longer arrays are stored by their sums and a few places.
 LONG, PLACES, DIGITS = 12, 6, 9
-# On the same arithmetic, as a share of the quantity's largest number; elsewhere, as a share of the
-# largest number of its unit: a prediction may tip over, and counts of few come in large steps.
-SAME, ELSEWHERE = 1e-6, 0.02
+# How far a number may be from the stored one. On the same arithmetic: this share of the quantity's
+# largest number. Elsewhere: this share of the largest number of its unit, more for a unit that
+# counts, since a prediction may tip over, than for one with such a word in it.
+SAME, COUNTED, SMOOTH = 1e-6, 0.02, 0.003
+SMOOTH_WORDS = {"nats", "loss", "losses", "squared", "norm", "norms", "gradient", "gradients"}
 
 Stored = dict[str, Any]
 
@@ -201,7 +203,7 @@ def faults(golden: Stored, found: Mapping[str, Result], *, same: bool) -> list[s
             if name not in before or name not in now:
                 told.append(f"{where} is {'new' if name in now else 'missing'}")
             elif same or name not in golden.get("rounding", ()):
-                tolerance = SAME * _largest(found, name) if same else _loose(found, variant, name)
+                tolerance = _tolerance(now, name, same=same)
                 was, is_ = before[name], summary(now[name])
                 if not _close(was, is_, tolerance):
                     told.append(f"{where} was {was}, is {is_}")
@@ -213,14 +215,12 @@ def _magnitude(value: np.ndarray) -> float:
     return float(np.abs(finite.astype(float)).max(initial=0))
 
 
-def _largest(found: Mapping[str, Result], name: str) -> float:
-    """The largest number of a quantity, over all variants: a zero may be rounding's in one."""
-    return max(_magnitude(result[name]) for result in found.values() if name in result)
-
-
-def _loose(found: Mapping[str, Result], variant: str, name: str) -> float:
-    unit = found[variant].units[name]
-    return ELSEWHERE * max(_largest(found, n) for n, u in found[variant].units.items() if u == unit)
+def _tolerance(result: Result, name: str, *, same: bool) -> float:
+    if same:
+        return SAME * _magnitude(result[name])
+    unit = result.units[name]
+    share = SMOOTH if SMOOTH_WORDS & set(unit.split()) else COUNTED
+    return share * max(_magnitude(result[n]) for n, u in result.units.items() if u == unit)
 
 
 def _close(was: Any, is_: Any, tolerance: float) -> bool:
