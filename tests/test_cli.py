@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from whydeep import cli, results
+from whydeep import cli, compare, results
 from whydeep import experiments as registry
 from whydeep.errors import BadSettings
 from whydeep.experiments import experiments
@@ -246,12 +246,13 @@ def test_a_rerun_with_the_recorded_numbers_is_the_same(whydeep_says, rerun_gives
 
 
 def test_a_rerun_whose_numbers_moved_fails_though_its_verdict_is_the_registered_one(
-    whydeep_says, rerun_gives
+    whydeep_says, rerun_gives, monkeypatch
 ):
-    rerun_gives(1.5)  # further off than seeds allow, and further on the right side
+    monkeypatch.setattr(compare, "same_arithmetic", lambda *_: True)
+    rerun_gives(1.001)
     status, out, _ = whydeep_says("check", CLAIM, "--device", "cpu")
     assert f"ok  {CLAIM}: holds; registered: holds" in out
-    assert re.search(r"numbers: MOVED \(.*rise_W_1 of seed 0: .* -> ", out)
+    assert re.search(r"numbers: MOVED \(.*rise_\w+ of seed 0: .* -> .*; and \d+ more\)", out)
     assert status == 1
 
 
@@ -615,7 +616,7 @@ def start(*argv: str, program=("-m", "whydeep"), **how) -> subprocess.Popen:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("argv", [["list"], ["check", CLAIM, "--recorded"], ["--help"]])
+@pytest.mark.parametrize("argv", [["list"], ["--help"]])
 def test_output_that_nobody_reads_ends_quietly_with_141(argv):
     process = start(*argv)
     process.stdout.close()
@@ -647,10 +648,10 @@ def test_closed_output_is_no_fault():
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system has no /proc")
-@pytest.mark.parametrize("loaded", ["_multiarray_umath", "libtorch_cpu", "_ccallback", "libtorch"])
+@pytest.mark.parametrize("loaded", ["_multiarray_umath", "libtorch_cpu", "_ccallback"])
 def test_ctrl_c_while_libraries_are_loaded_is_one_line_and_130(loaded):
     # Told by what the process has loaded rather than by a clock, so that it is the same moment on
-    # a busy machine; "libtorch" is seen earlier than "libtorch_cpu", which takes long to load.
+    # a busy machine: numpy's, PyTorch's and scipy's first library.
     process = start("list")
     maps = Path(f"/proc/{process.pid}/maps")
     while process.poll() is None and loaded not in maps.read_text():

@@ -24,6 +24,7 @@ from whydeep.errors import BadSettings, WhydeepError
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from whydeep.certify import Outcome
     from whydeep.claims import Verdict
     from whydeep.results import Record
 
@@ -308,19 +309,19 @@ def command_record(args: argparse.Namespace) -> int:
     return 0
 
 
-def _certify(task: tuple[str, str]) -> tuple[bool, str]:
-    """Certify one record, by names, so that another process can; whether it is good, and words."""
+def _certify(task: tuple[str, str]) -> Outcome:
+    """Certify one record, by names, so that another process can."""
     from whydeep.certify import certify
     from whydeep.experiments import experiments
 
     name, scale = task
-    outcome = certify(experiments()[name], name, scale)
-    return outcome.good, "" if outcome.word == "stands" else str(outcome)
+    return certify(experiments()[name], name, scale)
 
 
 def command_certify(args: argparse.Namespace) -> int:
     """Whether rewritten code makes a record's numbers bit by bit; then the record stays valid."""
     from whydeep.experiments import experiments, find
+    from whydeep.results import write_record
     from whydeep.spread import spread
 
     chosen = dict(find(each) for each in args.ids) if args.ids else experiments()
@@ -330,10 +331,12 @@ def command_certify(args: argparse.Namespace) -> int:
         for scale in (_scale(module), *(["calibration"] if module.CLAIMS else []))
     ]
     good = True
-    for _, (fine, words) in spread(_certify, tasks, jobs=args.jobs):
-        good &= fine
-        if words:
-            print(words, flush=True)
+    for _, outcome in spread(_certify, tasks, jobs=args.jobs):
+        good &= outcome.good
+        if outcome.record:  # written here, since two that renew the checksums at once lose one
+            write_record(outcome.record)
+        if outcome.word != "stands":
+            print(outcome, flush=True)
     print(f"{len(tasks)} records and calibrations looked at")
     return 0 if good else 1
 
