@@ -29,6 +29,7 @@ from whydeep.reach import code_in
 from whydeep.results import Record, read_record, record_path
 
 MOST = 3
+LOOKED_AT = 20  # commits that wrote the record, back from the newest
 # Runs in a process of its own with one of the two packages on its path, and knows no more of it
 # than what every version has: the registry, scales, variants, `run`.
 RUNNER = """
@@ -146,37 +147,37 @@ def chosen_seeds(experiment: str, code: str) -> tuple[int, int]:
 
 @contextmanager
 def _code_of(record: Record, module: str) -> Iterator[Path]:
-    """A checkout of the last commit that wrote this record, which holds the code it stands for."""
+    """A checkout of the newest commit that wrote this record and holds the code it stands for."""
     root = repository()
     file = record_path(record.experiment, record.scale).relative_to(root).as_posix()
-
-    def git(*words: str) -> str:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
-            )
-        except (OSError, subprocess.CalledProcessError) as error:
-            told = getattr(error, "stderr", None) or str(error)
-            raise WhydeepError(
-                f"git {words[0]} failed ({told}): certify in a clone with its history"
-            ) from None
-        return done.stdout.strip()
-
-    made = git("log", "-1", "--format=%H", "--", file)
-    if not made:
-        raise WhydeepError(f"{file} is in no commit: commit the record before it is certified")
+    wrote = _git(root, "log", f"-{LOOKED_AT}", "--format=%H", "--", file).split()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "code"
-        git("worktree", "add", "--detach", "--force", str(path), made)
-        try:
-            if code_in(path / "code" / "whydeep", module) != standing(record.provenance):
-                raise WhydeepError(
-                    f"commit {made[:12]}, the last to write {file}, does not hold the code that "
-                    "made it: record it anew"
-                )
-            yield path
-        finally:
-            git("worktree", "remove", "--force", str(path))
+        for number, commit_ in enumerate(wrote):
+            path = Path(folder) / str(number)
+            _git(root, "worktree", "add", "--detach", "--force", str(path), commit_)
+            try:
+                if code_in(path / "code" / "whydeep", module) == standing(record.provenance):
+                    yield path
+                    return
+            finally:
+                _git(root, "worktree", "remove", "--force", str(path))
+    raise WhydeepError(
+        f"no commit that wrote {file} holds the code that it stands for: commit both together, or "
+        "record the experiment anew"
+    )
+
+
+def _git(root: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        told = getattr(error, "stderr", None) or str(error)
+        raise WhydeepError(
+            f"git {words[0]} failed ({told}): certify in a clone with its history"
+        ) from None
+    return done.stdout.strip()
 
 
 def _bits(root: Path, experiment: str, scale: str, runs: list[tuple[str, int]]) -> list[dict]:

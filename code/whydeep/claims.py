@@ -18,6 +18,7 @@ though they differ in the main run: a mask that masks nothing leaves the untreat
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,17 +39,45 @@ KINDS = {  # and the words that a claim of each kind may register
     "account": (NO_VERDICT,),
 }
 SHARE_OF_SEEDS = 0.8
-CURVE = (
-    5  # numbers that an array must have to count as a curve that two arms cannot share by chance
-)
+CURVE = 5  # numbers of an array that makes a curve, which two arms cannot share by chance
+
+
+# What `{bound:...}` may ask for in the words of a condition; without a format it is the number.
+BOUND = re.compile(r"\{bound(?::([^{}]*))?\}")
+IN_WORDS = {
+    1 / 10: "a tenth",
+    1 / 5: "a fifth",
+    1 / 4: "a quarter",
+    1 / 2: "half",
+    2 / 3: "two thirds",
+    9 / 10: "nine tenths",
+    2.0: "twice",
+    3.0: "three",
+    10.0: "ten",
+}
+FORMATS: dict[str, Callable[[float], str]] = {
+    "": lambda bound: f"{bound:,g}",  # 0.05; 1,500
+    "abs": lambda bound: f"{abs(bound):,g}",  # "below it by more than 0.01", of -0.01
+    "%": lambda bound: f"{100 * bound:g}",  # 5, of 0.05; the sign is the sentence's
+    "word": IN_WORDS.__getitem__,  # half, of 0.5
+    "log10": lambda bound: f"{math.log10(bound):g}",  # -9, of 1e-9, for $10^{-9}$
+    # The factor that stands behind a bound on a logarithm, to two digits: 2, of 0.3 powers of ten.
+    "10^": lambda bound: f"{float(f'{10 ** abs(bound):.2}'):,g}",
+    "2^": lambda bound: f"{float(f'{2 ** abs(bound):.2}'):,g}",
+    "e^": lambda bound: f"{float(f'{math.e ** abs(bound):.2}'):,g}",
+}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """``measure(result)`` lies on the stated side of ``bound``; ``sense`` is ">=" or "<="."""
+    """``measure(result)`` lies on the stated side of ``bound``; ``sense`` is ">=" or "<=".
+
+    ``words`` name the bound as ``{bound}``, or in one of FORMATS: ``{bound:%} %``. ``says`` has the
+    number in its place, so that words and bound cannot differ.
+    """
 
     name: str
-    says: str
+    words: str
     measure: Callable[[Result], float]
     sense: str
     bound: float
@@ -59,20 +88,32 @@ class Condition:
             raise ValueError(
                 f"condition {self.name}: '{self.sense} {self.bound}' is no >= or <= finite bound"
             )
+        try:
+            _ = self.says
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"condition {self.name}: its words cannot name {self.bound:g} ({error}): write "
+                f"{{bound}}, or with a format: {', '.join(filter(None, FORMATS))}"
+            ) from None
+
+    @property
+    def says(self) -> str:
+        """The condition in words, its bound filled in."""
+        return BOUND.sub(lambda found: FORMATS[found[1] or ""](self.bound), self.words)
 
     def margin(self, value: float) -> float:
         """How far ``value`` is on the right side of the bound, in the condition's unit."""
         return value - self.bound if self.sense == ">=" else self.bound - value
 
 
-def at_most(quantity: str, says: str, bound: float, unit: str = "ratio") -> Condition:
+def at_most(quantity: str, words: str, bound: float, unit: str = "ratio") -> Condition:
     """The condition that one number of the result, named ``quantity``, is at most ``bound``."""
-    return Condition(quantity, says, lambda result: float(result[quantity]), "<=", bound, unit)
+    return Condition(quantity, words, lambda result: float(result[quantity]), "<=", bound, unit)
 
 
-def at_least(quantity: str, says: str, bound: float, unit: str = "ratio") -> Condition:
+def at_least(quantity: str, words: str, bound: float, unit: str = "ratio") -> Condition:
     """The condition that one number of the result, named ``quantity``, is at least ``bound``."""
-    return Condition(quantity, says, lambda result: float(result[quantity]), ">=", bound, unit)
+    return Condition(quantity, words, lambda result: float(result[quantity]), ">=", bound, unit)
 
 
 @dataclass(frozen=True)
@@ -95,10 +136,12 @@ class Control:
 class Claim:
     """One sentence of a work, the paper's numbers, what we measure, and the registered verdict.
 
-    ``paper`` holds (what, value, where it stands); ``disputed`` is the objection with its cite key
-    in braces, or "" where none is known; ``changes`` lists later corrections of thresholds or
-    settings with their reasons, for the ledger. ``missed`` names the conditions that a claim
-    registered as partly reproduced misses: without it, missing others would look the same.
+    ``paper`` holds (what, value, where it stands). A value with numbers in it is a text and the
+    numbers, ``("{} %; {} %", 26.2, 15.3)``, which `paper_says` puts together. ``disputed`` is the
+    objection with its cite key in braces, or "" where none is known; ``changes`` lists later
+    corrections of thresholds or settings with their reasons, for the ledger. ``missed`` names the
+    conditions that a claim registered as partly reproduced misses: without it, missing others would
+    look the same.
     ``by_design`` says why two arms of the main run are equal, number by number, where they are.
     """
 
@@ -107,7 +150,7 @@ class Claim:
     sentence: str
     kind: str
     expected: str
-    paper: tuple[tuple[str, str, str], ...] = ()
+    paper: tuple[tuple[str, str | tuple[str | int | float, ...], str], ...] = ()
     conditions: tuple[Condition, ...] = ()
     controls: tuple[Control, ...] = ()
     disputed: str = ""
@@ -138,6 +181,14 @@ class Claim:
             raise ValueError(
                 f"claim {self.id}: no control attacks {', '.join(sorted(names - attacked))}"
             )
+
+    @property
+    def paper_says(self) -> tuple[tuple[str, str, str], ...]:
+        """The rows of ``paper`` in words."""
+        return tuple(
+            (what, value if isinstance(value, str) else value[0].format(*value[1:]), where)
+            for what, value, where in self.paper
+        )
 
     def reads(self, quantities: Collection[str], result: Result) -> bool:
         """Whether a condition of the claim, or of a control's, measures one of ``quantities``."""

@@ -24,8 +24,10 @@ from typing import Any
 PACKAGE = Path(__file__).parent
 ROOTS = ("run", "SCALES", "VARIANTS")
 IMPORT = "<import>"  # stands for what a module does when it is imported
-# Reading, verifying and downloading: what came of it is known by its checksum.
-OPAQUE = ("whydeep.datasets.files",)
+# What makes no number: reading and downloading of data, which are known by their checksums, the
+# choice of the device, which a record names, and errors, which end a run.
+FILES = "whydeep.datasets.files"
+OPAQUE = (FILES, "whydeep.device", "whydeep.errors")
 WHOLE_MODULE = {"globals", "vars", "eval", "exec", "locals"}
 WHOLE_PACKAGE = ("importlib.import_module", "__import__", "sys.modules.get", "sys.modules[]")
 DATACLASS_WORDS = ("ClassVar", "InitVar", "KW_ONLY")  # annotations that a dataclass acts on
@@ -323,7 +325,7 @@ class _Reader:
             self.found.add(Found("outside", "sys", "sys.modules[]"))
         if isinstance(node, ast.Call) and (called := _chain(node.func)):
             reader, _ = self._resolve(called)
-            if reader and reader.module in OPAQUE:
+            if reader and reader.module == FILES:
                 self.found |= {Found("data", reader.module, each) for each in _texts(node.args)}
         if isinstance(node, ast.ClassDef) and any(_imports_of(node.body)):
             raise ValueError(f"class {node.name} imports in its body: import above it")

@@ -3,9 +3,10 @@
     python -m whydeep.book.notebooks store chapters/features/raw-pixels.ipynb
     python -m whydeep.book.notebooks lint chapters
 
-A committed notebook stores text only, of cells that nbval compares strictly: shapes, counts,
-verdict lines. A cell that shows a figure or a widget, or glues a number, is stored empty with the
-tag `nbval-ignore-output` (`store` does both), for pictures and last digits vary between machines.
+A committed notebook stores text only, which is compared with what every build runs: words exactly,
+numbers by their last digit (whydeep.book.compare). A cell that shows a figure or a widget, or glues
+a number, is stored empty with the tag `nbval-ignore-output` (`store` does both), for pictures vary
+between machines.
 nbval passes vacuously on notebooks without outputs and fails on outputs without execution counts,
 so `lint` asks for counts, and for at least three compared cells on each page that runs code.
 """
@@ -13,6 +14,8 @@ so `lint` asks for counts, and for at least three compared cells on each page th
 from __future__ import annotations
 
 import argparse
+import ast
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,6 +31,10 @@ from whydeep.results import write_atomically
 
 IGNORED = "nbval-ignore-output"
 COMPARED_CELLS = 3
+# What an untested output must come from: a figure, a widget or a glued number, by the call's name.
+SHOWS = re.compile(r"(?:^|[._])(?:glue|figure|explorer|Figure|\w*Explorer|Playground)$")
+# A number in a sentence is no 2.1e+02, which these formats write of a number that grows.
+EXPONENT_FORM = re.compile(r"\bglue\(.*:[^{}]*[eg]\}")
 TIMEOUT = 300  # seconds a cell, as in _config.yml
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -63,6 +70,22 @@ def _read(path: Path) -> NotebookNode:
         raise WhydeepError(f"{path} is not a notebook ({error}): write it anew") from None
 
 
+def kernels_raise() -> None:
+    """Make kernels that start from now on raise where NumPy would warn of a division by zero.
+
+    Such a warning hangs on the last bit of one machine: on the next it comes, or does not.
+    """
+    strict = "error::RuntimeWarning"
+    asked = [each for each in os.environ.get("PYTHONWARNINGS", "").split(",") if each]
+    os.environ["PYTHONWARNINGS"] = ",".join([*(each for each in asked if each != strict), strict])
+
+
+def last_line(error: Exception) -> str:
+    """The last line of what a kernel or nbclient says of an error, without colours."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    return ([line.strip() for line in text.splitlines() if line.strip()] or [repr(error)])[-1]
+
+
 def store(path: Path) -> None:
     """Execute the notebook in place and store its outputs by the rules above.
 
@@ -82,11 +105,13 @@ def store(path: Path) -> None:
         record_timing=False,
         coalesce_streams=True,  # two prints may arrive as one output or as two
     )
+    kernels_raise()
     try:
         client.execute()
     except CellExecutionError as error:
-        last = [line for line in str(error).splitlines() if line.strip()][-1]
-        raise WhydeepError(f"{path}: a cell fails with {last}: mend it and store again") from error
+        raise WhydeepError(
+            f"{path}: a cell fails with {last_line(error)}: mend it and store again"
+        ) from error
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type != "code":
             continue
@@ -115,6 +140,17 @@ def store(path: Path) -> None:
     write_atomically(path, text if text.endswith("\n") else f"{text}\n")
 
 
+def _shows(source: str) -> bool:
+    """Whether the code calls something that draws, makes a widget or glues: SHOWS."""
+    kept = (line for line in source.splitlines() if line[:1] not in "%!")
+    try:
+        tree = ast.parse("\n".join(kept))
+    except SyntaxError:  # it fails when it is executed
+        return False
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(SHOWS.search(ast.unparse(call.func)) for call in calls)
+
+
 def _cell_problems(cell: NotebookNode, previous: int) -> Iterator[str]:
     tags = cell.metadata.get("tags", [])
     if cell.execution_count is None:
@@ -123,8 +159,18 @@ def _cell_problems(cell: NotebookNode, previous: int) -> Iterator[str]:
         yield f"was run out of order (count {cell.execution_count}): run `store`"
     if "nbval-skip" in tags:
         yield f"is tagged nbval-skip: a cell runs in every test, at most tagged {IGNORED}"
+    tolerance = cell.metadata.get("tolerance", 0.5)
+    if not (isinstance(tolerance, float) and 0 < tolerance < 1):
+        yield f"has the tolerance {tolerance!r}: write a fraction of the number, such as 0.1"
     if IGNORED in tags and cell.outputs:
         yield f"is tagged {IGNORED} but stores an output: run `store`"
+    if IGNORED in tags and not _shows(cell.source):
+        yield (
+            f"is tagged {IGNORED} but shows no figure, widget or glued number: remove the tag and "
+            "run `store`, so that its text is compared"
+        )
+    if EXPONENT_FORM.search(cell.source):
+        yield "glues a number that may come as 2.1e+02: write it with .0f, .1f or .1%"
     for output in cell.outputs:
         if output.output_type == "error":
             yield "stores an error"
