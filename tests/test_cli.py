@@ -502,7 +502,10 @@ def test_a_fault_of_the_book_keeps_its_traceback(monkeypatch, whydeep_says):
 # --- record and data -------------------------------------------------------------------------
 
 
-def test_record_writes_what_check_then_reads(whydeep_says, checkout, only_convex, small):
+def test_record_writes_what_check_then_reads(
+    whydeep_says, checkout, only_convex, small, monkeypatch
+):
+    monkeypatch.setattr(cli, "CALIBRATION", "1000-1001")
     status, out, err = whydeep_says("record", CLAIM, "--device", "cpu")
     path = record_path(EXPERIMENT, "quick")
     assert (status, err) == (0, "")
