@@ -16,20 +16,20 @@ def test_the_arithmetic_is_told_in_full():
     found = arithmetic()
     assert tuple(found) == KEYS
     assert all(found.values())
-    assert found["threads"] == torch.get_num_threads()
     assert found["capability"] == torch.backends.cpu.get_cpu_capability()
     assert "openblas" in found["blas"]
-    assert found["torch"] == torch.__version__
+    assert torch.__version__.startswith(found["torch"])
 
 
-def test_the_number_of_threads_is_part_of_the_arithmetic():
-    before, threads = arithmetic(), torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads + 1)
-        assert not same_arithmetic(before, arithmetic())
-    finally:
-        torch.set_num_threads(threads)
-    assert same_arithmetic(before, arithmetic())
+@pytest.mark.parametrize(
+    ("told", "threads"), [("3", 3), ("3,2", 3), (None, 1), ("", 1), ("0", 1), ("many", 1)]
+)
+def test_the_threads_are_those_that_a_run_computes_with(monkeypatch, told, threads):
+    if told is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert arithmetic()["threads"] == threads
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -57,7 +57,6 @@ def test_other_kernels_of_the_same_processor_are_another_arithmetic():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     told = ast.literal_eval(done.stdout)
-    assert not same_arithmetic(told, arithmetic())
     assert told["capability"] == "DEFAULT"
     assert "Nehalem" in told["blas"]
     assert "mkl in torch MKL_CBWR=COMPATIBLE" in told["blas"]
