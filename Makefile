@@ -10,8 +10,8 @@ export TOKENIZERS_PARALLELISM := false
 # second core by running side by side (-n 2), a file at a time, so that fixtures are made once.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install book serve test lint unit claims notebooks site system verify bench launch \
-  archive publish release lock clean
+.PHONY: help install book serve test lint unit claims notebooks portable rotation site system \
+  verify bench launch archive publish release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -33,7 +33,7 @@ book: install  ## execute every chapter and build the site
 serve: book  ## show the book on http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
-test: lint unit claims book notebooks site  ## everything that CI runs
+test: lint unit claims book notebooks rotation site  ## everything that CI runs
 
 lint: install  ## style of code, notebooks and words, what notebooks may store, changes told
 	$(BIN)/ruff check .
@@ -51,7 +51,15 @@ claims: install  ## verdicts from the recorded runs; reruns what changed and a t
 	$(BIN)/whydeep check --changed
 
 notebooks: install  ## execute the chapters again and compare what they store
-	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -q -n 2 --dist loadfile -p no:cacheprovider $(CHAPTERS)
+	PYTHONWARNINGS=error::RuntimeWarning \
+	  $(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -q -n 2 --dist loadfile -p no:cacheprovider $(CHAPTERS)
+
+# Other processors give other last digits: see the module. ONLY="sse avx2" names some of them.
+portable: install  ## tests that compute, notebooks and verdicts as other processors would do them
+	$(BIN)/python -m whydeep.book.portable $(if $(ONLY),--only $(ONLY))
+
+rotation: install  ## one of these arithmetics and a third of tests and notebooks, by the commit
+	$(BIN)/python -m whydeep.book.portable --rotate
 
 site: book system  ## the built pages in a browser, with the network off
 	$(BIN)/python -m pytest tests/site -m site -q -n 2 --dist loadfile
@@ -65,9 +73,9 @@ verify: install  ## rerun every recorded experiment in full, finished runs inclu
 	rm -rf .whydeep/runs
 	$(BIN)/whydeep check
 
-bench: install  ## the stack of K networks beside a plain loop and JAX
+bench: book system  ## how fast, how heavy: a stack of K networks, Playground, pages, a cold build
 	$(BIN)/python -m pip install --quiet -r code/benchmarks/requirements.txt
-	$(BIN)/python code/benchmarks/stack.py
+	$(BIN)/python code/benchmarks/bench.py
 
 # REPOSITORY=owner/name names what the notebooks install from; SITE=address, where the book is.
 launch: book  ## plain notebooks for Colab, Binder and Jupyter, into _build/launch
