@@ -51,7 +51,7 @@ lint: install  ## style of code, notebooks and words, changes told, facts looked
 	$(BIN)/python -m whydeep.book.reviewed
 
 unit: install  ## the package, the claim logic, the data, the book's own machinery
-	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist worksteal
 
 claims: install  ## verdicts from the recorded runs; reruns what changed and the oldest
 	$(BIN)/whydeep data verify
@@ -78,7 +78,7 @@ nbval: install  ## all chapters run once more and compared
 	$(NBVAL) chapters
 
 site: install system  ## the pages that make book has built, in browsers, with the network off
-	$(BIN)/python -m pytest tests/site -m site -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests/site -m site -q -n 2 --dist worksteal
 
 system:  ## Chromium and Firefox, for the browser tests
 	@{ command -v chromium && { command -v firefox-esr || command -v firefox; }; } >/dev/null || \
