@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -71,6 +72,24 @@ def test_ci_stops_at_the_first_failure_with_its_status_and_says_where(stages):
     status, made, said = stages(".ci/run", breaks="lint")
     assert (status, made) == (3, ["book", "test", "lint"])
     assert re.search(r"lint +\d+ failed\ntest +\d+ failed\n", said)
+
+
+def test_the_projection_counts_each_stage_once_and_grows_it_by_pages_and_claims():
+    table = "stage     seconds\n  execute     100\nbook          100\n  unit       50 failed\n"
+    project = runpy.run_path(str(ROOT / ".ci" / "project.py"))["project"]
+    rows = {name: (now, then) for name, now, then in project(table, pages=2.0, claims=3.0)}
+    assert rows == {"execute": (100, 200.0), "unit": (50, pytest.approx(50 * (0.4 + 0.6 * 3)))}
+
+
+def test_the_projection_knows_every_stage_and_its_shares_are_shares():
+    shares = runpy.run_path(str(ROOT / ".ci" / "project.py"))["SHARES"]
+    assert {
+        stage for line in re.findall(r"@\.ci/stages (.*)", MAKEFILE) for stage in line.split()
+    } == {
+        *shares,
+        "book",
+    }
+    assert all(sum(parts) == pytest.approx(1) for parts in shares.values())
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
