@@ -53,7 +53,7 @@ class House:
 
     def key(self, *cells: str) -> str:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-        return reads.reads(notebook, self.root / "chapters" / "page.ipynb").key
+        return reads.key(notebook, self.root / "chapters" / "page.ipynb")
 
     def moves(self, cell: str, name: str, text: str) -> bool:
         """Whether writing ``text`` to the file ``name`` moves the key of a page with this cell."""
