@@ -3,15 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
-CHAPTERS := $(shell find chapters -name '*.ipynb' -not -path '*/.ipynb_checkpoints/*' | sort)
 export PYTHONHASHSEED := 0
 export TOKENIZERS_PARALLELISM := false
-# The problems are small: two threads on two busy cores mostly wait for each other. Tests use the
-# second core by running side by side (-n 2), a file at a time, so that fixtures are made once.
+# The problems are small: two threads on two busy cores mostly wait for each other. The second core
+# is used by running things side by side: two notebooks, two tests (-n 2).
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install book serve test lint unit claims notebooks site system verify bench launch \
-  archive publish release lock clean
+.PHONY: help install book execute pages serve test lint unit claims notebooks nbval site system \
+  verify bench launch archive publish release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -28,13 +27,20 @@ help:  ## what can be made
 install: .venv/installed  ## everything the book needs, into .venv
 
 book: install  ## execute every chapter and build the site
-	$(BIN)/jupyter-book build . --nitpick --warningiserror --keep-going
+	@.ci/stages execute pages
 	@echo "The book is in $(CURDIR)/_build/html. Open index.html there, or run: make serve"
+
+execute: install  ## run the notebooks whose cells, code or data have changed, two at a time
+	$(BIN)/python -m whydeep.book.execute
+
+pages: install  ## build the site from the notebooks as they were run
+	$(BIN)/jupyter-book build . --nitpick --warningiserror --keep-going
 
 serve: book  ## show the book on http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
-test: lint unit claims book notebooks site  ## everything that CI runs
+test: install  ## everything that CI runs, with the time of each stage at the end
+	@.ci/stages lint unit claims book notebooks site
 
 lint: install  ## style of code, notebooks and words, what notebooks may store, changes told
 	$(BIN)/ruff check .
@@ -51,10 +57,19 @@ claims: install  ## verdicts from the recorded runs; reruns what changed and a t
 	$(BIN)/whydeep check --recorded
 	$(BIN)/whydeep check --changed
 
-notebooks: install  ## execute the chapters again and compare what they store
-	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=300 -q -n 2 --dist loadfile -p no:cacheprovider $(CHAPTERS)
+# nbval starts its own kernels, so it finds what the book's one execution cannot: a cell that gives
+# something else the next time.
+NBVAL := $(BIN)/python -m pytest -p whydeep.book.compare --nbval --nbval-cell-timeout=300 -q -n 2 \
+  --dist loadfile -p no:cacheprovider
 
-site: book system  ## the built pages in a browser, with the network off
+notebooks: install  ## what the chapters store beside what make book has run; a third run once more
+	$(BIN)/python -m whydeep.book.compare
+	pages=$$($(BIN)/python -m whydeep.book.compare --due) && $(NBVAL) $$pages
+
+nbval: install  ## all chapters run once more and compared
+	$(NBVAL) chapters
+
+site: install system  ## the pages that make book has built, in browsers, with the network off
 	$(BIN)/python -m pytest tests/site -m site -q -n 2 --dist loadfile
 
 system:  ## Chromium and Firefox, for the browser tests

@@ -1,5 +1,6 @@
 # The Sphinx side, on a scratch book of one experiment and two notebooks: what pages show comes from
-# the record, what is wrong fails the build, what has changed is never served stale.
+# the record, what is wrong fails the build, what has changed is never served stale, and what has
+# not is never run again.
 import json
 import os
 import re
@@ -123,6 +124,10 @@ PAGE = [
     "figures.Figure(figure, label='fig-line', caption='A *line* with $x_2$ {cite}`doe1999`.', "
     "alt='A straight line rises from the left to the right.')",
     "```{claim} scratch-claim\n```",
+    "import numpy as np\nfrom whydeep.widgets import Axis, SweepExplorer\n"
+    "SweepExplorer(np.arange(8.0).reshape(1, 2, 2, 2), key='s', title='A sweep', about='Drag.',\n"
+    "              series=['a', 'b'], variants={'main': 'as it is'}, seeds=[0, 1],\n"
+    "              sweep=Axis('steps'), sweep_values=[1, 2], y=Axis('error'))",
 ]
 
 
@@ -198,27 +203,34 @@ class Book:
         assert old in text
         self.write(name, text.replace(old, new))
 
-    def build(self) -> tuple[int, str]:
-        """The exit status and the log."""
+    def start(self, *command: str) -> subprocess.Popen:
+        """Start a command on the book, with its own package; stdout and stderr come together."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("WHYDEEP")}
         environment |= {"PYTHONPATH": str(self.root / "code"), "GITHUB_REPOSITORY": "some/book"}
-        done = subprocess.run(
-            [
-                Path(sys.executable).parent / "jupyter-book",
-                "build",
-                ".",
-                "-n",
-                "-W",
-                "--keep-going",
-            ],
+        return subprocess.Popen(
+            [Path(sys.executable).parent / command[0], *command[1:]],
             cwd=self.root,
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-            timeout=300,
         )
-        return done.returncode, re.sub(r"\x1b\[\d*(;\d+)*m", "", done.stdout + done.stderr)
+
+    def done(self, started: subprocess.Popen) -> tuple[int, str]:
+        """The exit status and the log of a command, once it has ended."""
+        log, _ = started.communicate(timeout=300)
+        return started.returncode, re.sub(r"\x1b\[\d*(;\d+)*m", "", log)
+
+    def start_build(self) -> subprocess.Popen:
+        return self.start("jupyter-book", "build", ".", "-n", "-W", "--keep-going")
+
+    def build(self) -> tuple[int, str]:
+        """What Jupyter Book says of the book, run alone: it executes what has not been."""
+        return self.done(self.start_build())
+
+    def execute(self) -> tuple[int, str]:
+        """What the first part of `make book` says: it runs the notebooks."""
+        return self.done(self.start("python", "-m", "whydeep.book.execute"))
 
     def html(self, name: str) -> str:
         return (self.root / "_build" / "html" / f"{name}.html").read_text(encoding="utf-8")
@@ -312,12 +324,26 @@ def test_no_page_loads_sphinx_thebe_or_anything_from_elsewhere(built):
         assert not re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="https?:', html)
 
 
-def test_two_cold_builds_in_different_folders_are_identical(built, tmp_path):
+def test_a_build_that_executes_and_one_that_reads_the_cache_elsewhere_are_identical(
+    built, tmp_path
+):
     second = Book(tmp_path / "elsewhere" / "book")
+    status, log = second.execute()
+    assert status == 0, log[-3000:]
+    assert "2 of 2 notebooks run" in log
     status, log = second.build()
     assert status == 0, log[-3000:]
+    assert "0 executed, 2 from the cache (other, page)" in log
     compare = runpy.run_path(str(ROOT / "tests" / "site" / "compare_builds.py"))["differences"]
     assert compare(*(book.root / "_build" / "html" for book in (built, second))) == []
+
+
+def test_two_builds_at_once_both_succeed_for_one_waits(tmp_path):
+    book = Book(tmp_path / "book")
+    (status, log), (status_2, log_2) = map(book.done, [book.start_build(), book.start_build()])
+    assert (status, status_2) == (0, 0), log[-2000:] + log_2[-2000:]
+    assert (log + log_2).count("another build of this book is at work: waiting") == 1
+    assert (log + log_2).count("2 executed") == 1
 
 
 def test_the_status_page_alone_tells_when_and_with_what_the_book_was_built(built):
@@ -348,6 +374,33 @@ def test_a_changed_module_or_datum_is_never_served_stale(built):
     assert "2 executed (other, page)" in log
     assert "1999" in built.text("page")
     assert "forty-three" in built.text("other")
+
+
+def test_a_docstring_a_style_or_a_widgets_script_is_shown_without_running_anything(built):
+    built.edit("code/whydeep/experiments/scratch/coin.py", "A scratch experiment", "Anew")
+    built.edit("code/whydeep/results.py", "Results of experiments in", "Results, in")
+    for script, old in (("sweep.js", "export default"), ("kit.css", ".wd-")):
+        path = built.root / "code/whydeep/widgets" / script
+        path.write_text(f"/* shown at once */\n{path.read_text('utf-8')}", "utf-8")
+        assert old in path.read_text("utf-8")
+    status, log = built.build()
+    assert status == 0, log[-3000:]
+    assert "0 executed, 2 from the cache (other, page)" in log
+    assert built.html("page").count("/* shown at once */") == 2
+
+
+def test_a_module_or_a_datum_runs_the_pages_that_reach_it_and_no_other(built):
+    coin = built.root / "code/whydeep/experiments/scratch/coin.py"
+    coin.write_text(re.sub(r"ANSWER = \d+", "ANSWER = 1967", coin.read_text("utf-8")), "utf-8")
+    status, log = built.build()
+    assert status == 0, log[-3000:]
+    assert "1 executed (page), 1 from the cache (other)" in log
+    assert "1968" in built.text("page")
+    built.write("data/answer.txt", "forty-four")
+    status, log = built.build()
+    assert status == 0, log[-3000:]
+    assert "1 executed (other), 1 from the cache (page)" in log
+    assert "forty-four" in built.text("other")
 
 
 def test_a_change_of_one_page_executes_that_page_alone(built):
@@ -398,9 +451,14 @@ def test_a_missing_record_and_a_claim_without_a_box_fail_the_build(tmp_path):
     assert "claim-scratch-claim" in log
 
 
-def test_a_broken_cell_fails_the_build(tmp_path):
+def test_a_broken_cell_fails_the_build_however_it_is_run(tmp_path):
     book = Book(tmp_path / "book")
     book.edit("other.ipynb", ".read_text()", ".no_such_thing()")
+    status, log = book.execute()
+    assert status == 1
+    what = "AttributeError: 'PosixPath' object has no attribute 'no_such_thing'"
+    assert f"execute: other.ipynb, cell 2: {what}\n" in log
+    assert "1 of 2" not in log  # the other page is run all the same
     status, log = book.build()
     assert status != 0
     assert "no_such_thing" in log
@@ -423,6 +481,14 @@ def test_a_broken_cell_fails_the_build(tmp_path):
 )
 def test_a_mean_is_written_to_the_second_digit_of_its_spread(mean, sd, words):
     assert evidence.spread(mean, sd) == words
+
+
+def test_a_number_in_a_sentence_has_a_power_of_ten_and_no_exponent_form():
+    text = "theory-survey/generalization/finite-sample error_pictures"
+    (shown,) = {evidence.resolve(f"{text} .0e"), evidence.resolve(f"{text} .1g")}
+    assert re.fullmatch(r"[1-9] × 10⁻[¹²³⁴⁵⁶⁷⁸⁹]", shown)
+    low, high = evidence.resolve(f"{text} min .1e ±").split(" ± ")
+    assert all(re.fullmatch(r"\d\.\d × 10⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]+", each) for each in (low, high))
 
 
 def test_a_margin_where_nothing_varies_is_in_the_unit_of_the_measurement():
@@ -507,6 +573,7 @@ def test_store_keeps_text_and_empties_pictures_so_that_lint_is_content(tmp_path)
     [
         ("import sys; print('x', file=sys.stderr)", [], "writes to stderr"),
         ("1 / 0", [], "ZeroDivisionError"),
+        ("import numpy as np; np.ones(1) / 0", [], "RuntimeWarning: divide by zero"),
         ("2 + 3", [notebooks.IGNORED], "is compared|compared"),
     ],
 )
@@ -538,6 +605,18 @@ def test_lint_names_outputs_that_must_not_be_stored(tmp_path, output, what):
         cell.outputs = [nbformat.from_dict(output)]
     nbformat.write(made, path)
     assert any(what in line for line in notebooks.problems(path))
+
+
+@pytest.mark.parametrize(
+    ("cell", "refused"),
+    [
+        ("glue('steps', f'{steps / 1e6:.2g} million', display=False)", True),
+        ("glue(name, f'{x:,.0f}', display=False)\nprint(f'{x:.2g}')", False),
+    ],
+)
+def test_lint_wants_no_number_in_a_sentence_that_may_come_in_exponent_form(tmp_path, cell, refused):
+    found = notebooks.problems(stored(tmp_path, [cell]))
+    assert any("may come as 2.1e+02" in line for line in found) == refused
 
 
 def test_lint_asks_for_counts_and_for_three_compared_cells(tmp_path):

@@ -71,7 +71,7 @@ def test_a_claim_stands_in_the_catalogue_and_cites_works_of_the_bibliography(nam
     (entry,) = [entry for entry in entries if entry["id"] == claim.id]
     assert claim.cite in keys
     assert claim.cite in entry["cite"]
-    texts = (claim.disputed, *claim.changes, *(cell for row in claim.paper for cell in row))
+    texts = (claim.disputed, *claim.changes, *(cell for row in claim.paper_says for cell in row))
     cited = re.findall(r"\{cite(?::[tp])?\}`([^`]+)`", " ".join(texts))
     assert {key.strip() for group in cited for key in group.split(",")} <= keys
     if claim.disputed:

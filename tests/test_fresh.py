@@ -35,12 +35,18 @@ def whydeep(clone, *argv):
     )  # fmt: skip
 
 
-def test_make_book_would_install_everything_first_and_then_build(clone):
+def test_make_book_would_install_everything_first_and_then_execute_and_build(clone):
     done = subprocess.run(
-        ["make", "-n", "book"], cwd=clone, capture_output=True, text=True, check=True
+        ["make", "-n", "book", "execute", "pages"],
+        cwd=clone, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    words = (
+        "pip install",
+        ".ci/stages execute pages",
+        "whydeep.book.execute",
+        "jupyter-book build",
     )
-    install, build = (done.stdout.index(word) for word in ("pip install", "jupyter-book build"))
-    assert install < build
+    assert sorted(words, key=done.stdout.index) == list(words)
 
 
 def test_the_verdicts_of_a_clone_are_as_registered(clone):

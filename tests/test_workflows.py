@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,19 +23,54 @@ def read(path: Path) -> dict:
     return {"on" if key is True else key: value for key, value in found.items()}
 
 
+def steps(path: Path) -> list[dict]:
+    """The steps of all jobs; a job that calls another workflow has none of its own."""
+    return [step for job in read(path)["jobs"].values() for step in job.get("steps", [])]
+
+
 def commands(path: Path) -> list[str]:
-    return [
-        step["run"] for job in read(path)["jobs"].values() for step in job["steps"] if "run" in step
-    ]
+    return [step["run"] for step in steps(path) if "run" in step]
 
 
-def test_ci_runs_the_two_commands_of_the_readme_and_stops_at_the_first_failure():
-    script = ROOT / ".ci" / "run"
-    lines = [line for line in script.read_text("utf-8").splitlines() if not line.startswith("#")]
-    assert lines == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "make book", "make test"]
-    assert os.access(script, os.X_OK)
+@pytest.fixture
+def stages(tmp_path):
+    """Runs a script of .ci where `make` only notes its target, makes what it names, and may fail.
+
+    Gives the exit status, the targets that were made, and what was printed.
+    """
+    make = tmp_path / "bin" / "make"
+    make.parent.mkdir()
+    make.write_text(
+        '#!/bin/sh\nshift\necho "$1" >> made\n'
+        'case "$1" in test) .ci/stages lint unit;; "$BREAKS") exit 3;; esac\n'
+    )
+    make.chmod(0o755)
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+
+    def run(*command: str, breaks: str = "nothing") -> tuple[int, list[str], str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "STAGES"))}
+        environment |= {"PATH": f"{make.parent}:{os.environ['PATH']}", "BREAKS": breaks}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.returncode, (tmp_path / "made").read_text().split(), done.stdout
+
+    return run
+
+
+def test_ci_runs_the_two_commands_of_the_readme_and_tells_the_time_of_every_stage(stages):
+    status, made, said = stages(".ci/run")
+    assert (status, made) == (0, ["book", "test", "lint", "unit"])
+    table = said[said.index("stage ") :].splitlines()
+    assert [line.split()[0] for line in table] == ["stage", "book", "lint", "unit", "test"]
     for command in ("make book", "make test"):
         assert command in README
+
+
+def test_ci_stops_at_the_first_failure_with_its_status_and_says_where(stages):
+    status, made, said = stages(".ci/run", breaks="lint")
+    assert (status, made) == (3, ["book", "test", "lint"])
+    assert re.search(r"lint +\d+ failed\ntest +\d+ failed\n", said)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -52,6 +88,10 @@ def test_a_workflow_only_reads_unless_it_publishes_and_ends_in_time(path):
     assert workflow["permissions"] == {"contents": "read"}
     assert "pull_request_target" not in workflow["on"]
     for job in workflow["jobs"].values():
+        if "uses" in job:  # its steps are tested where they stand
+            assert re.fullmatch(r"\./\.github/workflows/\w+\.yml", job["uses"])
+            assert set(job) <= {"uses", "needs", "with"}
+            continue
         if "write" in job.get("permissions", {}).values():
             assert path.stem == "publish"
             # What runs with the right to write has installed nothing.
@@ -65,19 +105,35 @@ def test_a_workflow_only_reads_unless_it_publishes_and_ends_in_time(path):
                 assert re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_uses_the_python_that_the_lock_was_made_for(path):
+def test_workflows_use_the_python_that_the_lock_was_made_for():
     lock = (ROOT / "requirements.lock").read_text("utf-8")
     assert "--python-version 3.11" in MAKEFILE
     assert lock.count("--hash=sha256:") > 100
-    versions = re.findall(r'python-version: "([^"]+)"', path.read_text("utf-8"))
-    assert set(versions) == {"3.11"}
+    used = [step["with"] for path in WORKFLOWS for step in steps(path) if "setup-p" in str(step)]
+    assert used
+    assert all(with_ == {"python-version": "3.11"} for with_ in used)
 
 
-def test_a_push_and_a_pull_request_are_both_tested():
-    tested = [path for path in WORKFLOWS if ".ci/run" in commands(path)]
-    assert tested
-    assert {"push", "pull_request"} <= set(read(tested[0])["on"])
+def test_ci_builds_the_book_once_and_publishes_what_it_has_tested():
+    (tested,) = [path for path in WORKFLOWS if ".ci/run" in commands(path)]
+    assert {"pull_request", "schedule"} <= set(read(tested)["on"])
+    (publish,) = [path for path in WORKFLOWS if "push" in read(path)["on"]]
+    assert not {"make book", ".ci/run"} & set(commands(publish))
+    jobs = read(publish)["jobs"]
+    assert jobs["test"]["uses"] == f"./.github/workflows/{tested.name}"
+    made, taken = (
+        {step["with"]["name"] for step in steps(path) if f"/{what}-artifact@" in str(step)}
+        for path, what in ((tested, "upload"), (publish, "download"))
+    )
+    assert taken <= made
+
+    def tested_before(name: str) -> bool:
+        needs = jobs[name].get("needs", [])
+        return name == "test" or any(map(tested_before, [needs] if needs == str(needs) else needs))
+
+    for name, job in jobs.items():
+        if "write" in job.get("permissions", {}).values():
+            assert tested_before(name), f"{name} publishes what no test has seen"
 
 
 def test_every_make_target_that_the_readme_names_exists():
@@ -86,7 +142,7 @@ def test_every_make_target_that_the_readme_names_exists():
 
 
 def test_make_test_runs_every_kind_of_check():
-    (needed,) = re.findall(r"^test: ([a-z ]+)", MAKEFILE, re.MULTILINE)
+    (needed,) = re.findall(r"^test: .*\n\t@\.ci/stages ([a-z ]+)$", MAKEFILE, re.MULTILINE)
     assert set(needed.split()) == {"lint", "unit", "claims", "book", "notebooks", "site"}
 
 
@@ -112,6 +168,6 @@ def test_what_is_installed_beside_the_lock_is_checked_by_hash_too(path):
 
 def test_make_says_what_it_would_do_without_doing_it():
     done = subprocess.run(
-        ["make", "-n", "book"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "pages"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert "jupyter-book build . --nitpick --warningiserror --keep-going" in done.stdout

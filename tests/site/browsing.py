@@ -30,6 +30,7 @@ WCAG = {
         "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"],
     },
 }
+COLOURS = ["color-contrast", "link-in-text-block"]
 WIDER_THAN_THE_SCREEN = """() => [...document.querySelectorAll('body *')].filter(element => {
   if (element.getBoundingClientRect().right <= innerWidth + 1) return false;
   for (let e = element.parentElement; e; e = e.parentElement)
@@ -43,6 +44,8 @@ def views(page):
     return (SITE / page).read_text("utf-8").count(VIEW)
 
 
+# Any state in the address makes the host draw every widget at once.
+ALL_AT_ONCE = "#all=1"
 WITH_WIDGETS = [page for page in PAGES if views(page)]
 
 
@@ -82,11 +85,15 @@ class Visit:
         return self.page
 
 
-def violations(tab, within="html"):
-    """What axe finds against WCAG 2.0 to 2.2, levels A and AA, on the open page."""
+def violations(tab, within="html", *, rules=None):
+    """What axe finds against WCAG 2.0 to 2.2, levels A and AA, on the open page.
+
+    With ``rules`` only by those: where nothing but colours has changed, COLOURS say all.
+    """
+    options = WCAG | ({"runOnly": {"type": "rule", "values": rules}} if rules else {})
     return [
         (violation["id"], node["html"][:160], node["failureSummary"][:300])
-        for violation in Axe().run(tab, context=within, options=WCAG).response["violations"]
+        for violation in Axe().run(tab, context=within, options=options).response["violations"]
         for node in violation["nodes"]
     ]
 

@@ -1,14 +1,19 @@
-# One browser for all browser tests, the folders of pages that it looks at, and what was measured.
+# One browser for all browser tests, the folders of pages that it looks at, what was measured, and
+# which tests of a page need not run again.
 import functools
 import http.server
+import os
 import threading
 
 import pytest
+import rotation
 import widgets_book
 from browsing import CHROMIUM, FLAGS, SITE, Visit
+from filelock import FileLock
 from playwright.sync_api import sync_playwright
 
 MEASURED = pytest.StashKey[list[str]]()
+LOOKED: dict[str, str] = {}  # by test, the state of the page that it passed on; "" where it failed
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +25,16 @@ def site():
 
 @pytest.fixture(scope="session")
 def scratch(tmp_path_factory):
-    """The folder of a built book of nothing but widgets."""
-    return widgets_book.build(tmp_path_factory.mktemp("widgets"))
+    """The folder of a built book of nothing but widgets; workers side by side share one."""
+    alone = not os.environ.get("PYTEST_XDIST_WORKER")
+    root = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    folder = root / "widgets-book"
+    with FileLock(root / "widgets-book.lock"):
+        if not (folder / "done").exists():
+            folder.mkdir()
+            widgets_book.build(folder)
+            (folder / "done").touch()
+    return folder / "_build" / "html"
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +91,37 @@ def measured(request):
     return request.config.stash.setdefault(MEASURED, []).append
 
 
+def pytest_collection_modifyitems(items):
+    """Skip the tests of a page that have passed on it; note the state of the page with the rest."""
+    pages = {
+        item.nodeid: item.callspec.params["page"]
+        for item in items
+        if item.get_closest_marker("rotates")
+    }
+    needless = rotation.needless(pages, rotation.passed())
+    for item in items:
+        if item.nodeid in needless:
+            item.add_marker(pytest.mark.skip(reason="passed on this page as it is"))
+        elif item.nodeid in pages:
+            item.user_properties.append(("page", rotation.state(pages[item.nodeid])))
+
+
+def pytest_runtest_logreport(report):
+    """Note, where reports come together, which tests of a page pass on it and which fail."""
+    state = dict(report.user_properties).get("page")
+    if state and not os.environ.get("PYTEST_XDIST_WORKER"):
+        if report.when == "call" and report.passed:
+            LOOKED[report.nodeid] = state
+        elif report.failed:
+            LOOKED[report.nodeid] = ""
+
+
 # Where tests run side by side, each worker hands its lines to the process that prints.
 def pytest_sessionfinish(session):
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["measured"] = session.config.stash.get(MEASURED, [])
+    elif LOOKED:
+        rotation.keep({k: v for k, v in (rotation.passed() | LOOKED).items() if v})
 
 
 @pytest.hookimpl(optionalhook=True)

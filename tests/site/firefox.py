@@ -56,6 +56,11 @@ class Firefox:
         for address in ("about:blank", url):
             self.send("browsingContext.navigate", context=self.tab, url=address, wait="complete")
 
+    def resize(self, width, height):
+        """Make the tab's viewport so many CSS pixels large."""
+        size = {"width": width, "height": height}
+        self.send("browsingContext.setViewport", context=self.tab, viewport=size)
+
     def evaluate(self, expression):
         """The value of a JavaScript expression, as JSON has it."""
         answer = self.send(

@@ -1,15 +1,14 @@
-# The widgets in Debian's Firefox: every page that has some, from the file system, with the network
-# off, used by key and by mouse. The scratch book adds kinds that no page may have yet.
+# Widgets in Debian's Firefox, from the file system, with the network off: on every page that has
+# some they are ready, without an error, and fit a phone; on the scratch book every kind of them is
+# used by key and by mouse.
 import pytest
-from browsing import SITE, WITH_WIDGETS, views
+from browsing import ALL_AT_ONCE, SITE, WITH_WIDGETS, views
 from firefox import running, wait
 from widgets_book import VIEWS
 
 pytestmark = pytest.mark.site
 
 SCRATCH = ["part/widgets.html", "part/images.html", "part/playground.html"]
-# Any state in the address makes the host draw every widget at once.
-ALL_AT_ONCE = "#all=1"
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +63,18 @@ def use(firefox, widget):
     follows(firefox, widget, lambda: firefox.click(slider))
 
 
+@pytest.mark.rotates
 @pytest.mark.parametrize("page", WITH_WIDGETS)
-def test_the_widgets_of_a_page_work_in_firefox_from_the_file_system(page, firefox):
-    for widget in ready(firefox, (SITE / page).as_uri(), views(page)):
-        use(firefox, widget)
+def test_the_widgets_of_a_page_are_ready_in_firefox_and_fit_a_phone(page, firefox):
+    firefox.resize(375, 800)
+    ready(firefox, (SITE / page).as_uri(), views(page))
+    assert firefox.evaluate("document.documentElement.scrollWidth") <= 375
     assert firefox.seen == []
 
 
 @pytest.mark.parametrize("page", SCRATCH)
 def test_every_kind_of_widget_works_in_firefox(page, firefox, scratch):
+    firefox.resize(1280, 900)
     expected = VIEWS[page.removesuffix(".html")]
     for widget in ready(firefox, (scratch / page).as_uri(), expected):
         use(firefox, widget)

@@ -1,5 +1,6 @@
-# The built book in Chromium, as a reader gets it: with the network off, over http and from the file
-# system, in light and dark, on a wide screen and on a phone. Needs `make book` and Chromium.
+# The built book in Chromium, as a reader gets it: with the network off, from the file system and
+# over http; loaded once and looked at in light, dark and forced colours, and on a phone. Needs
+# `make book` and Chromium. What widgets do is tested on the scratch book, a kind at a time.
 import functools
 import re
 from html.parser import HTMLParser
@@ -7,7 +8,17 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlparse
 
 import pytest
-from browsing import PAGES, SITE, WIDER_THAN_THE_SCREEN, Visit, violations
+from browsing import (
+    ALL_AT_ONCE,
+    COLOURS,
+    PAGES,
+    SITE,
+    WIDER_THAN_THE_SCREEN,
+    Visit,
+    views,
+    violations,
+    widget,
+)
 
 pytestmark = pytest.mark.site
 
@@ -18,50 +29,74 @@ def address(site, serve):
     return serve(site)
 
 
-@pytest.fixture(scope="module", params=["light", "dark"])
-def scheme(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
-def desktop(browser, scheme):
-    visit = Visit(browser, scheme=scheme)
+def reader(browser):
+    """A tab for all pages, one after the other."""
+    visit = Visit(browser)
     yield visit
     visit.context.close()
 
 
-@pytest.fixture(scope="module")
-def phone(browser):
-    visit = Visit(browser, width=375)
-    yield visit
-    visit.context.close()
+@pytest.fixture
+def look(reader):
+    """Gives the reader's tab its first look again: a light page on a wide screen."""
+
+    def start(width=1280, scheme="light", forced="none"):
+        reader.page.emulate_media(color_scheme=scheme, forced_colors=forced)
+        reader.page.set_viewport_size({"width": width, "height": 900})
+        return reader.page
+
+    start()
+    reader.seen.clear()
+    return start
+
+
+def open_by_key(frame):
+    """Answer the widget's question with the keys, if it has one."""
+    gate = frame.locator(".wd-gate")
+    if not gate.count():
+        return
+    gate.get_by_role("radio").first.press("Space")
+    gate.get_by_role("button", name="Show the measurement").press("Enter")
+    gate.wait_for(state="hidden")
+    assert frame.page.evaluate("document.activeElement.textContent").startswith("You predicted: ")
 
 
 def test_the_book_is_built():
     assert "index.html" in PAGES, f"no book in {SITE}: run `make book` first"
 
 
+@pytest.mark.rotates
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_over_http_asks_nobody_else_reports_no_error_and_axe_is_content(
-    page, desktop, address
+def test_a_page_needs_no_server_and_is_right_in_light_dark_forced_colours_and_on_a_phone(
+    page, reader, look, site
 ):
-    desktop.seen.clear()
-    tab = desktop.open(address + page)
-    assert desktop.seen == []
-    assert violations(tab) == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_from_the_file_system_fits_a_phone_and_needs_no_server(page, phone, site):
-    phone.seen.clear()
-    tab = phone.open((site / page).as_uri())
-    assert phone.seen == []
+    tab = reader.open((site / page).as_uri() + ALL_AT_ONCE)
+    for i in range(views(page)):
+        widget(tab, i).and_(tab.locator("[data-ready]")).wait_for()
+        open_by_key(widget(tab, i))
+    assert tab.locator("[data-failed]").count() == 0
     assert tab.locator(".math:not(:has(mjx-container)):not(mjx-container .math)").count() == 0
     assert tab.locator("mjx-merror").count() == 0
+    assert violations(tab) == []
+    look(scheme="dark")
+    tab.locator("html[data-theme=dark]").wait_for()
+    assert violations(tab, rules=COLOURS) == []
+    look(forced="active")
+    assert violations(tab, rules=COLOURS) == []
+    look(width=375)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 375, tab.evaluate(
         WIDER_THAN_THE_SCREEN
     )
     assert violations(tab) == []
+    assert reader.seen == []
+
+
+@pytest.mark.rotates
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_over_http_asks_nobody_else_and_reports_no_error(page, reader, look, address):
+    reader.open(address + page)
+    assert reader.seen == []
 
 
 def test_a_citation_is_copied_at_a_click_also_from_the_file_system(browser, site):

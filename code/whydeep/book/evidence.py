@@ -68,11 +68,15 @@ def number(value: float, digits: int = 4) -> str:
     """``value`` with so many significant digits, a true minus sign, and powers of ten."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "not a number"
-    text = f"{value:.{digits}g}"
-    mantissa, _, exponent = text.partition("e")
+    return _typeset(f"{value:.{digits}g}")
+
+
+def _typeset(shown: str) -> str:
+    """A formatted number for readers: 2.5e-12 becomes 2.5 × 10⁻¹², and a minus sign a true one."""
+    mantissa, _, exponent = shown.partition("e")
     if exponent:
-        text = f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
-    return text.replace("-", "−")
+        shown = f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    return shown.replace("-", "−")
 
 
 def spread(mean: float, sd: float) -> str:
@@ -143,15 +147,15 @@ def _statistic(values: Iterable[float], words: list[str], text: str) -> str:
         else:
             form = word
     try:
-        shown = format(float(STATISTICS[statistic](values)), form)
+        shown = _typeset(format(float(STATISTICS[statistic](values)), form))
         if plus_minus:
-            shown += f" ± {format(float(STATISTICS['sd'](values)), form)}"
+            shown += f" ± {_typeset(format(float(STATISTICS['sd'](values)), form))}"
     except ValueError:
         raise BadSettings(
             f"number {text!r}: {form!r} is no format; write .3f, .1% or .2g, after the quantity, "
             "with mean, sd, min, max or ± beside it"
         ) from None
-    return shown.replace("-", "−")
+    return shown
 
 
 def resolve(text: str) -> str:
@@ -199,4 +203,4 @@ def resolve(text: str) -> str:
             f"number {text!r}: {quantity['name']} has shape {values[0].shape}; write one element, "
             f"such as {quantity['name']}[-1]"
         )
-    return _statistic(values, words[2:], text)
+    return _statistic(map(float, values), words[2:], text)

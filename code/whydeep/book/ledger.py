@@ -125,7 +125,7 @@ class LedgerDirective(EvidenceDirective):
             claim = verdict.claim
             paper = [
                 nodes.paragraph("", "", *self.inline(f"{what}: {value} ({where})"))
-                for what, value, where in claim.paper
+                for what, value, where in claim.paper_says
             ]
             ours = [
                 nodes.paragraph(

@@ -1,20 +1,26 @@
 """Widgets on pages without a kernel: what static/widget-host.js needs of the build.
 
 myst-nb writes the state of a page's widgets into the page. We keep of it what a static page can
-use: anywidget's models that are shown, their modules and styles once each instead of once a widget,
-and ids that count from 1, for Jupyter draws them at random and two builds shall be identical.
+use: anywidget's models that are shown, their modules and styles once each instead of once a widget.
+Two builds shall be identical, whether they execute or read the cache: ids count from 1, for Jupyter
+draws them at random, and keys are sorted, as they are in the cache. Modules and styles of the
+book's own widgets are those of now: what a page has stored never depends on them
+(whydeep.book.reads).
 """
 
 from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
+
+from whydeep.provenance import PACKAGE
 
 logger = logging.getLogger(__name__)
 HOST = "widget-host.js"
@@ -24,7 +30,7 @@ VIEW = re.compile(
 )
 REFERENCE = re.compile(r"IPY_MODEL_(\w+)")
 # What only a live front end reads: layout and style models, names of Python classes.
-UNUSED = re.compile(r"_(?!esm$|css$).*|layout|tabbable|tooltip|style")
+UNUSED = re.compile(r"_.*|layout|tabbable|tooltip|style")
 NOSCRIPT = (
     "<noscript><p>This figure is interactive and needs JavaScript; its data are among the recorded "
     "runs in the book's repository.</p></noscript>"
@@ -32,8 +38,18 @@ NOSCRIPT = (
 
 
 def script_json(value: Any) -> str:
-    """JSON that may stand in a script element, whatever strings it holds."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    """JSON, its keys sorted, that may stand in a script element, whatever strings it holds."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return text.replace("<", "\\u003c")
+
+
+def _sources_now(saved: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The module and the style of a widget of this package as they are, else as they were saved."""
+    module, _, name = saved.get("_anywidget_id", "").rpartition(".")
+    if module.partition(".")[0] != PACKAGE.name:
+        return saved.get("_esm"), saved.get("_css")
+    widget = getattr(import_module(module), name)
+    return widget._esm, widget._css
 
 
 def compact(models: dict[str, Any], shown: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -59,7 +75,7 @@ def compact(models: dict[str, Any], shown: list[str]) -> tuple[dict[str, Any], d
             )
         names[old] = f"w{len(names) + 1}"
         kept = {k: v for k, v in models[old]["state"].items() if not UNUSED.fullmatch(k)}
-        queue += [i for i in REFERENCE.findall(json.dumps(kept)) if i in models]
+        queue += [i for i in REFERENCE.findall(json.dumps(kept, sort_keys=True)) if i in models]
 
     sources: dict[str, str] = {}
 
@@ -75,8 +91,9 @@ def compact(models: dict[str, Any], shown: list[str]) -> tuple[dict[str, Any], d
     state = {}
     for old, new in names.items():
         saved = models[old]["state"]
-        kept = {k: v for k, v in sorted(saved.items()) if not UNUSED.fullmatch(k)}
-        found = {"esm": place(kept.pop("_esm", None)), "css": place(kept.pop("_css", None))}
+        kept = {k: v for k, v in saved.items() if not UNUSED.fullmatch(k)}
+        esm, css = _sources_now(saved)
+        found = {"esm": place(esm), "css": place(css)}
         text = REFERENCE.sub(
             lambda match: f"IPY_MODEL_{names.get(match[1], match[1])}", json.dumps(kept)
         )
@@ -104,8 +121,9 @@ def _rewrite(app: Sphinx, doctree: nodes.document) -> None:
         return
     scripts["ipywidgets_state"] = (None, {"type": STATE, "body": script_json(page)})
     for node, old in zip(views, shown, strict=True):
-        view = VIEW.search(node.astext())[0].replace(old, names[old])
-        new = nodes.raw("", view + NOSCRIPT, format="html")
+        view = VIEW.search(node.astext())[1]
+        new_view = script_json(json.loads(view) | {"model_id": names[old]})
+        new = nodes.raw("", node.astext().replace(view, new_view) + NOSCRIPT, format="html")
         node.replace_self(new)
 
 

@@ -280,21 +280,21 @@ CLAIMS = (
         conditions=(
             at_least(
                 "gain",
-                "the quadratic penalty classifies at least 0.08 more of the test examples than "
+                "the quadratic penalty classifies at least {bound} more of the test examples than "
                 "the best $\\ell_2$ penalty",
                 0.08,
                 "fraction of test examples",
             ),
             at_least(
                 "gain_dropout",
-                "so does dropout itself",
+                "so does dropout itself, at least {bound} more",
                 0.08,
                 "fraction of test examples",
             ),
             at_least(
                 "cosine_gap",
                 "its weights are closer to those of the quadratic penalty than to those of "
-                "$\\ell_2$, by 0.2 or more in cosine",
+                "$\\ell_2$, by {bound} or more in cosine",
                 0.2,
                 "cosine",
             ),
@@ -307,7 +307,7 @@ CLAIMS = (
                 (
                     at_least(
                         "accuracy_l2",
-                        "here $\\ell_2$ learns something too, with an accuracy of at least 0.6",
+                        "here $\\ell_2$ learns something too, with an accuracy of at least {bound}",
                         0.6,
                         "fraction of test examples",
                     ),

@@ -215,21 +215,21 @@ CLAIMS = (
         conditions=(
             at_most(
                 "largest_ratio",
-                "at no step looked at is the residual above gradient over least singular value, "
-                "beyond a thousandth",
+                "at no step looked at is the residual above {bound} times gradient over least "
+                "singular value",
                 1.001,
             ),
             at_most(
                 "order",
                 "the rank correlation of the least singular value before training with the final "
-                "training loss is at most $-0.6$",
+                "training loss is at most ${bound}$",
                 -0.6,
                 "rank correlation",
             ),
             at_most(
                 "log_loss_diverse",
                 "with directions from the whole sphere the final training loss is at most "
-                "$10^{-5}$",
+                "$10^{{bound}}$",
                 -5.0,
                 "power of ten",
             ),
@@ -242,7 +242,7 @@ CLAIMS = (
                 (
                     at_most(
                         "log_loss_diverse",
-                        "the same networks are trained to a loss of at most $10^{-5}$",
+                        "the same networks are trained to a loss of at most $10^{{bound}}$",
                         -5.0,
                         "power of ten",
                     ),
@@ -255,7 +255,7 @@ CLAIMS = (
                 (
                     at_most(
                         "log_loss_diverse",
-                        "they are trained to a loss of at most $10^{-5}$",
+                        "they are trained to a loss of at most $10^{{bound}}$",
                         -5.0,
                         "power of ten",
                     ),
@@ -268,7 +268,7 @@ CLAIMS = (
                 (
                     at_most(
                         "shrinkage",
-                        "training has brought every gradient down to a fifth or less",
+                        "training has brought every gradient down to {bound:word} or less",
                         0.2,
                         "ratio of gradients",
                     ),
