@@ -574,13 +574,13 @@ def test_no_pickle_is_ever_read_from_disk():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
                 # What sends runs to other processes sends pickles, and none by way of a file.
-                sends = {"pickle"} if source.name == "spread.py" else set()
+                sends = {"pickle", "joblib"} if source.name == "spread.py" else set()
                 assert not names & ({"pickle", "dill", "joblib", "cloudpickle"} - sends), source
             if not isinstance(node, ast.Call):
                 continue
             given = {word.arg: word.value for word in node.keywords}
             called = ast.unparse(node.func)
-            assert called not in ("pickle.load", "pickle.Unpickler"), (source, node.lineno)
+            assert called not in ("pickle.load", "pickle.Unpickler", "joblib.load"), source
             if "allow_pickle" in given or called == "np.load":
                 assert ast.unparse(given["allow_pickle"]) == "False", (source, node.lineno)
             if called == "torch.load":
