@@ -374,7 +374,10 @@ def test_data_folder_that_is_none_is_one_clear_line(monkeypatch):
     one_line(caught, "WHYDEEP_DATA", "/no/such/folder")
 
 
-@pytest.mark.parametrize("text", ["", "fashion-mnist:\n", "a: [1\n...\n", "a: 1\n...\n", "\n...\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "fashion-mnist:\n", "a: [1\n...\n", "a: 1\n...\n", "\n...\n", "[" * 9999 + "\n...\n"],
+)
 def test_damaged_catalogue_is_one_clear_line(tmp_path, monkeypatch, text):
     monkeypatch.setattr(files, "__file__", str(tmp_path / "a/b/c/files.py"))
     (tmp_path / "datasets.yaml").write_text(text)
