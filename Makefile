@@ -15,7 +15,8 @@ export OMP_NUM_THREADS ?= 1
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
-# torch is installed beside the hashed lock: readers' machines need different builds of it.
+# torch is installed beside the hashed lock, by version: readers' machines need different builds of
+# it, and where hashes are given pip passes over a build that lies on disk. Binder's has its hash.
 .venv/installed: requirements.txt requirements.lock code/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
@@ -82,7 +83,7 @@ verify: install  ## rerun every recorded experiment in full, finished runs inclu
 	$(BIN)/whydeep check
 
 bench: install  ## the stack of K networks beside a plain loop and JAX
-	$(BIN)/python -m pip install --quiet -r code/benchmarks/requirements.txt
+	$(BIN)/python -m pip install --quiet --require-hashes -r code/benchmarks/requirements.txt
 	$(BIN)/python code/benchmarks/stack.py
 
 # REPOSITORY=owner/name names what the notebooks install from; SITE=address, where the book is.
@@ -111,12 +112,17 @@ release:  ## put the zip in _build and its sha256 on the release of the tag (in 
 	gh release create "$$GITHUB_REF_NAME" --verify-tag --generate-notes \
 	  _build/why-does-deep-learning-work.zip _build/why-does-deep-learning-work.zip.sha256
 
-lock:  ## pin every package but torch, with hashes, from requirements.txt
-	$(BIN)/python -m pip install --quiet uv
-	(grep -vE '^(torch==|-e )' requirements.txt; \
-	  printf '%s\n' filelock fsspec jinja2 networkx sympy typing-extensions) | \
-	  $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --custom-compile-command "make lock" --quiet -o requirements.lock
+# What torch itself needs without CUDA, which is not known from its name alone.
+TORCH_NEEDS := filelock fsspec jinja2 networkx sympy typing-extensions
+UV = $(BIN)/uv pip compile - --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command "make lock" --quiet
+lock:  ## pin every package but torch, with hashes, from requirements.txt; Binder's share as well
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
+	(grep -vE '^(torch==|-e )' requirements.txt; printf '%s\n' $(TORCH_NEEDS)) | \
+	  $(UV) --universal -o requirements.lock
+	(sed -nE 's/^    "([a-z0-9-]+)>=.*/\1/p' code/pyproject.toml | grep -vx torch; \
+	  printf '%s\n' ipykernel ipywidgets setuptools $(TORCH_NEEDS)) | \
+	  $(UV) --python-platform x86_64-manylinux_2_28 -c requirements.lock -o binder/requirements.lock
 
 clean:  ## remove what was built, keep the environment
 	rm -rf _build .whydeep

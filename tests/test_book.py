@@ -619,6 +619,15 @@ def test_lint_wants_no_number_in_a_sentence_that_may_come_in_exponent_form(tmp_p
     assert any("may come as 2.1e+02" in line for line in found) == refused
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 1.5, "0.1", 10])
+def test_lint_names_a_tolerance_that_is_no_fraction(tmp_path, tolerance):
+    path = stored(tmp_path, ["1", "2", "3"])
+    made = nbformat.read(path, as_version=4)
+    made.cells[1].metadata["tolerance"] = tolerance
+    nbformat.write(made, path)
+    assert any(f"cell 2 has the tolerance {tolerance!r}" in s for s in notebooks.problems(path))
+
+
 def test_lint_asks_for_counts_and_for_three_compared_cells(tmp_path):
     found = notebooks.problems(stored(tmp_path, ["1", "2", "3"]))
     assert sum("has no execution count" in line for line in found) == 3

@@ -2,10 +2,15 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
+from types import CodeType, ModuleType
 
 import pytest
-from whydeep import reach
+from golden.make import run, stored
+from whydeep import datasets, reach
+from whydeep.experiments import experiments
+from whydeep.provenance import data_of
 
 FILES = {
     "__init__.py": '"""A package."""\n',
@@ -570,3 +575,76 @@ def test_no_definition_is_registered_by_a_decorator_of_the_package_which_would_h
             front, *_ = reach._chain(getattr(decorator, "func", decorator))
             found = reach._find(name, front)
             assert found is None or found.kind == "outside", f"{name}: {ast.unparse(decorator)}"
+
+
+# --- what did run, beside what the reading of the source says ------------------------------------
+#
+# A dozen experiments of all parts, with golden settings: stacks and lone networks, convolutions,
+# other packages' solvers, a run of another experiment's run, data of every set.
+
+TRACED = (
+    "design-choices/max-norm", "design-choices/overlapping-pools", "design-choices/weight-decay",
+    "features/convex-in-which-block", "features/examples-sweep", "features/kernel-learning",
+    "features/mirror-symmetry", "hacking/backward", "mysterious-steps/dropout",
+    "mysterious-steps/learned-rate", "mysterious-steps/sharpness-by-rate",
+    "theory-survey/generalization/memorization", "theory-survey/generalization/path-sgd",
+    "theory-survey/sgd/index-energy", "three-puzzles/depth-writes-parity",
+)  # fmt: skip
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Makes the ``run`` of a module traced; returns the set of code that will have run in it."""
+
+    def trace(module: ModuleType) -> set[CodeType]:
+        ran: set[CodeType] = set()
+        untraced = module.run
+
+        def note(frame, event, _):
+            if event == "call":
+                ran.add(frame.f_code)
+
+        def run(*args, **kwargs):
+            sys.setprofile(note)
+            try:
+                return untraced(*args, **kwargs)
+            finally:
+                sys.setprofile(None)
+
+        monkeypatch.setattr(module, "run", run)
+        return ran
+
+    return trace
+
+
+def definition_of(code: CodeType) -> tuple[str, set[str]]:
+    """The module of the package that some code stands in, and the definitions around it."""
+    path = Path(code.co_filename).relative_to(reach.PACKAGE.parent).with_suffix("")
+    module = ".".join(path.parts).removesuffix(".__init__")
+    read = reach.source(module)
+    return module, {
+        name
+        for name, nodes in (read.defined if read else {}).items()
+        for node in nodes
+        if _first_line(node) <= code.co_firstlineno <= node.end_lineno
+    }
+
+
+def _first_line(node: ast.stmt) -> int:
+    return min(node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ())), 10**9)
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_what_a_run_executes_is_what_it_reaches_and_its_data_are_those_it_asks_for(name, traced):
+    module = experiments()[name]
+    ran = traced(module)
+    datasets.forget_used()
+    run(module, stored(name))
+    ours = {code for code in ran if code.co_filename.startswith(str(reach.PACKAGE))}
+    where = reach.reach(module.__name__).where
+    assert len(ours) > 5
+    for code in ours:
+        its_module, definitions = definition_of(code)
+        if its_module not in reach.OPAQUE and code.co_name != "<module>":
+            assert any((its_module, each) in where for each in definitions), code
+    assert datasets.used().items() <= data_of(module.__name__).items()

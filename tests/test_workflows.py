@@ -158,6 +158,14 @@ def test_every_direct_requirement_is_pinned_and_locked_but_torch():
     assert pins.items() <= locked.items()
 
 
+@pytest.mark.parametrize("path", ["requirements-uv.lock", "code/benchmarks/requirements.txt"])
+def test_what_is_installed_beside_the_lock_is_checked_by_hash_too(path):
+    text = (ROOT / path).read_text("utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.match(r" +--hash=sha256:[0-9a-f]{64}|[\w-]+==", line) for line in lines)
+    assert re.findall(rf"--require-hashes .*-r {path}", MAKEFILE)
+
+
 def test_make_says_what_it_would_do_without_doing_it():
     done = subprocess.run(
         ["make", "-n", "pages"], cwd=ROOT, capture_output=True, text=True, check=True

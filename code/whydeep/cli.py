@@ -206,8 +206,9 @@ def command_check(args: argparse.Namespace) -> int:
         print(f"{name} ({records[name].scale}, from its record)")
         good &= _print_verdicts(_verdicts(chosen[name], records[name]))
     for rerun in _rerun({name: chosen[name] for name in chosen if name in due}, records, args):
-        good &= _check_rerun(chosen[rerun.experiment], records[rerun.experiment], rerun)
-        if args.changed and good:
+        fine = _check_rerun(chosen[rerun.experiment], records[rerun.experiment], rerun)
+        good &= fine
+        if args.changed and fine:
             _note_verified(rerun.experiment)
     return 0 if good else 1
 
@@ -248,7 +249,7 @@ def _rerun(chosen: dict[str, ModuleType], records: dict[str, Record], args) -> I
     """The experiments run anew, each as soon as its last run has ended."""
     from whydeep.results import Sweep, sweeps
 
-    seeds = tuple(_seeds(args.seeds or RECORDED))
+    seeds = tuple(_seeds(RECORDED if args.seeds is None else args.seeds))
     return sweeps(
         [Sweep(module, name, _scale(module), seeds) for name, module in chosen.items()],
         device=args.device,
@@ -512,9 +513,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # One thread a run: more of them change the last digits, and --jobs makes better use of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        status = _run_command(argv)
-        sys.stdout.flush()
-        return status
+        try:
+            return _run_command(argv)
+        finally:
+            if sys.stdout is not None:  # as it is where the shell has closed it
+                sys.stdout.flush()
     except WhydeepError as error:
         print(f"whydeep: {error}", file=sys.stderr)
         return 2

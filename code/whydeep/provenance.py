@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -48,9 +47,12 @@ def code_hash(module: str) -> str:
 
 
 def standing(provenance: Mapping[str, Any]) -> str:
-    """The code that a record stands for: that which made it, or the last that was certified."""
-    certified = provenance.get("certified", ())
-    return certified[-1]["code"] if certified else provenance["code"]
+    """The code that a record stands for: that which made it, or the last that was certified.
+
+    "" for a record that does not say, which then stands for none.
+    """
+    certified = provenance.get("certified") or [provenance]
+    return certified[-1].get("code", "")
 
 
 def data_of(module: str) -> dict[str, str]:
@@ -63,13 +65,9 @@ def data_of(module: str) -> dict[str, str]:
 
     asked, read = tuple(reached(module).data), used()
     return {
-        file.name: hashlib.sha256(
-            "".join(spec.sha256 for spec in file.arrays.values()).encode()
-        ).hexdigest()[:12]
-        if file.arrays
-        else file.sha256[:12]
-        for file in catalogue()
-        if asked and file.name.startswith(asked) and (file.kind != "download" or file.name in read)
+        file.name: file.checksum
+        for file in (catalogue() if asked else ())
+        if file.name.startswith(asked) and (file.kind != "download" or file.name in read)
     }
 
 

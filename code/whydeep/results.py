@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -151,12 +152,19 @@ def record_path(experiment: str, scale: str) -> Path:
 
 
 def checksums() -> dict[str, str]:
-    """The SHA-256 of each record by its path under data/results, as SHA256SUMS lists them."""
+    """The SHA-256 of each record by its path under data/results, as SHA256SUMS lists them.
+
+    None where there is no such file; WhydeepError where it holds something else.
+    """
+    path = repository() / "data" / "results" / CHECKSUMS
     try:
-        text = (repository() / "data" / "results" / CHECKSUMS).read_text(encoding="utf-8")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return {}
-    return {path: digest for digest, path in (line.split(maxsplit=1) for line in text.splitlines())}
+    rows = [re.fullmatch(r"([0-9a-f]{64})  (\S+)", line) for line in lines]
+    if not all(rows):
+        raise WhydeepError(f"{path} is damaged: restore it with git")
+    return {row[2]: row[1] for row in rows}
 
 
 def write_record(record: Record) -> Path:
@@ -187,9 +195,9 @@ def write_record(record: Record) -> Path:
         }
     )
     folder = repository() / "data" / "results"
-    sums = checksums()
-    sums[path.relative_to(folder).as_posix()] = hashlib.sha256(f"{text}\n".encode()).hexdigest()
+    digest = hashlib.sha256(f"{text}\n".encode()).hexdigest()
     try:
+        sums = checksums() | {path.relative_to(folder).as_posix(): digest}
         write_atomically(path, f"{text}\n")
         listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
         write_atomically(folder / CHECKSUMS, listed)

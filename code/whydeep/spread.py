@@ -15,11 +15,12 @@ import pickle
 import platform
 import signal
 import socket
+import sys
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import cache, partial
@@ -31,6 +32,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from whydeep.errors import BadSettings, WhydeepError
+from whydeep.machine import threads_of_a_run
 
 T = TypeVar("T")
 Call = Callable[[Any], T]
@@ -46,7 +48,7 @@ def spread(
     *,
     jobs: int = 1,
     scheduler: str | None = None,
-    cost: Sequence[float] | None = None,
+    cost: Iterable[float] | None = None,
 ) -> Iterator[tuple[int, T]]:
     """``(i, work(tasks[i]))`` for every task, each as it ends.
 
@@ -78,16 +80,6 @@ def spread(
     return ((i, compute(task)) for i, task in enumerate(tasks))
 
 
-def threads_of_a_run() -> int:
-    """Threads that a run computes with, whatever ``jobs`` is: OMP_NUM_THREADS, or 1 without it.
-
-    Not the number of cores shared out among the jobs: sums are grouped by thread, so the last bits
-    of a result, and after a long training more than these, would depend on ``--jobs``.
-    """
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) else 1
-
-
 def _check_jobs(jobs: int) -> None:
     from joblib import cpu_count
 
@@ -110,17 +102,19 @@ def _check_address(scheduler: str) -> None:
 
 def _compute(work: Call[T], threads: int, task: Any) -> T:
     """``work(task)`` with so many threads for torch and for every BLAS and OpenMP."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for libraries that are loaded from here on
-    import torch
     from threadpoolctl import threadpool_limits
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for those that are loaded from here on
+    torch = sys.modules.get("torch")
+    before = torch and torch.get_num_threads()
     try:
+        if torch:
+            torch.set_num_threads(threads)
         with threadpool_limits(threads):
             return work(task)
     finally:
-        torch.set_num_threads(before)
+        if torch:
+            torch.set_num_threads(before)
 
 
 class _Pool(Protocol):

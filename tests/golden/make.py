@@ -8,7 +8,7 @@ A file, `tests/golden/ID.json`, holds what a person chose and what a machine fou
     settings   fields that differ from the scale `quick`: so few examples and steps that a run takes
                a tenth of a second, so many that every line of `run` matters to some number
     variants   where a variant itself asks for much: its fields, made small again
-    constants  the same for constants of the module
+    constants  the same for constants of the module, or of `whydeep.x` as x.CONSTANT
     rounding   quantities that measure rounding, or end where rounding says: compared on the same
                arithmetic only
     seed, arithmetic, runs   found by this program; timed quantities (`TIMED`) are left out
@@ -27,6 +27,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import is_dataclass, replace
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,20 +48,7 @@ PICTURES = {"train": 1500, "test": 200}
 LONG, PLACES, DIGITS = 12, 6, 9
 # On the same arithmetic, as a share of the quantity's largest number; elsewhere, as a share of the
 # largest number of its unit: a prediction may tip over, and counts of few come in large steps.
-SAME, ELSEWHERE = 1e-6, 0.03
-
-# The timed quantities of modules that do not list them.
-TIMED = {
-    "gradient_cost": (
-        "alone_tanh", "alone_sigmoid", "whole_tanh", "whole_sigmoid", "predicted_tanh",
-        "predicted_sigmoid", "widest_tanh", "widest_sigmoid",
-    ),
-    "kernel_learning": ("convex_time", "slope_convex", "sgd_time", "slope_sgd"),
-    "roofline": (
-        "rate", "roof", "peak", "bandwidth", "balance", "relu_rate", "relu_share", "one", "many",
-        "growth",
-    ),
-}  # fmt: skip
+SAME, ELSEWHERE = 1e-6, 0.02
 
 Stored = dict[str, Any]
 
@@ -99,7 +87,7 @@ def _small(module: ModuleType, constants: Mapping[str, Any]) -> Iterator[None]:
         stack.enter_context(patch.object(files, "read_arrays", read_arrays))
         for name, value in constants.items():
             of, _, constant = name.rpartition(".")
-            owner = getattr(module, of) if of else module
+            owner = import_module(f"whydeep.{of}") if of else module
             small = _like(getattr(owner, constant), value)
             stack.enter_context(patch.object(owner, constant, small))
         yield
@@ -130,8 +118,7 @@ def run(module: ModuleType, golden: Stored) -> dict[str, Result]:
         settings = with_variant(settings, _like(None, golden.get("variants", {}).get(variant, {})))
         with _small(module, golden.get("constants", {})):
             result = module.run(settings, seed=SEED, device="cpu", progress=False)
-        timed = TIMED.get(module.__name__.rpartition(".")[2], getattr(module, "TIMED", ()))
-        kept = [name for name in result if name not in timed]
+        kept = [name for name in result if name not in getattr(module, "TIMED", ())]
         found[variant] = Result(**{name: (result[name], result.units[name]) for name in kept})
     return found
 
@@ -189,7 +176,7 @@ def arithmetic() -> dict[str, Any]:
         x = a[0].double().numpy()
         arrays += [x @ x, np.exp(x), np.linalg.eigvalsh(x @ x.T), np.linalg.solve(x, x.T)]
         kernels_of = {
-            info["architecture"] for info in threadpool_info() if "architecture" in info
+            info["architecture"] for info in threadpool_info() if "scipy_openblas" in info["prefix"]
         }
     return {
         "capability": torch.backends.cpu.get_cpu_capability(),

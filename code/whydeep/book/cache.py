@@ -15,13 +15,16 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
 from filelock import FileLock, Timeout
 from jupyter_cache import get_cache
+from jupyter_cache.cache.db import NbCacheRecord
 from jupyter_cache.cache.main import JupyterCacheBase
 from nbformat import NotebookNode
 from sphinx.application import Sphinx
@@ -75,7 +78,15 @@ def executed(cache: JupyterCacheBase, notebook: NotebookNode) -> NotebookNode | 
     try:
         return cache.merge_match_into_notebook(notebook)[1]
     except (KeyError, ValueError):  # unknown, or cut short by a kill while it was written
+        _forget(cache, notebook)
         return None
+
+
+def _forget(cache: JupyterCacheBase, notebook: NotebookNode) -> None:
+    name = cache.create_hashed_notebook(notebook)[1]
+    with suppress(KeyError):
+        NbCacheRecord.remove_record(NbCacheRecord.record_from_hashkey(name, cache.db).pk, cache.db)
+    shutil.rmtree(cache.path / "executed" / name, ignore_errors=True)
 
 
 def kernels_import_this_package() -> None:

@@ -19,6 +19,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +73,10 @@ def text_difference(stored: str, run: str, tolerance: float = 0.0) -> str:
     """How ``run`` differs from ``stored``, in a line; "" if it does not beyond the tolerance."""
     (between, numbers), (between_now, numbers_now) = _split(stored), _split(run)
     if between != between_now:
-        lines, lines_now = (text.splitlines() or [""] for text in (stored, run))
-        for old, new in zip(lines, lines_now, strict=False):
+        lines, lines_now = stored.splitlines(keepends=True), run.splitlines(keepends=True)
+        for old, new in zip_longest(lines, lines_now, fillvalue=""):
             if _split(old)[0] != _split(new)[0]:
                 return f"stored {old!r}, now {new!r}"
-        return f"stored {len(lines)} lines, now {len(lines_now)}"
     for old, new in zip(numbers, numbers_now, strict=True):
         if not _as_stored(old, new, tolerance):
             line = run[: new.end()].count("\n")

@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 
 from whydeep.book import cache
-from whydeep.book.notebooks import TIMEOUT
+from whydeep.book.notebooks import TIMEOUT, last_line
 from whydeep.errors import WhydeepError
 
 KERNELS = 2
@@ -81,12 +81,11 @@ class Run:
             os.kill(self.client.km.provisioner.pid, signal.SIGKILL)
 
     def _failure(self, error: Exception) -> str:
-        last = [line for line in str(error).splitlines() if line.strip()][-1].strip()
         code = [(i, c) for i, c in enumerate(self.notebook.cells, 1) if c.cell_type == "code"]
         failed = [i for i, c in code if any(o.output_type == "error" for o in c.outputs)]
         unfinished = [i for i, c in code if c.execution_count is None]
         cell = (failed or unfinished or [code[-1][0]])[0]
-        return f"cell {cell}: {last}"
+        return f"cell {cell}: {last_line(error)}"
 
     def _stderr(self) -> str:
         for i, cell in enumerate(self.notebook.cells, start=1):

@@ -3,9 +3,10 @@
     python -m whydeep.book.notebooks store chapters/features/raw-pixels.ipynb
     python -m whydeep.book.notebooks lint chapters
 
-A committed notebook stores text only, of cells that nbval compares strictly: shapes, counts,
-verdict lines. A cell that shows a figure or a widget, or glues a number, is stored empty with the
-tag `nbval-ignore-output` (`store` does both), for pictures and last digits vary between machines.
+A committed notebook stores text only, which is compared with what every build runs: words exactly,
+numbers by their last digit (whydeep.book.compare). A cell that shows a figure or a widget, or glues
+a number, is stored empty with the tag `nbval-ignore-output` (`store` does both), for pictures vary
+between machines.
 nbval passes vacuously on notebooks without outputs and fails on outputs without execution counts,
 so `lint` asks for counts, and for at least three compared cells on each page that runs code.
 """
@@ -79,6 +80,12 @@ def kernels_raise() -> None:
     os.environ["PYTHONWARNINGS"] = ",".join([*(each for each in asked if each != strict), strict])
 
 
+def last_line(error: Exception) -> str:
+    """The last line of what a kernel or nbclient says of an error, without colours."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    return ([line.strip() for line in text.splitlines() if line.strip()] or [repr(error)])[-1]
+
+
 def store(path: Path) -> None:
     """Execute the notebook in place and store its outputs by the rules above.
 
@@ -102,8 +109,9 @@ def store(path: Path) -> None:
     try:
         client.execute()
     except CellExecutionError as error:
-        last = [line for line in str(error).splitlines() if line.strip()][-1]
-        raise WhydeepError(f"{path}: a cell fails with {last}: mend it and store again") from error
+        raise WhydeepError(
+            f"{path}: a cell fails with {last_line(error)}: mend it and store again"
+        ) from error
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type != "code":
             continue
@@ -151,6 +159,9 @@ def _cell_problems(cell: NotebookNode, previous: int) -> Iterator[str]:
         yield f"was run out of order (count {cell.execution_count}): run `store`"
     if "nbval-skip" in tags:
         yield f"is tagged nbval-skip: a cell runs in every test, at most tagged {IGNORED}"
+    tolerance = cell.metadata.get("tolerance", 0.5)
+    if not (isinstance(tolerance, float) and 0 < tolerance < 1):
+        yield f"has the tolerance {tolerance!r}: write a fraction of the number, such as 0.1"
     if IGNORED in tags and cell.outputs:
         yield f"is tagged {IGNORED} but stores an output: run `store`"
     if IGNORED in tags and not _shows(cell.source):
