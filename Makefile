@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM := false
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help install book execute pages serve test lint unit claims notebooks nbval portable \
-  rotation site system verify bench launch archive publish release lock clean
+  rotation site system verify mutants bench launch archive publish release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
