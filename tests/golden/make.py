@@ -1,4 +1,4 @@
-"""Golden runs: each experiment at its smallest, and the numbers it gave, so that a crossed wire shows.
+"""Golden runs: each experiment at its smallest, and its numbers, so that a crossed wire shows.
 
     python tests/golden/make.py                       runs all, stores what is new or differs
     python tests/golden/make.py features/raw-pixels   only these experiments
@@ -103,7 +103,8 @@ def _like(old: Any, new: Any) -> Any:
     if not isinstance(new, dict):
         return new
     key = type(next(iter(old))) if isinstance(old, dict) else str
-    fields = {key(k): _like(old.get(k) if isinstance(old, dict) else None, v) for k, v in new.items()}
+    known = old if isinstance(old, dict) else {}
+    fields = {key(k): _like(known.get(k), v) for k, v in new.items()}
     if is_dataclass(old):
         return partial(old, **fields) if isinstance(old, type) else replace(old, **fields)
     return fields
