@@ -125,6 +125,10 @@ def test_a_partly_reproduced_claim_registers_which_conditions_it_misses(name, cl
 # forgeries below go through the checks that the book's own records go through.
 
 
+# Older ones, all calibrations among them, do not know which processor and libraries made them.
+NAMED_SINCE = "2026-12-01"
+
+
 def as_json(value):
     """As a record has it: a tuple is a list, and a key a text."""
     return json.loads(json.dumps(value))
@@ -135,6 +139,7 @@ def faults_of_provenance(name: str, record: Record) -> list[str]:
     module, about = EXPERIMENTS[name], record.provenance
     scale = module.SCALES[about.get("scale", record.scale)]
     listed = {file.name: file.checksum for file in datasets.catalogue()}
+    new = about.get("recorded", "") >= NAMED_SINCE
     # Only the scale `gpu` is for a GPU; and a run that reads no device runs on the CPU.
     on_gpu = record.scale == "gpu" and takes_device(module.__name__)
     devices = r"(cuda(:\d+)?|mps) \(.+\)" if on_gpu else r"cpu \(.+\)"
@@ -147,9 +152,9 @@ def faults_of_provenance(name: str, record: Record) -> list[str]:
         f"device {about.get('device')!r} did not run it": not re.fullmatch(
             devices, about.get("device", "")
         ),
-        "it does not say all of its arithmetic": not all(about.get(key) for key in KEYS),
+        "it does not say all of its arithmetic": new and not all(about.get(key) for key in KEYS),
         "it does not say all versions": not all(
-            about.get(each) for each in ("python", *VERSIONED, *distributions_of(module))
+            about.get(each) for each in ("python", *VERSIONED, *(distributions_of(module) * new))
         ),
         "its data are not those that it reads": not (
             data_of(module.__name__).items() <= about.get("data", {}).items() <= listed.items()
