@@ -1,4 +1,4 @@
-"""Golden runs: each experiment at its smallest, and its numbers, so that a crossed wire shows.
+"""Golden runs: every experiment at its smallest and what it gave, so that a crossed wire shows.
 
     python tests/golden/make.py                       runs all, stores what is new or differs
     python tests/golden/make.py features/raw-pixels   only these experiments
@@ -102,9 +102,9 @@ def _like(old: Any, new: Any) -> Any:
         return tuple(_like(None, each) for each in new)
     if not isinstance(new, dict):
         return new
-    key = type(next(iter(old))) if isinstance(old, dict) else str
-    known = old if isinstance(old, dict) else {}
-    fields = {key(k): _like(known.get(k), v) for k, v in new.items()}
+    by_key = old if isinstance(old, dict) else {"": None}
+    key = type(next(iter(by_key)))
+    fields = {key(k): _like(by_key.get(key(k)), v) for k, v in new.items()}
     if is_dataclass(old):
         return partial(old, **fields) if isinstance(old, type) else replace(old, **fields)
     return fields

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -68,15 +69,18 @@ VARIANTS = {"always-active": {"active": 1.0}}
 # --- The data: features that are seldom active -------------------------------------------------
 
 
-def true_weights(settings: Settings, rng: np.random.Generator) -> Float[np.ndarray, "d"]:
-    """Weights of either sign and one size for the rare features, zero for the common ones."""
+def true_weights(settings: Any, rng: np.random.Generator) -> Float[np.ndarray, "d"]:
+    """Weights of either sign and one size for the rare features, zero for the common ones.
+
+    ``settings`` here and in `draw`: anything with rare, common, active and score_sd.
+    """
     size = settings.score_sd / np.sqrt(settings.rare * settings.active)
     signs = rng.choice([-1.0, 1.0], settings.rare)
     return np.concatenate([size * signs, np.zeros(settings.common)])
 
 
 def draw(
-    settings: Settings, weights: Float[np.ndarray, "d"], n: int, rng: np.random.Generator
+    settings: Any, weights: Float[np.ndarray, "d"], n: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]]:
     """``n`` examples (n, d) with labels 0 or 1, drawn with probability sigmoid(weights . x).
 
