@@ -1,4 +1,4 @@
-"""The list of known faults fits the files, and its runner counts as it says (`make mutants` runs it)."""
+"""The list of known faults fits the files, and the runner of `make mutants` counts as it says."""
 
 import hashlib
 import json
