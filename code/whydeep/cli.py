@@ -32,6 +32,7 @@ RECORDED = "0-4"
 CALIBRATION = "1000-1019"
 MOST_SEEDS = 10_000
 MOST_JOBS = 1024
+MISSHAPEN = (KeyError, TypeError, AttributeError, RecursionError)
 OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 SHARE = 360.0  # CPU seconds that --changed spends on records whose code has not changed
 
@@ -137,7 +138,7 @@ def _catalogue() -> list[str]:
         return [str(entry["id"]) for entry in entries]
     except FileNotFoundError:
         raise WhydeepError(f"no {path}: restore it with git") from None
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, yaml.YAMLError, *MISSHAPEN) as error:
         raise WhydeepError(
             f"{path} is damaged ({type(error).__name__}): restore it with git"
         ) from None
@@ -354,12 +355,9 @@ def command_data(args: argparse.Namespace) -> int:
 
     if args.mirror is not None and args.action != "fetch":
         raise BadSettings(f"--mirror is for fetch: data {args.action} reads what is here")
-    if args.name is None and args.action == "fetch":
-        raise BadSettings("which data set? `whydeep data list` names them all")
 
     if args.action == "list":
-        files = datasets.catalogue() if args.name is None else datasets.entries(args.name)
-        for file in files:
+        for file in datasets.entries(args.name):
             print(f"{file.name:44} {file.bytes:>10,} bytes  {file.licence}")
         return 0
     if args.action == "fetch":
@@ -505,7 +503,8 @@ def _run_command(argv: Sequence[str] | None) -> int:
             args.device = str(device(args.device))
     if getattr(args, "scheduler", None) and args.jobs != 1:
         raise BadSettings("--jobs is for this machine, --scheduler for a cluster: choose one")
-    _load()
+    if args.command != "data":
+        _load()
     return args.function(args)
 
 

@@ -125,7 +125,7 @@ def _load(path: Path, remedy: str, build: Callable[[dict], T]) -> T:
         raise WhydeepError(f"no recorded run at {path}: {remedy}") from None
     except (ValueError, OSError) as error:
         raise WhydeepError(f"{path} cannot be read ({error}): {remedy}") from None
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WhydeepError(f"{path} is damaged ({error!r}): {remedy}") from None
 
 
