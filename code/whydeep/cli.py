@@ -505,16 +505,23 @@ def _run_command(argv: Sequence[str] | None) -> int:
         raise BadSettings("--jobs is for this machine, --scheduler for a cluster: choose one")
     if args.command != "data":
         _load()
-    return args.function(args)
+    if signal.getsignal(signal.SIGINT) is leave_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return args.function(args)
+    except KeyboardInterrupt:
+        told = (
+            "whydeep: interrupted; no half file is left" if args.command == "data" else INTERRUPTED
+        )
+        print(told, file=sys.stderr)
+        return 130
 
 
 def _load() -> None:
-    """Import all experiments, and torch with them; from then on Ctrl-C is an exception again."""
+    """Import all experiments, and torch with them, before Ctrl-C is an exception again."""
     from whydeep.experiments import experiments
 
     experiments()
-    if signal.getsignal(signal.SIGINT) is leave_at_once:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
