@@ -220,7 +220,7 @@ class Book:
 
     def done(self, started: subprocess.Popen) -> tuple[int, str]:
         """The exit status and the log of a command, once it has ended."""
-        log, _ = started.communicate(timeout=300)
+        log, _ = started.communicate(timeout=3600)
         return started.returncode, re.sub(r"\x1b\[\d*(;\d+)*m", "", log)
 
     def start_build(self) -> subprocess.Popen:
