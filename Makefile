@@ -9,13 +9,14 @@ export TOKENIZERS_PARALLELISM := false
 # is used by running things side by side: two notebooks, two tests (-n 2).
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install book execute pages serve test lint unit claims notebooks nbval site system \
-  verify bench launch archive publish release lock clean
+.PHONY: help install book execute pages serve test lint unit claims notebooks nbval portable \
+  rotation site system verify mutants bench launch archive publish release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
-# torch is installed beside the hashed lock: readers' machines need different builds of it.
+# torch is installed beside the hashed lock, by version: readers' machines need different builds of
+# it, and where hashes are given pip passes over a build that lies on disk. Binder's has its hash.
 .venv/installed: requirements.txt requirements.lock code/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
@@ -39,22 +40,30 @@ serve: book  ## show the book on http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
 test: install  ## everything that CI runs, with the time of each stage at the end
-	@.ci/stages lint unit claims book notebooks site
+	@.ci/stages lint unit claims book notebooks rotation site
 
-lint: install  ## style of code, notebooks and words, what notebooks may store, changes told
+lint: install  ## style of code, notebooks and words, changes told, facts looked up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check code tests data
 	$(BIN)/python -m whydeep.book.notebooks lint chapters
 	$(BIN)/python -m whydeep.book.vocabulary
 	$(BIN)/python -m whydeep.book.changes
+	$(BIN)/python -m whydeep.book.reviewed
 
 unit: install  ## the package, the claim logic, the data, the book's own machinery
 	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist worksteal
 
-claims: install  ## verdicts from the recorded runs; reruns what changed and a tenth of the rest
+claims: install  ## verdicts from the recorded runs; reruns what changed and the oldest
 	$(BIN)/whydeep data verify
 	$(BIN)/whydeep check --recorded
-	$(BIN)/whydeep check --changed
+	$(BIN)/whydeep check --changed --jobs 2
+
+# Other processors give other last digits: see the module. ONLY="sse avx2" names some of them.
+portable: install  ## tests that compute, notebooks and verdicts as other processors would do them
+	$(BIN)/python -m whydeep.book.portable $(if $(ONLY),--only $(ONLY))
+
+rotation: install  ## one of these arithmetics and a third of tests and notebooks, by the commit
+	$(BIN)/python -m whydeep.book.portable --rotate
 
 # nbval starts its own kernels, so it finds what the book's one execution cannot: a cell that gives
 # something else the next time.
@@ -80,9 +89,9 @@ verify: install  ## rerun every recorded experiment in full, finished runs inclu
 	rm -rf .whydeep/runs
 	$(BIN)/whydeep check
 
-bench: install  ## the stack of K networks beside a plain loop and JAX
-	$(BIN)/python -m pip install --quiet -r code/benchmarks/requirements.txt
-	$(BIN)/python code/benchmarks/stack.py
+bench: book system  ## how fast, how heavy: a stack of K networks, Playground, pages, a cold build
+	$(BIN)/python -m pip install --quiet --require-hashes -r code/benchmarks/requirements.txt
+	$(BIN)/python code/benchmarks/bench.py
 
 # REPOSITORY=owner/name names what the notebooks install from; SITE=address, where the book is.
 launch: book  ## plain notebooks for Colab, Binder and Jupyter, into _build/launch
@@ -110,12 +119,17 @@ release:  ## put the zip in _build and its sha256 on the release of the tag (in 
 	gh release create "$$GITHUB_REF_NAME" --verify-tag --generate-notes \
 	  _build/why-does-deep-learning-work.zip _build/why-does-deep-learning-work.zip.sha256
 
-lock:  ## pin every package but torch, with hashes, from requirements.txt
-	$(BIN)/python -m pip install --quiet uv
-	(grep -vE '^(torch==|-e )' requirements.txt; \
-	  printf '%s\n' filelock fsspec jinja2 networkx sympy typing-extensions) | \
-	  $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --custom-compile-command "make lock" --quiet -o requirements.lock
+# What torch itself needs without CUDA, which is not known from its name alone.
+TORCH_NEEDS := filelock fsspec jinja2 networkx sympy typing-extensions
+UV = $(BIN)/uv pip compile - --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command "make lock" --quiet
+lock:  ## pin every package but torch, with hashes, from requirements.txt; Binder's share as well
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-uv.lock
+	(grep -vE '^(torch==|-e )' requirements.txt; printf '%s\n' $(TORCH_NEEDS)) | \
+	  $(UV) --universal -o requirements.lock
+	(sed -nE 's/^    "([a-z0-9-]+)>=.*/\1/p' code/pyproject.toml | grep -vx torch; \
+	  printf '%s\n' ipykernel ipywidgets setuptools $(TORCH_NEEDS)) | \
+	  $(UV) --python-platform x86_64-manylinux_2_28 -c requirements.lock -o binder/requirements.lock
 
 clean:  ## remove what was built, keep the environment
 	rm -rf _build .whydeep

@@ -5,7 +5,7 @@ import datetime
 import nbformat
 import pytest
 from whydeep.book import changes, vocabulary
-from whydeep.book.changes import Change
+from whydeep.book.changes import Change, History, Registration, Told
 from whydeep.errors import WhydeepError
 
 GLOSSARY = """# Glossary
@@ -29,7 +29,7 @@ def said(tmp_path, text: str, kind: str = "markdown") -> list[str]:
     new = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}[kind]
     path = tmp_path / "page.ipynb"
     path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=[new(text)])), "utf-8")
-    return vocabulary.problems(vocabulary._texts(path), WORDS)
+    return vocabulary.problems(vocabulary.page_texts(path), WORDS)
 
 
 # ---------------------------------------------------------------------------------- vocabulary
@@ -102,49 +102,85 @@ def test_the_glossary_has_the_fixed_vocabulary_and_every_verdict_word():
 # ---------------------------------------------------------------------------------- verdicts
 
 
-def change(before: str, after: str, claim: str = "a", day: int = 1) -> Change:
-    return Change(datetime.date(2030, 1, day), claim, before, after, "Because.")
+def change(before: str, after: str, claim: str = "a", day: int = 1, registered="") -> Change:
+    when = datetime.date(2030, 1, day)
+    return Change(when, claim, before, after, "Because.", registered)
+
+
+def problems(released: dict, entries: list, now: dict) -> list[str]:
+    """The problems where every claim registers the same as ever."""
+    told = ({c: Told(word, "1") for c, word in words.items()} for words in (released, now))
+    return changes.problems(History(next(told), entries), next(told))
 
 
 def test_every_verdict_of_the_book_is_as_released_or_its_change_is_told(capsys):
     assert changes.main() == 0, capsys.readouterr().out
 
 
-def test_a_verdict_that_was_never_released_needs_no_entry():
-    assert changes.problems({}, [], {"a": "reproduced"}) == []
+def test_a_claim_that_was_never_told_is_given_its_line():
+    (line,) = problems({}, [], {"a": "reproduced"})
+    assert line.startswith("a is new: put the line `a: reproduced 1` under `released`")
 
 
 def test_a_verdict_that_differs_from_the_release_needs_an_entry():
     now = {"a": "void"}
-    (line,) = changes.problems({"a": "reproduced"}, [], now)
+    (line,) = problems({"a": "reproduced"}, [], now)
     assert "a: the verdict is 'void', but the last one told is 'reproduced'" in line
-    assert changes.problems({"a": "reproduced"}, [change("reproduced", "void")], now) == []
+    assert problems({"a": "reproduced"}, [change("reproduced", "void")], now) == []
 
 
 def test_an_entry_older_than_the_verdict_of_today_is_not_enough():
     entries = [change("reproduced", "void")]
-    (line,) = changes.problems({"a": "reproduced"}, entries, {"a": "not reproduced"})
+    (line,) = problems({"a": "reproduced"}, entries, {"a": "not reproduced"})
     assert "the verdict is 'not reproduced', but the last one told is 'void'" in line
 
 
 def test_the_entries_of_a_claim_lead_from_one_verdict_to_the_next():
     entries = [change("reproduced", "void"), change("reproduced", "not reproduced", day=2)]
-    (line,) = changes.problems({}, entries, {"a": "not reproduced"})
+    (line,) = problems({"a": "reproduced"}, entries, {"a": "not reproduced"})
     assert "begins at 'reproduced', but the one before it ends at 'void'" in line
 
 
 def test_entries_that_do_not_start_from_the_release_are_refused():
     entries = [change("void", "not reproduced")]
-    (line,) = changes.problems({"a": "reproduced"}, entries, {"a": "not reproduced"})
+    (line,) = problems({"a": "reproduced"}, entries, {"a": "not reproduced"})
     assert "a: released as 'reproduced', now 'not reproduced', and no entry" in line
 
 
 def test_an_entry_names_a_claim_that_exists_and_verdicts_that_exist():
     now = {"a": "void"}
-    (line,) = changes.problems({}, [change("void", "void", claim="b")], now)
+    (line,) = problems(now, [change("void", "void", claim="b")], now)
     assert "an entry names the claim 'b', which no experiment runs" in line
-    (line,) = changes.problems({}, [change("maybe", "void")], now)
+    (line, *_) = problems(now, [change("maybe", "void")], now)
     assert "says 'maybe', which is no verdict" in line
+
+
+def test_a_registration_that_differs_needs_an_entry_with_what_it_is_now():
+    before, now = {"a": Told("void", "1")}, {"a": Told("void", "2")}
+    (line,) = changes.problems(History(before), now)
+    assert line.startswith("a: what is registered has changed")
+    assert "`registered: {a: '2'}`" in line
+    with_verdict = change("void", "void", registered="2")
+    alone = Registration(datetime.date(2030, 1, 1), {"a": "2"}, "Because.")
+    assert changes.problems(History(before, [with_verdict]), now) == []
+    assert changes.problems(History(before, registrations=[alone]), now) == []
+    later = Registration(datetime.date(2030, 1, 2), {"a": "3"}, "Because.")
+    assert changes.problems(History(before, [with_verdict], [later]), now) != []
+
+
+def test_the_file_of_changes_is_read_with_both_kinds_of_entries(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "verdict-changes.yaml").write_text(
+        "released:\n  a: not reproduced 12345678\nchanges:\n"
+        "- {when: 2030-01-02, registered: {a: '2'}, reason: b}\n"
+        "- {when: 2030-01-01, claim: a, before: void, after: void, registered: '1', reason: c}\n",
+        "utf-8",
+    )
+    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
+    history = changes.read_changes()
+    assert history.released == {"a": Told("not reproduced", "12345678")}
+    assert history.changes[0].registered == "1"
+    assert history.registered("a") == "2"
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from whydeep.book import evidence, notebooks, site
 from whydeep.claims import Condition, Measured
 from whydeep.errors import WhydeepError
 from whydeep.provenance import PACKAGE
+from whydeep.results import MAIN, read_record
 
 ROOT = PACKAGE.parents[1]
 # Five seeds whose mean is 0.12 and whose standard deviation (n - 1) is sqrt(0.0008 / 4) = 0.01414.
@@ -483,6 +485,30 @@ def test_a_mean_is_written_to_the_second_digit_of_its_spread(mean, sd, words):
     assert evidence.spread(mean, sd) == words
 
 
+def test_a_number_in_a_sentence_has_a_power_of_ten_and_no_exponent_form():
+    text = "theory-survey/generalization/finite-sample error_pictures"
+    (shown,) = {evidence.resolve(f"{text} .0e"), evidence.resolve(f"{text} .1g")}
+    assert re.fullmatch(r"[1-9] × 10⁻[¹²³⁴⁵⁶⁷⁸⁹]", shown)
+    low, high = evidence.resolve(f"{text} min .1e ±").split(" ± ")
+    assert all(re.fullmatch(r"\d\.\d × 10⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]+", each) for each in (low, high))
+
+
+def test_a_number_of_an_array_is_counted_from_the_end_where_its_index_is_negative():
+    runs = read_record("mysterious-steps/dropout", "quick").runs[MAIN].values()
+    for index in (0, 2, -1, -2):
+        mean = np.mean([run["loss_clean_none"][index] for run in runs])
+        shown = evidence.resolve(f"mysterious-steps/dropout loss_clean_none[{index}] .6f")
+        assert shown == f"{mean:.6f}"
+
+
+def test_a_number_of_a_variant_is_that_of_its_runs():
+    runs = read_record("mysterious-steps/dropout", "quick").runs
+    for place, by_seed in (("", runs[MAIN]), ("@gradient-only", runs["gradient-only"])):
+        found = [float(run["final_loss_clean_dropout"]) for run in by_seed.values()]
+        shown = evidence.resolve(f"mysterious-steps/dropout{place} final_loss_clean_dropout .6f ±")
+        assert shown == f"{np.mean(found):.6f} ± {np.std(found, ddof=1):.6f}"
+
+
 def test_a_margin_where_nothing_varies_is_in_the_unit_of_the_measurement():
     condition = Condition("c", "is small", lambda r: 0.0, "<=", 0.25, "nats")
     assert evidence.margin_words(Measured(condition, (0.0, 0.0), True)) == "0.25 nats"
@@ -565,6 +591,7 @@ def test_store_keeps_text_and_empties_pictures_so_that_lint_is_content(tmp_path)
     [
         ("import sys; print('x', file=sys.stderr)", [], "writes to stderr"),
         ("1 / 0", [], "ZeroDivisionError"),
+        ("import numpy as np; np.ones(1) / 0", [], "RuntimeWarning: divide by zero"),
         ("2 + 3", [notebooks.IGNORED], "is compared|compared"),
     ],
 )
@@ -596,6 +623,18 @@ def test_lint_names_outputs_that_must_not_be_stored(tmp_path, output, what):
         cell.outputs = [nbformat.from_dict(output)]
     nbformat.write(made, path)
     assert any(what in line for line in notebooks.problems(path))
+
+
+@pytest.mark.parametrize(
+    ("cell", "refused"),
+    [
+        ("glue('steps', f'{steps / 1e6:.2g} million', display=False)", True),
+        ("glue(name, f'{x:,.0f}', display=False)\nprint(f'{x:.2g}')", False),
+    ],
+)
+def test_lint_wants_no_number_in_a_sentence_that_may_come_in_exponent_form(tmp_path, cell, refused):
+    found = notebooks.problems(stored(tmp_path, [cell]))
+    assert any("may come as 2.1e+02" in line for line in found) == refused
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1.5, "0.1", 10])

@@ -1,10 +1,13 @@
 # The catalogue of claims and the bibliography: complete, consistent, and written for a reader.
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
 import yaml
 from pybtex.database import BibliographyData, parse_file
+from pybtex.richtext import Text
+from whydeep.experiments import experiments
 
 ROOT = Path(__file__).resolve().parents[1]
 # The parts of the book, in its order (DESIGN: the chapters of the catalogue's index).
@@ -60,6 +63,16 @@ def test_an_entry_has_its_fields_and_a_note_at_most(entries):
 
 def test_a_mixed_strength_says_which_part_is_strong_and_which_is_not(entries):
     assert not [e["id"] for e in entries if e["strength"] == "mixed" and "note" not in e]
+
+
+def test_a_claim_that_is_exact_by_the_catalogue_is_judged_as_exact(entries):
+    kinds = {claim.id: claim.kind for m in experiments().values() for claim in m.CLAIMS}
+    for entry in entries:
+        if entry["id"] in kinds and entry["strength"] == "exact":
+            assert kinds[entry["id"]] == "exact", entry["id"]
+        # A claim that no experiment decides is run by none; only an account of one may be.
+        if entry["strength"] == "process-check":
+            assert kinds.get(entry["id"], "account") == "account", entry["id"]
 
 
 def test_chapters_are_known_and_stand_in_the_order_of_the_book(entries):
@@ -139,6 +152,48 @@ def test_numbers_that_machines_follow_are_well_formed(bibliography):
             assert re.fullmatch(r"10\.\d{4,9}/\S+", fields["doi"]), key
         if "url" in fields:
             assert fields["url"].startswith("https://"), key
+
+
+# Keys as old as the claim ids that begin with them, beside the work that is cited: its year, or the
+# author that the literature names it after.
+OTHER_YEAR = {
+    "folena2020": 2019,
+    "keskar2017": 2016,
+    "lin2014": 2013,
+    "morningstarMelko2018": 2017,
+    "wardefarley2014": 2013,
+}
+OTHER_AUTHOR = {"grohs2019": 2}
+
+
+def plain(name: str) -> str:
+    """``name`` in letters a to z, without accents, spaces and hyphens."""
+    letters = unicodedata.normalize("NFKD", str(Text.from_latex(name)))
+    return re.sub("[^a-z]", "", letters.lower())
+
+
+def arxiv_year(number: str) -> int:
+    """The year in an arXiv number of either style: 1412.8690, hep-th/9901001."""
+    year = int(number.rpartition("/")[2][:2])
+    return year + (1900 if year > 90 else 2000)
+
+
+def test_a_key_names_an_author_and_the_year_of_its_work(bibliography):
+    for key, work in bibliography.entries.items():
+        name, year, _ = re.fullmatch(r"([A-Za-z]+)(\d{4})(\w*)", key).groups()
+        authors = [plain(" ".join(p.prelast_names + p.last_names)) for p in work.persons["author"]]
+        first = authors[OTHER_AUTHOR.get(key, 0)]
+        # The surname, its beginning, or those of the first two authors.
+        assert name.lower() in (first, "".join(authors[:2])) or first.startswith(name.lower()), key
+        appeared = int(work.fields["year"])
+        years = {appeared} | ({arxiv_year(e)} if (e := work.fields.get("eprint")) else set())
+        assert int(year) in years or OTHER_YEAR.get(key) == appeared, key
+
+
+def test_no_work_appeared_before_its_preprint(bibliography):
+    for key, work in bibliography.entries.items():
+        if "eprint" in work.fields:
+            assert arxiv_year(work.fields["eprint"]) <= int(work.fields["year"]), key
 
 
 def test_no_arxiv_number_or_doi_belongs_to_two_works(bibliography):

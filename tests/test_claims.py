@@ -37,10 +37,10 @@ def claim(kind="effect", expected=REPRODUCED, **changes):
 
 
 def runs_of(gain, cost, loss=None):
-    """Runs of seeds 0, 1, ... from the values that the conditions measure."""
+    """Runs of seeds 0, 1, ... from the values that the conditions measure, and a draw of chance."""
     loss = [0.0] * len(gain) if loss is None else loss
     return {
-        seed: Result(gain=(g, UNIT), cost=(c, UNIT), loss=(x, UNIT))
+        seed: Result(gain=(g, UNIT), cost=(c, UNIT), loss=(x, UNIT), draw=(seed, UNIT))
         for seed, (g, c, x) in enumerate(zip(gain, cost, loss, strict=True))
     }
 
@@ -146,8 +146,9 @@ def test_a_null_is_void_unless_the_positive_control_shows_the_effect_by_its_marg
 
 def test_a_null_whose_effect_shows_after_all_says_so():
     null = claim("null", NOT_AT_THIS_SCALE)
-    assert word(null, GOOD, control=GOOD) == REPRODUCED
-    assert word(null, runs_of([2.0] * 5, [3.0] * 5), control=GOOD) == PARTLY
+    shows = runs_of([3.0] * 5, [1.0] * 5)
+    assert word(null, GOOD, control=shows) == REPRODUCED
+    assert word(null, runs_of([2.0] * 5, [3.0] * 5), control=shows) == PARTLY
 
 
 def test_an_account_gets_no_verdict_and_needs_no_run():
@@ -163,7 +164,8 @@ def test_an_account_gets_no_verdict_and_needs_no_run():
 @pytest.mark.parametrize(
     ("control", "why"),
     [
-        (GOOD, "does not miss gain by 0.5"),
+        (GOOD, "does not act: its numbers are those of the main run"),
+        (runs_of([3.0] * 5, [1.0] * 5), "does not miss gain by 0.5"),
         (runs_of([0.6] * 5, [3.0] * 5), "does not miss gain by 0.5"),
         (runs_of([0.0] * 5, [2.4] * 5), "does not miss cost by 0.5"),
         (runs_of([0.0] * 5, [3.0] * 5, [0.2] * 5), "not valid: the loss is at most 0.1"),
@@ -225,6 +227,129 @@ def test_partly_is_as_registered_only_if_the_registered_conditions_are_the_misse
     assert judge(registered, misses_cost).as_registered
     assert judge(registered, misses_gain).word == PARTLY
     assert not judge(registered, misses_gain).as_registered
+
+
+# --- a control that does not act ---------------------------------------------------------------
+
+CURVES = claim(
+    conditions=(GAIN,),
+    controls=(dataclasses.replace(CONTROL, misses={"gain": 0.5}),),
+)
+
+
+def curves_of(gain, *, twins=False, constant=False, seeds=5, short=False):
+    """Runs with two arms, whose curves are one, number by number, if ``twins``."""
+    runs = {}
+    for seed in range(seeds):
+        chance = 0.0 if constant else 0.01 * seed
+        plain = np.linspace(1, 2, 4 if short else 6) + chance
+        treated = plain.copy() if twins else plain - 0.1 * np.arange(len(plain))
+        runs[seed] = Result(
+            gain=(gain + chance, UNIT), cost=(1.0, UNIT), loss=(0.0, UNIT),
+            plain=(plain, UNIT), treated=(treated, UNIT),
+        )  # fmt: skip
+    return runs
+
+
+def curves_judged(main, without, *, control=None, **changes):
+    (registered,) = CURVES.controls
+    changes["controls"] = (dataclasses.replace(registered, **(control or {})),)
+    return judge(dataclasses.replace(CURVES, **changes), {"main": main, "without": without})
+
+
+def test_a_control_whose_arms_differ_and_that_varies_acts():
+    assert curves_judged(curves_of(2.0), curves_of(0.0)).word == REPRODUCED
+
+
+def test_a_control_whose_numbers_are_those_of_the_main_run_does_not_act():
+    # Whatever it is attacked for: here it would miss by the registered margin.
+    main = runs_of([2.0] * 5, [1.0] * 5)
+    null = claim("null", NOT_AT_THIS_SCALE)
+    for judged in (claim(), null, claim("exact", HOLDS)):
+        verdict = judge(judged, {"main": main, "without": main})
+        assert verdict.word == VOID
+        assert "does not act: its numbers are those of the main run" in verdict.why
+
+
+def test_a_control_that_repeats_the_main_run_but_for_a_quantity_more_does_not_act():
+    # A variant may record something on top; what both record is the same.
+    main = {seed: Result(**_given(run), more=(seed, UNIT)) for seed, run in GOOD.items()}
+    verdict = judge(claim(), {"main": main, "without": GOOD})
+    assert verdict.word == VOID
+    assert "does not act" in verdict.why
+
+
+def _given(run):
+    return {name: (value, run.units[name]) for name, value in run.items()}
+
+
+def test_a_control_in_which_nothing_varies_over_the_seeds_does_not_act():
+    verdict = curves_judged(curves_of(2.0), curves_of(0.0, constant=True))
+    assert verdict.word == VOID
+    assert "does not act: nothing varies in it over the seeds" in verdict.why
+
+
+def test_where_nothing_varies_in_the_main_run_either_that_shows_nothing():
+    constant = {"constant": True}
+    assert curves_judged(curves_of(2.0, **constant), curves_of(0.0, **constant)).word == REPRODUCED
+
+
+def test_a_control_whose_arms_are_one_number_by_number_does_not_act():
+    # The mask masks nothing any more: the treated arm is the untreated one, bit by bit.
+    verdict = curves_judged(curves_of(2.0), curves_of(0.0, twins=True))
+    assert verdict.word == VOID
+    assert "does not act: plain and treated are the same, number by number" in verdict.why
+
+
+def test_arms_that_are_one_in_the_main_run_too_make_it_void_itself():
+    verdict = curves_judged(curves_of(2.0, twins=True), curves_of(0.0, twins=True))
+    assert (verdict.word, verdict.why) == (VOID, "plain and treated are the same, number by number")
+
+
+def test_two_arms_of_too_few_numbers_may_agree_by_chance():
+    verdict = curves_judged(curves_of(2.0), curves_of(0.0, twins=True, short=True))
+    assert verdict.word == REPRODUCED
+
+
+def test_two_arms_that_agree_on_four_seeds_of_five_are_two():
+    control = curves_of(0.0, twins=True) | {4: curves_of(0.0)[4]}
+    assert curves_judged(curves_of(2.0), control).word == REPRODUCED
+
+
+@pytest.mark.parametrize("how", [{"twins": True}, {"constant": True}])
+def test_what_is_so_by_design_is_no_fault(how):
+    why = {"by_design": "without the cause both arms are one"}
+    assert curves_judged(curves_of(2.0), curves_of(0.0, **how)).word == VOID
+    assert curves_judged(curves_of(2.0), curves_of(0.0, **how), control=why).word == REPRODUCED
+    both = curves_judged(
+        curves_of(2.0, twins=True),
+        curves_of(0.0, twins=True),
+        by_design="they are one",
+        control=why,
+    )
+    assert both.word == REPRODUCED
+
+
+def test_no_design_lets_a_control_be_the_main_run():
+    why = {"by_design": "it is meant so"}
+    verdict = curves_judged(curves_of(2.0), curves_of(2.0), control=why)
+    assert "its numbers are those of the main run" in verdict.why
+
+
+def test_a_claim_reads_the_quantities_that_its_conditions_and_its_controls_measure():
+    one = GOOD[0]
+    assert claim().reads(("gain", "else"), one)
+    assert claim().reads(("loss",), one)  # what makes the control valid
+    assert not claim().reads(("else",), one)
+
+
+@pytest.mark.parametrize(
+    ("n", "met", "holds"), [(3, 2, False), (4, 3, False), (6, 5, True), (7, 5, False)]
+)
+def test_four_in_five_is_rounded_up_where_it_is_no_whole_number(n, met, holds):
+    gain = [9.0] * met + [0.9] * (n - met)
+    verdict = judge(claim(), {"main": runs_of(gain, [0.0] * n), "without": {}})
+    assert verdict.measured[0].holds is holds
 
 
 # --- ill-formed claims -----------------------------------------------------------------------
@@ -289,7 +414,8 @@ def test_a_null_never_becomes_more_of_a_null_when_its_effect_grows(rows):
     gain, cost, more, less = zip(*rows, strict=True)
     deeper = [g + d for g, d in zip(gain, more, strict=True)]
     cheaper = [c - d for c, d in zip(cost, less, strict=True)]
-    good, null = runs_of([2.0] * len(rows), [1.0] * len(rows)), claim("null", NOT_AT_THIS_SCALE)
+    n, null = len(rows), claim("null", NOT_AT_THIS_SCALE)
+    good = runs_of([2.0] * n, [1.0] * n, [0.05] * n)  # another loss: it is not the main run
     before, after = (word(null, runs_of(*pair), good) for pair in ((gain, cost), (deeper, cheaper)))
     assert order.index(after) >= order.index(before)
 

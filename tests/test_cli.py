@@ -1,21 +1,30 @@
 """The command line: exact exit statuses, one line for each error, and JSON that scripts rely on."""
 
-import ast
 import dataclasses
+import datetime
+import errno
 import json
-import tokenize
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-import whydeep
 import yaml
-from whydeep import cli
+from whydeep import cli, compare, results
+from whydeep import experiments as registry
+from whydeep.errors import BadSettings
 from whydeep.experiments import experiments
 from whydeep.experiments.features import convex_in_which_block as convex
-from whydeep.provenance import code_hash, repository
-from whydeep.results import read_record, record_path, write_record
+from whydeep.provenance import code_hash, reached, repository
+from whydeep.results import Result, read_record, record_path, write_record
 
 CLAIM = "convex-in-which-block"
 EXPERIMENT = "features/convex-in-which-block"
@@ -63,7 +72,23 @@ def broken_claim(monkeypatch):
 @pytest.fixture
 def only_convex(monkeypatch):
     """An installation with a single experiment, for commands that go through all of them."""
-    monkeypatch.setattr(cli, "experiments", lambda: {EXPERIMENT: convex})
+    monkeypatch.setattr(registry, "experiments", lambda: {EXPERIMENT: convex})
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout of one's own without records, where runs go as well."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
+    monkeypatch.setenv("WHYDEEP_RUNS", str(tmp_path / "runs"))
+    return tmp_path
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The experiment with a few short lines, so that it takes no time."""
+    few = dataclasses.replace(convex.SCALES["quick"], lines=1, points=21)
+    monkeypatch.setattr(convex, "SCALES", {"quick": few})
 
 
 # --- list ------------------------------------------------------------------------------------
@@ -101,6 +126,22 @@ def test_list_for_people_has_a_line_for_each_row(whydeep_says):
     status, out, _ = whydeep_says("list", "--all")
     assert status == 0
     assert len(out.splitlines()) == 185
+
+
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"{", b"[]", b"entries: 3", b"entries: [1]", b"entries: [{}]", b"\xff\x00"],
+)
+def test_list_all_without_a_catalogue_or_with_a_damaged_one_is_one_line(
+    whydeep_says, checkout, content
+):
+    path = checkout / "data" / "catalogue.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    status, out, err = whydeep_says("list", "--all")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert str(path) in err
+    assert "restore it with git" in err
 
 
 # --- run -------------------------------------------------------------------------------------
@@ -168,44 +209,161 @@ def test_check_reruns_the_seeds_it_is_told(whydeep_says, runs_folder):
     status, out, _ = whydeep_says("check", CLAIM, "--seeds", "3", "--device", "cpu")
     assert status == 0
     assert f"{EXPERIMENT} (quick, rerun)" in out
+    assert "     numbers: " in out
+    assert "MOVED" not in out
 
 
 @pytest.fixture
-def recorded_with_this_code(tmp_path, monkeypatch):
-    """A checkout of one's own whose record was made by the code as it is now."""
-    record = read_record(EXPERIMENT, "quick")
-    (tmp_path / "data").mkdir()
-    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
-    now = record.provenance | {"code": code_hash(convex.__name__)}
-    write_record(dataclasses.replace(record, provenance=now))
-    return record
+def rerun_gives(monkeypatch, tmp_path):
+    """Makes ``run`` give the recorded numbers, but for a change of those named ``rise_...``."""
+    recorded = read_record(EXPERIMENT, "quick").runs
+    settings_of = {
+        results.with_variant(convex.SCALES["quick"], convex.VARIANTS.get(variant, {})): variant
+        for variant in recorded
+    }
+    monkeypatch.setenv("WHYDEEP_RUNS", str(tmp_path / "runs"))
+
+    def give(factor):
+        def run(settings, *, seed, device, progress):
+            found = recorded[settings_of[settings]][seed]
+            return Result(
+                **{
+                    name: (value * factor if name.startswith("rise") else value, found.units[name])
+                    for name, value in found.items()
+                }
+            )
+
+        monkeypatch.setattr(convex, "run", run)
+
+    return give
 
 
-def test_what_is_due_is_what_changed_and_one_experiment_in_ten_each_day(
-    recorded_with_this_code, monkeypatch
+def test_a_rerun_with_the_recorded_numbers_is_the_same(whydeep_says, rerun_gives):
+    rerun_gives(1.0)
+    status, out, _ = whydeep_says("check", CLAIM, "--device", "cpu")
+    assert status == 0
+    assert "     numbers: same\n" in out
+
+
+def test_a_rerun_whose_numbers_moved_fails_though_its_verdict_is_the_registered_one(
+    whydeep_says, rerun_gives, monkeypatch
 ):
-    names = [f"part/{letter}" for letter in "abcdefghi"] + [EXPERIMENT]
-    monkeypatch.setattr(cli, "experiments", lambda: dict.fromkeys(names))
-    place = sorted(names).index(EXPERIMENT)
-
-    def due_on(day):
-        monkeypatch.setattr(cli, "date", Day(day))
-        return cli._due(EXPERIMENT, convex)
-
-    assert [day % 10 for day in range(700_000, 700_030) if due_on(day)] == [place] * 3
-    write_record(recorded_with_this_code)
-    monkeypatch.setattr(cli, "code_hash", lambda name: "changed code")
-    assert all(due_on(day) for day in range(700_000, 700_010))
+    monkeypatch.setattr(compare, "same_arithmetic", lambda *_: True)
+    rerun_gives(1.001)
+    status, out, _ = whydeep_says("check", CLAIM, "--device", "cpu")
+    assert f"ok  {CLAIM}: holds; registered: holds" in out
+    assert re.search(r"numbers: MOVED \(.*rise_\w+ of seed 0: .* -> .*; and \d+ more\)", out)
+    assert status == 1
 
 
-class Day:
-    """`datetime.date` on a day of our choice."""
+def test_times_are_judged_as_recorded_and_not_compared(whydeep_says, rerun_gives, monkeypatch):
+    rerun_gives(1e-9)
+    status, out, _ = whydeep_says("check", CLAIM, "--seeds", "0", "--device", "cpu")
+    assert (status, "NOT AS REGISTERED" in out) == (1, True)
+    numbers = read_record(EXPERIMENT, "quick").runs["main"][0]
+    times = tuple(name for name in numbers if name.startswith("rise"))
+    monkeypatch.setattr(convex, "TIMED", times, raising=False)
+    status, out, _ = whydeep_says("check", CLAIM, "--seeds", "0", "--device", "cpu")
+    assert status == 0
+    assert "timed, so judged as recorded on " in out
+    assert "numbers: same" in out
 
-    def __init__(self, ordinal):
-        self.ordinal = ordinal
 
-    def today(self):
-        return date.fromordinal(self.ordinal)
+def test_check_of_recorded_arrays_tells_a_record_and_a_calibration_of_other_code(
+    whydeep_says, only_convex, checkout
+):
+    for scale in ("quick", "calibration"):
+        record = _of_this_code(scale, checkout)
+        write_record(record)
+    assert whydeep_says("check", "--recorded")[0] == 0
+    for scale in ("quick", "calibration"):
+        record = _of_this_code(scale, checkout)
+        about = record.provenance
+        old = about | {"code": "0123456789ab", "parts": about["parts"] | {"run": "00000000"}}
+        write_record(dataclasses.replace(record, provenance=old))
+        status, out, _ = whydeep_says("check", "--recorded")
+        assert status == 1
+        assert f"     STALE {scale}: run changed since: run `whydeep certify {EXPERIMENT}`\n" in out
+        write_record(record)
+
+
+def _of_this_code(scale, checkout):
+    """The book's record of the experiment, said to be of the code as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("WHYDEEP_ROOT")
+        record = read_record(EXPERIMENT, scale)
+    parts = reached(convex.__name__).parts
+    now = record.provenance | {"code": code_hash(convex.__name__), "parts": parts}
+    now.pop("certified", None)
+    return dataclasses.replace(record, provenance=now)
+
+
+def test_a_record_that_does_not_say_its_code_is_stale_and_due(whydeep_says, only_convex, checkout):
+    for scale in ("quick", "calibration"):
+        record = _of_this_code(scale, checkout)
+        silent = {k: v for k, v in record.provenance.items() if k not in ("code", "parts")}
+        write_record(dataclasses.replace(record, provenance=silent))
+    status, out, err = whydeep_says("check", "--recorded")
+    assert (status, err) == (1, "")
+    assert out.count("STALE") == 2
+    assert cli._due({EXPERIMENT: convex}, {EXPERIMENT: read_record(EXPERIMENT, "quick")})
+
+
+def test_a_record_without_a_quantity_that_claims_measure_is_one_line(
+    whydeep_says, only_convex, checkout
+):
+    path = write_record(_of_this_code("quick", checkout))
+    raw = json.loads(path.read_text())
+    for by_seed in raw["runs"].values():
+        for run in by_seed.values():
+            del run["rise_V"]
+    path.write_text(json.dumps(raw))
+    status, _, err = whydeep_says("check", "--recorded")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "lack what its claims measure (KeyError('rise_V'))" in err
+    assert f"run `whydeep record {EXPERIMENT}`" in err
+
+
+def test_what_changed_is_due_and_of_the_rest_the_oldest_for_so_many_seconds(checkout, monkeypatch):
+    record = _of_this_code("quick", checkout)
+    n = sum(map(len, record.runs.values()))
+
+    def recorded(day, seconds, code=record.provenance["code"]):
+        about = dict(recorded=day, seconds=seconds / n, code=code)
+        return dataclasses.replace(record, provenance=record.provenance | about)
+
+    records = {
+        "new": recorded("2001-11-03", 30.0),
+        "old": recorded("2001-11-01", 60.0),
+        "huge": recorded("2001-11-01", 1000.0),
+        "changed": recorded("2001-11-04", 5000.0, "other code"),
+        "middle": recorded("2001-11-02", 35.0),
+    }
+    chosen = dict.fromkeys(records, convex)
+    monkeypatch.setattr(cli, "SHARE", 100.0)
+    assert cli._due(chosen, records) == {"changed", "old", "middle"}
+    monkeypatch.setattr(cli, "SHARE", 59.0)
+    assert cli._due(chosen, records) == {"changed", "middle"}
+    # A record that was checked on this machine waits for those that were not.
+    cli._note_verified("middle")
+    cli._note_verified("old")
+    assert cli._due(chosen, records) == {"changed", "new"}
+
+
+def test_records_of_one_age_take_turns_from_day_to_day(checkout, monkeypatch):
+    records = {name: _of_this_code("quick", checkout) for name in "abcdef"}
+    seconds = cli._seconds(records["a"])
+    monkeypatch.setattr(cli, "SHARE", 2.5 * seconds)
+    chosen = dict.fromkeys(records, convex)
+    seen = set()
+    for day in range(1, 29):
+        monkeypatch.setattr(
+            datetime, "date", SimpleNamespace(today=lambda d=day: date(2026, 12, d))
+        )
+        due = cli._due(chosen, records)
+        assert len(due) == 2
+        seen |= due
+    assert seen == set(records)
 
 
 # --- bad input -------------------------------------------------------------------------------
@@ -221,16 +379,49 @@ class Day:
         (["record", CLAIM, "--scale", "huge"], "no scale 'huge': choose from quick"),
         (["run", CLAIM, "--device", "gpu"], "device is 'gpu', expected one of cuda, mps, cpu"),
         (["run", CLAIM, "--device", "cuda:99"], "cuda device"),
-        (["run", CLAIM, "--seed", "one"], "invalid int value: 'one'"),
-        (["run", CLAIM, "--seed", "-1"], "seeds are [-1], expected at least one, each 0 or more"),
+        (["run", CLAIM, "--device", "cpu:٠"], "device is 'cpu:٠', expected one of"),
+        (["run", CLAIM, "--device", ""], "--device is empty: leave it out, or name one"),
+        (["record", CLAIM, "--device", ""], "--device is empty: leave it out, or name one"),
+        (["check", CLAIM, "--device", ""], "--device is empty: leave it out, or name one"),
+        (["record", CLAIM, "--scale", ""], "--scale is empty: leave it out, or name one"),
+        (["run", CLAIM, "--scale", ""], "no scale '': choose from quick"),
+        (["run", CLAIM, "--seed", "one"], "'one' is no whole number from 0 to 4,294,967,295"),
+        (["run", CLAIM, "--seed", "-1"], "'-1' is no whole number from 0"),
+        (["run", CLAIM, "--seed", "4294967296"], "'4294967296' is no whole number from 0"),
+        (["run", CLAIM, "--seed", "18446744073709551616"], "is no whole number from 0"),
+        (["run", CLAIM, "--seed", "9" * 5000], "is no whole number from 0"),
+        (["run", CLAIM, "--seed", "٣"], "'٣' is no whole number from 0"),
+        (["run", CLAIM, "--seed", "1e3"], "'1e3' is no whole number from 0"),
         (["check", CLAIM, "--seeds", "a-b"], "seeds 'a-b' not understood: write 0-4, 7 or 1,3"),
         (["check", CLAIM, "--seeds", "-1"], "seeds '-1' not understood"),
         (["check", CLAIM, "--seeds", ""], "seeds '' not understood"),
         (["check", CLAIM, "--seeds", "1-2-3"], "seeds '1-2-3' not understood"),
-        (["check", CLAIM, "--seeds", "4-0"], "seeds are [], expected at least one"),
-        (["check", CLAIM, "--recorded", "--seeds", "a"], "seeds 'a' not understood"),
+        (["check", CLAIM, "--seeds", "٠-٤"], "seeds '٠-٤' not understood"),
+        (["check", CLAIM, "--seeds", "4-0"], "seeds '4-0' run backwards from 4 to 0: write 0-4"),
+        (["check", CLAIM, "--seeds", "4294967296"], "each below 2^32: write 0-4"),
+        (["check", CLAIM, "--seeds", "18446744073709551616"], "not understood"),
+        (["check", CLAIM, "--seeds", "0-3000000000"], "are more than 10,000: choose fewer"),
+        (["check", CLAIM, "--seeds", "0-9999,0-9999"], "are more than 10,000: choose fewer"),
+        (["check", CLAIM, "--recorded", "--seeds", "0-4"], "leave out --seeds, --device, --jobs"),
+        (["check", CLAIM, "--recorded", "--seeds", ""], "leave out --seeds, --device, --jobs"),
+        (["check", CLAIM, "--recorded", "--device", "cpu"], "leave out --seeds, --device"),
+        (["check", CLAIM, "--recorded", "--jobs", "2"], "leave out --seeds, --device, --jobs"),
+        (["check", CLAIM, "--recorded", "--scheduler", "tcp://a:1"], "leave out --seeds, --device"),
         (["check", "--recorded", "--changed"], "not allowed with"),
+        (["check", CLAIM, "--jobs", "0"], "'0' is no whole number from 1 to 1,024"),
+        (["record", CLAIM, "--jobs", "99999999"], "'99999999' is no whole number from 1 to 1,024"),
+        (["certify", CLAIM, "--jobs", "two"], "'two' is no whole number from 1 to 1,024"),
+        (["check", CLAIM, "--jobs", "1024", "--seeds", "0"], "jobs is 1024, expected 1 to "),
+        (["check", CLAIM, "--jobs", "2", "--scheduler", "tcp://a:1"], "for a cluster: choose one"),
+        (["check", CLAIM, "--scheduler", "nowhere"], "expected an address like tcp://host:8786"),
+        (["check", CLAIM, "--scheduler", ""], "expected an address like tcp://host:8786"),
+        (["record", CLAIM, "--scheduler", ""], "--scheduler is empty: leave it out, or name one"),
+        (["certify", "no-such-claim"], "'no-such-claim'"),
         (["data", "verify", "no-such-data"], "no-such-data"),
+        (["data", "list", "no-such-data"], "no-such-data"),
+        (["data", "fetch"], "which data set? `whydeep data list` names them all"),
+        (["data", "verify", "--mirror", "https://example.org"], "--mirror is for fetch"),
+        (["data", "list", "--mirror", ""], "--mirror is for fetch"),
         (["data", "burn"], "invalid choice: 'burn'"),
         (["fly"], "invalid choice: 'fly'"),
         ([], "required: command"),
@@ -268,20 +459,18 @@ def test_the_number_of_the_device_reaches_the_run(monkeypatch, whydeep_says):
 
     def sweep(module, name, scale, seeds, *, device, progress):
         asked.append(device)
-        raise cli.BadSettings("enough")
+        raise BadSettings("enough")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(cli, "sweep", sweep)
+    monkeypatch.setattr(results, "sweep", sweep)
     assert whydeep_says("run", CLAIM, "--device", "cuda:1")[0] == 2
     assert asked == ["cuda:1"]
 
 
 def test_a_missing_record_is_one_line_with_the_command_that_makes_it(
-    whydeep_says, tmp_path, monkeypatch, only_convex
+    whydeep_says, checkout, only_convex
 ):
-    (tmp_path / "data").mkdir()
-    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
     status, _, err = whydeep_says("check", "--recorded")
     assert status == 2
     assert f"run `whydeep record {EXPERIMENT} --scale quick`" in err
@@ -292,7 +481,7 @@ def test_ctrl_c_is_one_line_and_status_130(whydeep_says, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "sweep", interrupted)
+    monkeypatch.setattr(results, "sweep", interrupted)
     status, _, err = whydeep_says("run", CLAIM)
     assert status == 130
     assert err == (
@@ -304,7 +493,7 @@ def test_a_fault_of_the_book_keeps_its_traceback(monkeypatch, whydeep_says):
     def fault(*args, **kwargs):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "sweep", fault)
+    monkeypatch.setattr(results, "sweep", fault)
     with pytest.raises(ZeroDivisionError):
         whydeep_says("run", CLAIM)
 
@@ -312,19 +501,18 @@ def test_a_fault_of_the_book_keeps_its_traceback(monkeypatch, whydeep_says):
 # --- record and data -------------------------------------------------------------------------
 
 
-def test_record_writes_what_check_then_reads(whydeep_says, tmp_path, monkeypatch, only_convex):
-    small = dataclasses.replace(convex.SCALES["quick"], lines=2, points=41)
-    (tmp_path / "data").mkdir()
-    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
-    monkeypatch.setenv("WHYDEEP_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(convex, "SCALES", {"quick": small})
+def test_record_writes_what_check_then_reads(
+    whydeep_says, checkout, only_convex, small, monkeypatch
+):
+    monkeypatch.setattr(cli, "CALIBRATION", "1000-1001")
     status, out, err = whydeep_says("record", CLAIM, "--device", "cpu")
     path = record_path(EXPERIMENT, "quick")
     assert (status, err) == (0, "")
     assert f"written: {path}" in out
     record = read_record(EXPERIMENT, "quick")
     assert record.seeds == [0, 1, 2, 3, 4]
-    assert record.provenance["settings"]["lines"] == 2
+    assert record.provenance["settings"]["lines"] == 1
+    assert whydeep_says("record", CLAIM, "--device", "cpu", "--calibration")[0] == 0
     status, again, _ = whydeep_says("check", "--recorded")
     assert status == (0 if "NOT AS REGISTERED" not in out else 1)
     assert [x for x in again.splitlines() if x.startswith("     ")] == [
@@ -333,13 +521,8 @@ def test_record_writes_what_check_then_reads(whydeep_says, tmp_path, monkeypatch
 
 
 def test_record_of_a_calibration_keeps_the_numbers_and_leaves_out_the_curves(
-    whydeep_says, tmp_path, monkeypatch
+    whydeep_says, checkout, monkeypatch, small
 ):
-    small = dataclasses.replace(convex.SCALES["quick"], lines=1, points=21)
-    (tmp_path / "data").mkdir()
-    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
-    monkeypatch.setenv("WHYDEEP_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr(convex, "SCALES", {"quick": small})
     assert cli.CALIBRATION == "1000-1019"
     monkeypatch.setattr(cli, "CALIBRATION", "1000-1001")  # the other eighteen are no different
     assert whydeep_says("record", CLAIM, "--calibration", "--device", "cpu")[0] == 0
@@ -353,11 +536,66 @@ def test_record_of_a_calibration_keeps_the_numbers_and_leaves_out_the_curves(
     assert not record_path(EXPERIMENT, "quick").exists()
 
 
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Nothing new can be put in its place; what has been said of it is forgotten."""
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    results._say_once.cache_clear()
+    yield
+    results._say_once.cache_clear()
+
+
+def test_the_verdict_is_printed_though_the_disk_is_full_and_one_line_says_so(
+    whydeep_says, checkout, small, full_disk
+):
+    status, out, err = whydeep_says("run", CLAIM, "--device", "cpu")
+    assert status in (0, 1)  # so few lines need not show the effect
+    assert f" {CLAIM}: " in out
+    assert err == (
+        f"whydeep: finished runs cannot be kept in {checkout / 'runs'} (No space left on device): "
+        "going on without\n"
+    )
+
+
+def test_a_record_that_cannot_be_written_leaves_the_verdict_one_line_and_status_2(
+    whydeep_says, checkout, small
+):
+    (checkout / "data" / "results").write_text("a file where the folder should be")
+    status, out, err = whydeep_says("record", CLAIM, "--device", "cpu")
+    assert status == 2
+    assert f" {CLAIM}: " in out
+    assert "written" not in out
+    assert err.count("\n") == 1
+    assert f"{EXPERIMENT}/quick.json cannot be written (" in err
+    assert "finished runs are kept" in err
+
+
+@pytest.mark.parametrize("text", ["x", "0123  part/toy/quick.json\n", "\x00\n"])
+def test_damaged_checksums_are_one_line_and_not_overwritten(whydeep_says, checkout, small, text):
+    sums = checkout / "data" / "results" / "SHA256SUMS"
+    sums.parent.mkdir()
+    sums.write_text(text)
+    status, _, err = whydeep_says("record", CLAIM, "--device", "cpu")
+    assert (status, err.count("\n")) == (2, 1)
+    assert f"{sums} is damaged: restore it with git" in err
+    assert sums.read_text() == text
+
+
 def test_data_list_names_every_file_with_size_and_licence(whydeep_says):
     status, out, err = whydeep_says("data", "list")
     assert (status, err) == (0, "")
     assert all(" bytes  " in line for line in out.splitlines())
     assert "fashion" in out
+
+
+def test_data_list_of_a_name_lists_its_files_alone(whydeep_says):
+    status, out, _ = whydeep_says("data", "list", "photographs")
+    assert status == 0
+    assert {line.split("/")[0] for line in out.splitlines()} == {"photographs"}
 
 
 def test_data_verify_finds_the_shipped_files_intact(whydeep_says):
@@ -366,33 +604,79 @@ def test_data_verify_finds_the_shipped_files_intact(whydeep_says):
     assert {line.split()[0] for line in out.splitlines()} == {"ok"}
 
 
-# --- small enough to read --------------------------------------------------------------------
+# --- real processes: pipes, full disks, Ctrl-C, start-up ------------------------------------------
+
+INTERRUPTED = "whydeep: interrupted; finished runs are kept, the same command goes on from there\n"
 
 
-def lines_of_code(path: Path) -> int:
-    """Lines that hold code: not blank, not a comment, not a docstring."""
-    with path.open("rb") as file:
-        tokens = [t for t in tokenize.tokenize(file.readline) if t.string.strip()]
-    skipped = (tokenize.COMMENT, tokenize.ENCODING)
-    code = {
-        line for t in tokens if t.type not in skipped for line in range(t.start[0], t.end[0] + 1)
-    }
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        scope = ast.Module | ast.ClassDef | ast.FunctionDef
-        if isinstance(node, scope) and ast.get_docstring(node) is not None:
-            code -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
-    return len(code)
+def start(*argv: str, program=("-m", "whydeep"), **how) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, *program, *argv],
+        stdout=how.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, text=True,
+        # A shell's background job ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler), **how,
+    )  # fmt: skip
 
 
-def test_lines_of_code_are_counted_as_a_reader_would(tmp_path):
-    path = tmp_path / "example.py"
-    path.write_text(
-        '"""Two\nlines."""\n\n# Why.\nx = """a\n\nb"""  # three lines of code\n\n\n'
-        'def f():\n    """Doc."""\n    return (\n        x\n    )\n'
+@pytest.mark.parametrize("argv", [["list"], ["--help"]])
+def test_output_that_nobody_reads_ends_quietly_with_141(argv):
+    with start(*argv) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (141, "")
+
+
+def test_a_pipe_to_head_shows_its_line_and_nothing_else():
+    command = f"{sys.executable} -m whydeep list --all --json | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    first, status = done.stdout.splitlines()
+    assert (first, done.stderr) == ("[", "")
+    assert status in ("0", "141")  # the reader may leave after all was written
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("argv", [["list"], ["--help"]])
+def test_output_that_fits_on_no_disk_is_one_line(argv):
+    with open("/dev/full", "w") as full:
+        process = start(*argv, stdout=full)
+        _, err = process.communicate()
+    assert process.returncode == 2
+    assert err == "whydeep: the output cannot be written (No space left on device)\n"
+
+
+def test_closed_output_is_no_fault():
+    command = f"{sys.executable} -m whydeep list >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system has no /proc")
+@pytest.mark.parametrize("loaded", ["_multiarray_umath", "libtorch_cpu", "_ccallback"])
+def test_ctrl_c_while_libraries_are_loaded_is_one_line_and_130(loaded):
+    # Told by what the process has loaded rather than by a clock, so that it is the same moment on
+    # a busy machine: numpy's, PyTorch's and scipy's first library.
+    process = start("list")
+    maps = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and loaded not in maps.read_text():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, out, err) == (130, "", INTERRUPTED)
+
+
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["run", "--help"], ["--version"], ["fly"], ["run", CLAIM, "--seed", "x"]]
+)
+def test_help_and_bad_arguments_are_answered_before_anything_heavy_is_loaded(argv):
+    program = (
+        "import sys\nfrom whydeep import cli\ntry:\n    cli.main(sys.argv[1:])\n"
+        "except SystemExit:\n    pass\n"
+        "print([name for name in ('torch', 'numpy', 'scipy', 'yaml') if name in sys.modules])\n"
     )
-    assert lines_of_code(path) == 3 + 1 + 3
+    process = start(*argv, program=("-c", program))
+    out, _ = process.communicate()
+    assert out.splitlines()[-1] == "[]"
 
 
-def test_claims_results_and_cli_together_stay_under_600_lines_of_code():
-    package = Path(whydeep.__file__).parent
-    assert sum(lines_of_code(package / f"{n}.py") for n in ("claims", "results", "cli")) < 600
+def test_the_version_is_that_of_the_installed_package(whydeep_says):
+    assert whydeep_says("--version") == (0, f"whydeep {version('whydeep')}\n", "")

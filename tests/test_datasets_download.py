@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from whydeep import datasets
-from whydeep.datasets import files
+from whydeep.datasets import download, files
 from whydeep.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,7 +88,7 @@ def entry(stem, content, mirrors):
 def tiny(tmp_path, monkeypatch, server):
     """A set of two IDX files that only the server has; the cache is a fresh folder."""
     cache = tmp_path / "cache"
-    for name in ("WHYDEEP_DATA", "WHYDEEP_MIRROR"):
+    for name in ("WHYDEEP_DATA", "WHYDEEP_MIRROR", "WHYDEEP_ROOT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(files, "_verified", set())
     monkeypatch.setattr(files, "cache_root", lambda: cache)
@@ -205,16 +206,31 @@ def refuses(handler):
     handler.send_error(503)
 
 
+def announces_too_much(handler):
+    answer(handler, b"", length=10**15)
+
+
+def unpacks_to_much_on_the_way(handler):
+    answer(handler, gzip.compress(bytes(10_000_000)), encoding="gzip")
+
+
+def sends_another_encoding(handler):
+    answer(handler, b"no gzip at all", encoding="gzip")
+
+
 @pytest.mark.parametrize(
     ("page", "told"),
     [
         (broken_off, "broke off before the end"),
         (broken_off_without_length, "truncated or damaged archive"),
-        (b"<html>Please log in</html>", "sent another file (12 bytes unpacked"),
+        (b"<html>Please log in</html>", "sent another file (26 bytes unpacked"),
         (b"", "sent another file (0 bytes unpacked"),
         (gzip.compress(LABELS[::-1], mtime=0), "sent another file (11 bytes unpacked"),
         (gzip.compress(bytes(1_000_000), mtime=0), "sent another file (12 bytes unpacked"),
         (gzip.compress(LABELS, mtime=0)[:-6] + bytes(6), "truncated or damaged archive"),
+        (announces_too_much, "sends another file (more than the 1,035 bytes"),
+        (unpacks_to_much_on_the_way, "sends another file (more than the 1,035 bytes"),
+        (sends_another_encoding, "truncated or damaged archive"),
         (None, "answered 404"),
         (refuses, "answered 503"),
     ],
@@ -239,7 +255,7 @@ def test_a_failed_fetch_leaves_the_damaged_old_file_unchanged(tiny, server):
 
 
 def test_a_server_that_stalls_is_given_up(tiny, server, monkeypatch):
-    monkeypatch.setattr(files, "TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "SILENCE", 0.2)
 
     def stalls(handler):
         handler.send_response(200)
@@ -256,9 +272,72 @@ def test_a_server_that_stalls_is_given_up(tiny, server, monkeypatch):
 
 
 def test_a_server_that_never_answers_is_given_up(tiny, server, monkeypatch):
-    monkeypatch.setattr(files, "TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "SILENCE", 0.2)
     server.pages["/first/labels-idx1-ubyte.gz"] = lambda _: server.release.wait(20)
     assert "sent nothing for 0.2 s" in failing_fetch("tiny/labels-idx1-ubyte")
+
+
+def until_hung_up(server, handler, first, more, pause=0.0):
+    """Send `first`, then `more` again and again until the other side or the test ends it."""
+    handler.wfile.write(first)
+    try:
+        while not server.release.wait(pause):
+            handler.wfile.write(more)
+    except OSError:
+        server.release.set()
+
+
+def test_an_endless_body_stops_at_what_the_catalogue_allows(tiny, server):
+    head = b"HTTP/1.0 200 OK\r\n\r\n"
+    server.pages["/first/labels-idx1-ubyte.gz"] = lambda handler: until_hung_up(
+        server, handler, head, bytes(4096)
+    )
+    message = failing_fetch("tiny/labels-idx1-ubyte")
+    assert "more than the 1,035 bytes that are expected at most" in message
+    assert left_behind(tiny) == []
+    assert server.release.wait(20), "the download must hang up"
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nX-Slow: "])
+def test_a_server_that_drips_is_given_up_in_its_head_and_in_its_body(
+    tiny, server, monkeypatch, head
+):
+    monkeypatch.setattr(download, "GRACE", 0.2)
+    server.pages["/first/labels-idx1-ubyte.gz"] = lambda handler: until_hung_up(
+        server, handler, head, b"x", 0.02
+    )
+    message = failing_fetch("tiny/labels-idx1-ubyte")
+    assert "is too slow: " in message
+    assert "expected 10,000 a second or more" in message
+    assert left_behind(tiny) == []
+
+
+def test_a_slow_server_that_keeps_the_pace_is_waited_for(tiny, server, monkeypatch):
+    monkeypatch.setattr(download, "GRACE", 0.0)
+    monkeypatch.setattr(download, "SLOWEST", 0)
+
+    def slow(handler):
+        server.release.wait(0.4)
+        answer(handler, gzip.compress(LABELS))
+
+    server.pages["/first/labels-idx1-ubyte.gz"] = slow
+    datasets.fetch("tiny/labels-idx1-ubyte")
+    assert left_behind(tiny) == ["labels-idx1-ubyte"]
+
+
+def test_a_host_that_cannot_be_a_name_is_told_as_such(tiny):
+    message = failing_fetch("tiny/labels-idx1-ubyte", f"http://{'a' * 64}.example")
+    assert "cannot be reached" in message
+    assert "another file" not in message
+
+
+def test_a_full_disk_is_told_before_anything_is_downloaded(tiny, server, monkeypatch):
+    usage = shutil.disk_usage(".")._replace(free=10)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
+    assert "cannot be written (11 bytes, but 10 are free)" in failing_fetch(
+        "tiny/labels-idx1-ubyte"
+    )
+    assert server.asked == []
 
 
 def test_a_reader_who_interrupts_leaves_nothing(tiny, server, monkeypatch):
@@ -290,13 +369,28 @@ def test_every_mirror_that_failed_is_named(tiny, server):
 
 
 @pytest.mark.parametrize(
-    "mirror", ["ftp://example.org", "example.org/data", "file:///etc", "http:"]
+    "mirror", ["", "ftp://example.org", "example.org/data", "file:///etc", "http:"]
 )
-def test_a_mirror_that_is_no_web_address_is_one_line(tiny, server, mirror):
+@pytest.mark.parametrize("here", [False, True], ids=["to fetch", "here already"])
+def test_a_mirror_that_is_no_web_address_is_one_line(tiny, server, mirror, here):
+    if here:
+        datasets.fetch("tiny")
+        server.asked.clear()
     message = failing_fetch("tiny", mirror)
     assert repr(mirror) in message
     assert "https://" in message
     assert server.asked == []
+
+
+def test_a_mirror_for_what_comes_with_a_package_is_refused():
+    message = failing_fetch("digits", "https://example.org")
+    assert message == (
+        "digits comes with the package scikit-learn, not from a mirror; leave --mirror out."
+    )
+
+
+def test_a_fetch_without_a_name_says_which_there_are(tiny):
+    assert failing_fetch(None) == "Name the data set to fetch; there are: tiny."
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(tiny):
@@ -434,17 +528,49 @@ def test_what_pip_records_of_a_git_installation_is_a_stamp(monkeypatch):
 # --- a checkout whose file is damaged ---------------------------------------------------------
 
 
-def test_a_named_mirror_mends_a_shipped_file(tmp_path, monkeypatch, server):
+@pytest.fixture
+def checkout(tmp_path, monkeypatch, server):
+    """A data folder of one's own, whose filters are damaged; the server has them whole."""
     shutil.copytree(ROOT / "data/filters", tmp_path / "data/filters")
     path = tmp_path / "data/filters/conv1_dlib_face_resnet_rgb.npz"
     monkeypatch.setenv("WHYDEEP_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("WHYDEEP_MIRROR", raising=False)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:100])
+    server.pages["/filters/conv1_dlib_face_resnet_rgb.npz"] = path.read_bytes()
+    path.write_bytes(path.read_bytes()[:100])
+    return path
+
+
+def test_what_a_killed_fetch_leaves_is_ignored_by_git_and_removed_by_the_next(
+    checkout, server, monkeypatch
+):
+    # The process dies at the worst moment: its part is written and not yet in place.
+    code = (
+        "import os, signal\n"
+        "from whydeep import datasets\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"datasets.fetch('filters', {server.url!r})\n"
+    )
+    before = checkout.read_bytes()
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert checkout.read_bytes() == before
+    (part,) = checkout.parent.glob(".*")
+    seen = ["git", "check-ignore", "--quiet", f"data/filters/{part.name}"]
+    assert subprocess.run(seen, cwd=ROOT, check=False).returncode == 0
+    # A young part may be that of a fetch that goes on beside this one.
+    with pytest.raises(DataError):
+        datasets.fetch("filters")
+    assert part.exists()
+    os.utime(part, (0, 0))
+    datasets.fetch("filters", server.url)
+    assert not part.exists()
+    assert datasets.first_layer_filters().shape == (32, 3, 7, 7)
+
+
+def test_a_named_mirror_mends_a_shipped_file(checkout, server):
     assert "copy it afresh" in failing_fetch("filters")
-    server.pages["/filters/conv1_dlib_face_resnet_rgb.npz"] = whole
-    assert datasets.fetch("filters", server.url) == path
-    assert path.read_bytes() == whole
-    path.unlink()
-    assert datasets.fetch("filters", server.url) == path
+    assert datasets.fetch("filters", server.url) == checkout
+    assert checkout.read_bytes() == server.pages["/filters/conv1_dlib_face_resnet_rgb.npz"]
+    checkout.unlink()
+    assert datasets.fetch("filters", server.url) == checkout
     assert datasets.first_layer_filters().shape == (32, 3, 7, 7)

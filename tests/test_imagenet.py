@@ -7,15 +7,15 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_sample_image
 from torch.utils.flop_counter import FlopCounterMode
-from whydeep import imagenet
+from whydeep import datasets, imagenet
 from whydeep.errors import DataError
 
 
 @pytest.fixture
 def fresh():
-    imagenet.weights.cache_clear()
+    imagenet._weights.cache_clear()
     yield
-    imagenet.weights.cache_clear()
+    imagenet._weights.cache_clear()
 
 
 def test_the_network_has_the_published_size_and_cost():
@@ -73,3 +73,10 @@ def test_altered_weights_are_refused_before_they_are_read(fresh, monkeypatch, tm
     with pytest.raises(DataError, match="expected 579344248a93") as raised:
         imagenet.weights()
     assert "\n" not in str(raised.value)
+
+
+def test_weights_count_as_used_each_time_they_are_asked_for():
+    for _ in range(2):
+        datasets.forget_used()
+        imagenet.weights()
+        assert datasets.used() == {"efficientnet-lite0": imagenet.SHA256[:12]}

@@ -439,17 +439,24 @@ def test_no_site_no_zip(tmp_path):
 # ---------------------------------------------------------------------------------- Binder
 
 
-def test_binder_has_the_books_own_versions_of_all_that_the_package_needs():
-    def pins(path: str) -> dict[str, str]:
-        lines = (ROOT / path).read_text("utf-8").splitlines()
-        return dict(line.split("==") for line in lines if re.match(r"[\w-]+==", line))
+def test_binder_has_the_books_own_versions_by_hash_of_all_that_the_package_needs():
+    def pins(path: str) -> set[tuple[str, str]]:
+        text = (ROOT / path).read_text("utf-8")
+        return set(re.findall(r"^([\w-]+)==([^\s;+]+)", text, re.MULTILINE))
 
-    binder, book = pins("binder/requirements.txt"), pins("requirements.txt")
-    assert binder.items() <= book.items()
+    locked = pins("binder/requirements.lock")
+    assert locked <= pins("requirements.lock")
     package = (ROOT / "code" / "pyproject.toml").read_text("utf-8")
     needed = set(re.findall(r'^    "([\w-]+)>=', package, re.MULTILINE))
-    # These two come with scikit-learn and pooch.
-    assert needed - {"threadpoolctl", "requests"} <= set(binder)
+    assert needed - {"torch"} <= {name for name, _ in locked}
+    lock = (ROOT / "binder/requirements.lock").read_text("utf-8")
+    assert len(re.findall(r"== *[^\n]*\\\n +--hash=sha256:", lock)) == lock.count("==")
+    # Only where every file has a hash may a second index be asked.
+    asked = (ROOT / "binder/requirements.txt").read_text("utf-8").splitlines()
+    index, lock_line, torch = [line for line in asked if not line.startswith("#")]
+    assert (index.split()[0], lock_line) == ("--extra-index-url", "-r requirements.lock")
+    (version,) = re.findall(r"^torch==([\d.]+)\+cpu --hash=sha256:[0-9a-f]{64}$", torch)
+    assert ("torch", version) in pins("requirements.txt")
     assert os.access(ROOT / "binder" / "postBuild", os.X_OK)
     runtime = (ROOT / "binder" / "runtime.txt").read_text("utf-8").strip()
     assert runtime == "python-3.11"

@@ -172,7 +172,13 @@ def test_the_device_is_named_by_argument_then_by_environment(monkeypatch):
         device()
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "gpu", "cpu:", "cpu:1", "cuda:x", "cpu:0:0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "cuda:99", "gpu", "cpu:", "cpu:1", "cuda:x", "cpu:0:0"),
+        *("cpu:00", "cpu:٠", "cpu:-1", " cpu", "cpu\n", "cuda:" + "9" * 5000),
+    ],
+)
 def test_a_device_that_is_not_there_is_refused_in_one_line(name):
     with pytest.raises(UnknownDevice, match="device is") as caught:
         device(name)

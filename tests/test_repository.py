@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 VENDORED = "code/whydeep/book/vendor/"
@@ -68,6 +69,27 @@ def test_what_tools_leave_behind_is_not_tracked():
     assert not [path for path in tracked() if leftovers.search(path)]
 
 
+def test_a_clone_has_the_same_bytes_where_git_would_change_line_ends(tmp_path):
+    # One file of each kind, and scripts, which CRLF would break.
+    kinds = {Path(path).suffix or path: path for path in tracked()}
+    sample = {".gitattributes", ".ci/run", "binder/postBuild", "Makefile", *kinds.values()}
+    source, clone = tmp_path / "source", tmp_path / "clone"
+    for path in sample:
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, source / path)
+    author = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
+    windows = ["-c", "core.autocrlf=true", "-c", "core.safecrlf=false"]
+    for command in (
+        ["init", "--quiet", source],
+        ["-C", source, "add", "--force", "."],
+        ["-C", source, *author, "commit", "--quiet", "--message", "one file of each kind"],
+        [*windows, "clone", "--quiet", source, clone],
+    ):
+        subprocess.run(["git", *command], check=True)
+    for path in sorted(sample):
+        assert (clone / path).read_bytes() == (ROOT / path).read_bytes(), path
+
+
 @pytest.mark.parametrize("path", tracked("chapters/*.ipynb"))
 def test_a_notebook_stores_no_widgets_no_pictures_and_no_traces_of_its_machine(path):
     notebook = json.loads((ROOT / path).read_text("utf-8"))
@@ -96,6 +118,18 @@ def test_no_work_is_left_for_later_in_the_sources():
 
 
 # --- what the package needs and touches ------------------------------------------------------
+
+
+def test_what_builds_the_package_knows_its_licence_line_and_the_licences_go_along():
+    with (ROOT / "code" / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)
+    # A licence given as text is what setuptools understands from version 77 on.
+    assert project["build-system"]["requires"] == ["setuptools>=77"]
+    assert project["project"]["license"].split(" AND ") == ["MIT", "OFL-1.1", "Apache-2.0"]
+    held = {f"code/{path}" for path in project["project"]["license-files"]}
+    texts = {path for path in tracked("code") if re.search(r"(LICENSE|OFL\.txt)$", path)}
+    assert held == texts | {"code/LICENSE"}
+    assert (ROOT / "code" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
 def test_the_package_works_from_a_copy_outside_the_checkout(tmp_path):

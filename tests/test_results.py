@@ -1,5 +1,7 @@
 """Results on disk: exact, atomic, told in one line when damaged, and never lost to Ctrl-C."""
 
+import errno
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from whydeep import results
 from whydeep.errors import BadSettings, WhydeepError
-from whydeep.results import Record, Result, read_record, record_path, write_record
+from whydeep.machine import arithmetic
+from whydeep.results import MAIN, Record, Result, Sweep, read_record, record_path, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVENANCE = {"code": "0123456789ab", "settings": {"steps": 1}}
@@ -157,6 +160,50 @@ def test_a_missing_calibration_names_the_option_that_makes_it(root):
         read_record("part/toy", "calibration")
 
 
+def test_a_quantity_without_a_unit_or_a_record_without_its_date_is_damaged(root):
+    path = write_record(record_of(x=(1.0, "units")))
+    raw = json.loads(path.read_text())
+    for lost in ("units", "recorded", "provenance", "runs"):
+        path.write_text(json.dumps({key: value for key, value in raw.items() if key != lost}))
+        with pytest.raises(WhydeepError, match=r"quick\.json is damaged .*restore it with git"):
+            read_record("part/toy", "quick")
+
+
+# --- checksums -------------------------------------------------------------------------------
+
+
+def digest_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_checksum_of_each_record_stands_beside_them_sorted_and_is_renewed_with_it(root):
+    one = write_record(record_of(x=(1.0, "units")))
+    other = write_record(Record("a/first", "full", PROVENANCE, {"main": {0: Result(x=(2, "1"))}}))
+    listed = (root / "data" / "results" / "SHA256SUMS").read_text()
+    assert listed == (
+        f"{digest_of(other)}  a/first/full.json\n{digest_of(one)}  part/toy/quick.json\n"
+    )
+    before = digest_of(one)
+    write_record(record_of(x=(1.5, "units")))
+    assert results.checksums() == {
+        "a/first/full.json": digest_of(other),
+        "part/toy/quick.json": digest_of(one),
+    }
+    assert digest_of(one) != before
+
+
+def test_one_can_check_the_records_with_sha256sum(root):
+    write_record(record_of(x=(1.0, "units")))
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    folder = root / "data" / "results"
+    if shutil.which(command[0]) is None:
+        pytest.skip("this system has no sha256sum")
+    assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 0
+    path = folder / "part/toy/quick.json"
+    path.write_text(path.read_text().replace("1.0", "1.1"))
+    assert subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode == 1
+
+
 # --- written atomically ----------------------------------------------------------------------
 
 
@@ -172,6 +219,23 @@ def test_a_writer_that_fails_in_the_middle_leaves_the_old_file_and_no_other(root
         results.write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file.json"]
+
+
+@pytest.mark.parametrize("step", ["replace", "fsync"])
+def test_a_record_that_cannot_be_written_is_one_line_and_leaves_the_old_one(
+    root, monkeypatch, step
+):
+    path = write_record(record_of(x=(1.0, "units")))
+    before = path.read_text()
+    monkeypatch.setattr(os, step, full_disk)
+    with pytest.raises(WhydeepError, match=r"cannot be written \(No space left.*make room") as told:
+        write_record(record_of(x=(2.0, "units")))
+    assert str(path) in str(told.value)
+    assert path.read_text() == before
+
+
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_writer_killed_in_the_middle_leaves_the_old_file(root):
@@ -203,7 +267,8 @@ def toy_module(calls):
         return Result(y=(settings.slope * seed, "1"))
 
     module = ModuleType("whydeep.experiments")  # a name that has a code hash
-    module.SCALES, module.VARIANTS, module.run = {"quick": Toy()}, {"flat": {"slope": 0.0}}, run
+    module.SCALES, module.run = {"quick": Toy()}, run
+    module.VARIANTS = {"flat": {"slope": 0.0}, "steep": {"slope": 9.0}}
     return module
 
 
@@ -211,9 +276,10 @@ def test_a_sweep_runs_every_variant_on_every_seed_and_later_takes_them_from_disk
     calls = []
     module = toy_module(calls)
     first = results.sweep(module, "part/toy", "quick", (s for s in (2, 3)))
-    assert calls == [(1.0, 2), (1.0, 3), (0.0, 2), (0.0, 3)]
+    assert calls == [(1.0, 2), (1.0, 3), (0.0, 2), (0.0, 3), (9.0, 2), (9.0, 3)]
+    assert list(first.runs) == [MAIN, "flat", "steep"]
     again = results.sweep(module, "part/toy", "quick", [2, 3, 4])
-    assert calls[4:] == [(1.0, 4), (0.0, 4)]
+    assert calls[6:] == [(1.0, 4), (0.0, 4), (9.0, 4)]
     for variant, by_seed in first.runs.items():
         for seed, result in by_seed.items():
             assert result["y"] == again.runs[variant][seed]["y"]
@@ -224,17 +290,79 @@ def test_a_sweep_that_must_not_resume_neither_reads_nor_leaves_files(root):
     calls = []
     for _ in range(2):
         results.sweep(toy_module(calls), "part/toy", "quick", [1], resume=False)
-    assert len(calls) == 4
+    assert len(calls) == 6
     assert not (root / "runs").exists()
+    results.sweep(toy_module(calls), "part/toy", "quick", [1])
+    kept = {path: path.read_text() for path in (root / "runs").rglob("*.json")}
+    for path in kept:
+        path.write_text("not to be read")
+    results.sweep(toy_module(calls), "part/toy", "quick", [1], resume=False)
+    assert len(calls) == 12
+    assert {path.read_text() for path in kept} == {"not to be read"}
+
+
+def test_a_record_says_what_made_it_and_the_cpu_seconds_of_a_run(root):
+    record = results.sweep(toy_module([]), "part/toy", "quick", [0])
+    about = record.provenance
+    assert about["settings"] == {"slope": 1.0}
+    assert about["variants"] == {"flat": {"slope": 0.0}, "steep": {"slope": 9.0}}
+    assert about["seconds"] >= 0
+    assert about.items() >= arithmetic().items()
+
+
+def test_a_kept_run_comes_back_with_its_seconds(root):
+    module = toy_module([])
+    first = results.run_once(module, "part/toy", "quick", "flat", 3)
+    again = results.run_once(module, "part/toy", "quick", "flat", 3)
+    assert first[0]["y"] == again[0]["y"] == 0.0
+    assert again[1] == round(first[1], 3)
+
+
+def test_sweeps_over_several_experiments_yield_each_as_its_last_run_ends(root):
+    calls = []
+    module = toy_module(calls)
+    wanted = [Sweep(module, f"part/{name}", "quick", (0, 1)) for name in ("a", "b", "c")]
+    found = []
+    for count, record in enumerate(results.sweeps(wanted, resume=False), start=1):
+        assert len(calls) == 6 * count  # and none of the next has begun
+        found.append(record.experiment)
+        assert record.seeds == [0, 1]
+        assert set(record.runs) == {MAIN, "flat", "steep"}
+    assert found == ["part/a", "part/b", "part/c"]
+
+
+def test_a_sweep_stopped_between_two_experiments_keeps_the_finished_one(root):
+    calls = []
+    module = toy_module(calls)
+    wanted = [Sweep(module, f"part/{name}", "quick", (0,)) for name in ("a", "b")]
+    next(results.sweeps(wanted))
+    assert {path.parts[-3] for path in (root / "runs").rglob("*.json")} == {"a"}
+    assert [record.experiment for record in results.sweeps(wanted)] == ["part/a", "part/b"]
+    assert len(calls) == 6
 
 
 def test_runs_of_other_code_or_another_device_are_not_taken_for_these(root, monkeypatch):
     calls = []
     results.sweep(toy_module(calls), "part/toy", "quick", [0])
+    monkeypatch.setattr(results, "takes_device", lambda module: True)
     results.sweep(toy_module(calls), "part/toy", "quick", [0], device="mps")
     monkeypatch.setattr(results, "code_hash", lambda module: "other code")
     results.sweep(toy_module(calls), "part/toy", "quick", [0])
-    assert len(calls) == 6
+    assert len(calls) == 9
+    monkeypatch.setattr(results, "arithmetic", lambda: {"threads": 64})
+    results.sweep(toy_module(calls), "part/toy", "quick", [0])
+    assert len(calls) == 12
+    folders = {path.parent.name for path in (root / "runs").rglob("main-0.json")}
+    assert len(folders) == 4
+    assert all(folder.startswith("quick-") for folder in folders)
+
+
+def test_an_experiment_that_makes_no_use_of_the_device_runs_and_is_recorded_on_the_cpu(root):
+    calls = []
+    record = results.sweep(toy_module(calls), "part/toy", "quick", [0], device="mps")
+    assert record.provenance["device"].startswith("cpu (")
+    results.sweep(toy_module(calls), "part/toy", "quick", [0])
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"units": {}, "values": {"y": 1}}'])
@@ -250,6 +378,52 @@ def test_a_damaged_run_is_one_line_that_says_to_delete_it(root, text):
 def test_a_sweep_needs_seeds_that_exist(root, seeds):
     with pytest.raises(BadSettings, match="seeds are"):
         results.sweep(toy_module([]), "part/toy", "quick", seeds)
+
+
+@pytest.mark.parametrize("seeds", [[2**32], [0, 2**64], range(10_001)])
+def test_a_sweep_takes_no_seed_that_generators_do_not_and_not_too_many(root, seeds):
+    with pytest.raises(BadSettings, match=r"expected at most 10,000, each below 2\^32"):
+        results.sweep(toy_module([]), "part/toy", "quick", seeds)
+
+
+def test_a_scale_that_an_experiment_does_not_have_is_named_with_those_that_it_has(root):
+    with pytest.raises(BadSettings, match="part/toy has no scale 'huge': choose from quick"):
+        results.sweep(toy_module([]), "part/toy", "huge", [0])
+
+
+# --- runs that cannot be kept ------------------------------------------------------------------
+
+
+@pytest.fixture
+def said():
+    """What has been said once is said again in the next test."""
+    results._say_once.cache_clear()
+    yield
+    results._say_once.cache_clear()
+
+
+@pytest.mark.parametrize("trouble", ["a file", "no permission", "full disk", "broken disk"])
+def test_where_finished_runs_cannot_be_kept_the_numbers_come_all_the_same_and_one_line_says_so(
+    root, monkeypatch, capsys, said, trouble
+):
+    if trouble == "a file":
+        (root / "runs").write_text("")
+    elif trouble == "no permission":  # by hand, since the superuser is refused nothing
+        monkeypatch.setattr(Path, "mkdir", refuse)
+    else:
+        monkeypatch.setattr(os, "replace" if trouble == "full disk" else "fsync", full_disk)
+    calls = []
+    record = results.sweep(toy_module(calls), "part/toy", "quick", [0, 1])
+    assert len(calls) == 6
+    assert record.runs["steep"][1]["y"] == 9.0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"whydeep: finished runs cannot be kept in {root / 'runs'} (")
+    assert line.endswith("): going on without")
+    assert not [path for path in root.rglob("*.json") if path.is_file()]
+
+
+def refuse(self, *args, **kwargs):
+    raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
 
 def test_a_variant_with_an_unknown_setting_names_it_and_those_that_exist():
@@ -282,7 +456,7 @@ def checkout(tmp_path):
 
     def start():
         return subprocess.Popen(
-            [sys.executable, "-m", "whydeep.cli", "record", "slow-claim"],
+            [sys.executable, "-m", "whydeep", "record", "slow-claim"],
             env=environment, cwd=tmp_path, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             # A shell's background job ignores Ctrl-C, and so would all that it starts.

@@ -120,8 +120,19 @@ def test_a_workflow_only_reads_unless_it_publishes_and_ends_in_time(path):
         assert job["timeout-minutes"] <= 120
         for step in job["steps"]:
             assert "secrets" not in str(step)
-            if "uses" in step:
-                assert re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_action_is_pinned_by_its_commit_with_the_version_beside_it(path):
+    # A tag can be moved to other code by whoever gets hold of the action; a commit cannot.
+    text = path.read_text("utf-8")
+    used = re.findall(r"uses: (?!\./)(.*)", text)
+    assert used or "uses: ./" in text
+    pinned = [re.fullmatch(r"(actions/[\w-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)", u) for u in used]
+    assert all(pinned), used
+    everywhere = "".join(each.read_text("utf-8") for each in WORKFLOWS)
+    for pin in pinned:
+        assert len(set(re.findall(rf"{pin[1]}@.*", everywhere))) == 1, "one version of each"
 
 
 def test_workflows_use_the_python_that_the_lock_was_made_for():
@@ -175,6 +186,14 @@ def test_every_direct_requirement_is_pinned_and_locked_but_torch():
     assert "+" not in pins.pop("torch")
     assert "torch" not in locked
     assert pins.items() <= locked.items()
+
+
+@pytest.mark.parametrize("path", ["requirements-uv.lock", "code/benchmarks/requirements.txt"])
+def test_what_is_installed_beside_the_lock_is_checked_by_hash_too(path):
+    text = (ROOT / path).read_text("utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(re.match(r" +--hash=sha256:[0-9a-f]{64}|[\w-]+==", line) for line in lines)
+    assert re.findall(rf"--require-hashes .*-r {path}", MAKEFILE)
 
 
 def test_make_says_what_it_would_do_without_doing_it():

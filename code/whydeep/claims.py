@@ -9,16 +9,20 @@ The rules (DESIGN section 3, told to the reader in *How to read a verdict*):
 * *account*: history or an open question; no verdict.
 
 A control is a run of a variant that takes the claimed cause away (for a *null*: puts it in). It
-must be finite, be valid in itself, and miss the same condition by a stated margin; else the verdict
-is void, whatever the main run says.
+must be finite, be valid in itself, act, and miss the same condition by a stated margin; else the
+verdict is void, whatever the main run says. It does not act if its numbers are those of the main
+run, if nothing varies in it over the seeds, or if two of its curves are equal number by number
+though they differ in the main run: a mask that masks nothing leaves the untreated arm, bit by bit.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy import stats
@@ -35,14 +39,45 @@ KINDS = {  # and the words that a claim of each kind may register
     "account": (NO_VERDICT,),
 }
 SHARE_OF_SEEDS = 0.8
+CURVE = 5  # numbers of an array that makes a curve, which two arms cannot share by chance
+
+
+# What `{bound:...}` may ask for in the words of a condition; without a format it is the number.
+BOUND = re.compile(r"\{bound(?::([^{}]*))?\}")
+IN_WORDS = {
+    1 / 10: "a tenth",
+    1 / 5: "a fifth",
+    1 / 4: "a quarter",
+    1 / 2: "half",
+    2 / 3: "two thirds",
+    9 / 10: "nine tenths",
+    2.0: "twice",
+    3.0: "three",
+    10.0: "ten",
+}
+FORMATS: dict[str, Callable[[float], str]] = {
+    "": lambda bound: f"{bound:,g}",  # 0.05; 1,500
+    "abs": lambda bound: f"{abs(bound):,g}",  # "below it by more than 0.01", of -0.01
+    "%": lambda bound: f"{100 * bound:g}",  # 5, of 0.05; the sign is the sentence's
+    "word": IN_WORDS.__getitem__,  # half, of 0.5
+    "log10": lambda bound: f"{math.log10(bound):g}",  # -9, of 1e-9, for $10^{-9}$
+    # The factor that stands behind a bound on a logarithm, to two digits: 2, of 0.3 powers of ten.
+    "10^": lambda bound: f"{float(f'{10 ** abs(bound):.2}'):,g}",
+    "2^": lambda bound: f"{float(f'{2 ** abs(bound):.2}'):,g}",
+    "e^": lambda bound: f"{float(f'{math.e ** abs(bound):.2}'):,g}",
+}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """``measure(result)`` lies on the stated side of ``bound``; ``sense`` is ">=" or "<="."""
+    """``measure(result)`` lies on the stated side of ``bound``; ``sense`` is ">=" or "<=".
+
+    ``words`` name the bound as ``{bound}``, or in one of FORMATS: ``{bound:%} %``. ``says`` has the
+    number in its place, so that words and bound cannot differ.
+    """
 
     name: str
-    says: str
+    words: str
     measure: Callable[[Result], float]
     sense: str
     bound: float
@@ -53,20 +88,32 @@ class Condition:
             raise ValueError(
                 f"condition {self.name}: '{self.sense} {self.bound}' is no >= or <= finite bound"
             )
+        try:
+            _ = self.says
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"condition {self.name}: its words cannot name {self.bound:g} ({error}): write "
+                f"{{bound}}, or with a format: {', '.join(filter(None, FORMATS))}"
+            ) from None
+
+    @property
+    def says(self) -> str:
+        """The condition in words, its bound filled in."""
+        return BOUND.sub(lambda found: FORMATS[found[1] or ""](self.bound), self.words)
 
     def margin(self, value: float) -> float:
         """How far ``value`` is on the right side of the bound, in the condition's unit."""
         return value - self.bound if self.sense == ">=" else self.bound - value
 
 
-def at_most(quantity: str, says: str, bound: float, unit: str = "ratio") -> Condition:
+def at_most(quantity: str, words: str, bound: float, unit: str = "ratio") -> Condition:
     """The condition that one number of the result, named ``quantity``, is at most ``bound``."""
-    return Condition(quantity, says, lambda result: float(result[quantity]), "<=", bound, unit)
+    return Condition(quantity, words, lambda result: float(result[quantity]), "<=", bound, unit)
 
 
-def at_least(quantity: str, says: str, bound: float, unit: str = "ratio") -> Condition:
+def at_least(quantity: str, words: str, bound: float, unit: str = "ratio") -> Condition:
     """The condition that one number of the result, named ``quantity``, is at least ``bound``."""
-    return Condition(quantity, says, lambda result: float(result[quantity]), ">=", bound, unit)
+    return Condition(quantity, words, lambda result: float(result[quantity]), ">=", bound, unit)
 
 
 @dataclass(frozen=True)
@@ -74,22 +121,28 @@ class Control:
     """A variant that removes the cause: ``misses`` maps a condition to the margin it must miss by.
 
     ``valid`` are conditions on the control's own result, without which its failing shows nothing.
+    ``by_design`` says why two of its arms are one, or why nothing varies in it: without it, that
+    is taken for a control that does not act.
     """
 
     variant: str
     removes: str
     misses: Mapping[str, float]
     valid: tuple[Condition, ...]
+    by_design: str = ""
 
 
 @dataclass(frozen=True)
 class Claim:
     """One sentence of a work, the paper's numbers, what we measure, and the registered verdict.
 
-    ``paper`` holds (what, value, where it stands); ``disputed`` is the objection with its cite key
-    in braces, or "" where none is known; ``changes`` lists later corrections of thresholds or
-    settings with their reasons, for the ledger. ``missed`` names the conditions that a claim
-    registered as partly reproduced misses: without it, missing others would look the same.
+    ``paper`` holds (what, value, where it stands). A value with numbers in it is a text and the
+    numbers, ``("{} %; {} %", 26.2, 15.3)``, which `paper_says` puts together. ``disputed`` is the
+    objection with its cite key in braces, or "" where none is known; ``changes`` lists later
+    corrections of thresholds or settings with their reasons, for the ledger. ``missed`` names the
+    conditions that a claim registered as partly reproduced misses: without it, missing others would
+    look the same.
+    ``by_design`` says why two arms of the main run are equal, number by number, where they are.
     """
 
     id: str
@@ -97,12 +150,13 @@ class Claim:
     sentence: str
     kind: str
     expected: str
-    paper: tuple[tuple[str, str, str], ...] = ()
+    paper: tuple[tuple[str, str | tuple[str | int | float, ...], str], ...] = ()
     conditions: tuple[Condition, ...] = ()
     controls: tuple[Control, ...] = ()
     disputed: str = ""
     changes: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
+    by_design: str = ""
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -127,6 +181,28 @@ class Claim:
             raise ValueError(
                 f"claim {self.id}: no control attacks {', '.join(sorted(names - attacked))}"
             )
+
+    @property
+    def paper_says(self) -> tuple[tuple[str, str, str], ...]:
+        """The rows of ``paper`` in words."""
+        return tuple(
+            (what, value if isinstance(value, str) else value[0].format(*value[1:]), where)
+            for what, value, where in self.paper
+        )
+
+    def reads(self, quantities: Collection[str], result: Result) -> bool:
+        """Whether a condition of the claim, or of a control's, measures one of ``quantities``."""
+        seen: set[str] = set()
+
+        class Noting(dict):
+            def __getitem__(self, name: str) -> np.ndarray:
+                seen.add(name)
+                return super().__getitem__(name)
+
+        checks = (*self.conditions, *(c for control in self.controls for c in control.valid))
+        for condition in checks:
+            condition.measure(Noting(result))
+        return not seen.isdisjoint(quantities)
 
 
 @dataclass(frozen=True)
@@ -217,6 +293,41 @@ def _measure(condition: Condition, results: Sequence[Result], kind: str) -> Meas
     return Measured(condition, values, holds)
 
 
+def _does_not_act(
+    results: Sequence[Result], main: Sequence[Result], kind: str, by_design: str
+) -> str:
+    """Why the control cannot have changed anything; "" if it can."""
+    if all(_same(one, other, one) for one, other in zip(results, main, strict=True)):
+        return "its numbers are those of the main run"
+    if kind == "exact" or by_design:
+        return ""
+    if not _varying(results) and _varying(main):
+        return "nothing varies in it over the seeds"
+    return _alike(_twins(results) - _twins(main))
+
+
+def _alike(twins: set[tuple[str, str]]) -> str:
+    return " and ".join(min(twins)) + " are the same, number by number" if twins else ""
+
+
+def _same(one: Result, other: Result, names: Iterable[str]) -> bool:
+    return all(name in other and np.array_equal(one[name], other[name]) for name in names)
+
+
+def _varying(results: Sequence[Result]) -> bool:
+    return any(not _same(results[0], other, results[0]) for other in results[1:])
+
+
+def _twins(results: Sequence[Result]) -> set[tuple[str, str]]:
+    """Pairs of curves that are equal in every run: two arms that were treated alike."""
+    curves = [name for name, value in results[0].items() if value.ndim and value.size >= CURVE]
+    return {
+        (one, other)
+        for one, other in combinations(curves, 2)
+        if all(np.array_equal(run[one], run[other]) and np.ptp(run[one]) > 0 for run in results)
+    }
+
+
 def _judge_control(
     control: Control, claim: Claim, runs: Mapping[str, Mapping[int, Result]], seeds: Sequence[int]
 ) -> ControlOutcome:
@@ -233,6 +344,9 @@ def _judge_control(
     )
     if not all(math.isfinite(value) for m in (*valid, *measured) for value in m.values):
         return ControlOutcome(control, False, "not finite", measured)
+    main = [runs[MAIN][seed] for seed in seeds]
+    if idle := _does_not_act(results, main, claim.kind, control.by_design):
+        return ControlOutcome(control, False, f"does not act: {idle}", measured)
     for check in valid:
         if not check.holds:
             return ControlOutcome(
@@ -271,6 +385,8 @@ def judge(claim: Claim, runs: Mapping[str, Mapping[int, Result]]) -> Verdict:
     measured = tuple(_measure(condition, results, claim.kind) for condition in claim.conditions)
     if not all(math.isfinite(value) for m in measured for value in m.values):
         return Verdict(claim, VOID, "a measured value is not finite", measured, ())
+    if claim.kind != "exact" and not claim.by_design and (why := _alike(_twins(results))):
+        return Verdict(claim, VOID, why, measured, ())
     controls = tuple(_judge_control(control, claim, runs, seeds) for control in claim.controls)
     held = [m.condition.name for m in measured if m.holds]
     for outcome in controls:

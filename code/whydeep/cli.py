@@ -1,46 +1,90 @@
-"""The command line: list, run, check, record, data. Exit 0 as registered, 1 not, 2 bad input."""
+"""The command line: list, run, check, record, certify, data.
+
+Exit 0 is as registered, 1 not, 2 bad input, 130 an interrupted command, 141 one whose output nobody
+reads any more. torch is imported late, so that --help and bad input are answered at once, and
+everything that can go wrong is one line.
+"""
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
-from datetime import date
-from types import ModuleType
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
-
-from whydeep import datasets
-from whydeep.claims import Verdict, judge
-from whydeep.device import device as choose_device
+from whydeep.__main__ import INTERRUPTED, leave_at_once
 from whydeep.errors import BadSettings, WhydeepError
-from whydeep.experiments import experiments, find, recorded_scale
-from whydeep.provenance import code_hash, repository
-from whydeep.results import MAIN, Record, Result, read_record, sweep, write_record
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from whydeep.certify import Outcome
+    from whydeep.claims import Verdict
+    from whydeep.results import Record
+
+RECORDED = "0-4"
 CALIBRATION = "1000-1019"
+MOST_SEEDS = 10_000
+MOST_JOBS = 1024
+MISSHAPEN = (KeyError, TypeError, AttributeError, RecursionError)
+OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+SHARE = 360.0  # CPU seconds that --changed spends on records whose code has not changed
 
 
 def _seeds(text: str) -> list[int]:
     """``0-4``, ``7`` or ``1,3,5-8``; every headline number has a spread over such seeds."""
-    spans = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in text.split(",")]
+    spans = [
+        re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", part.strip()) for part in text.split(",")
+    ]
     if not all(spans):
         raise BadSettings(f"seeds {text!r} not understood: write 0-4, 7 or 1,3,5-8")
     ends = [(int(span[1]), int(span[2] or span[1])) for span in spans]
-    return [seed for first, last in ends for seed in range(first, last + 1)]
+    for first, last in ends:
+        if last < first:
+            raise BadSettings(f"seeds {text!r} run backwards from {first} to {last}: write 0-4")
+    if sum(last - first + 1 for first, last in ends) > MOST_SEEDS:
+        raise BadSettings(f"seeds {text!r} are more than {MOST_SEEDS:,}: choose fewer")
+    return list(dict.fromkeys(seed for first, last in ends for seed in range(first, last + 1)))
 
 
-def _verdicts(module: ModuleType, runs: dict, only: str | None = None) -> list[Verdict]:
+def _whole(least: int, most: int) -> Any:
+    """A type for argparse: a whole number in ASCII digits, within bounds."""
+
+    def number(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,20}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no whole number from {least} to {most:,}"
+            )
+        return int(text)
+
+    return number
+
+
+# ---------------------------------------------------------------------------------- verdicts
+
+
+def _verdicts(module: ModuleType, record: Record, only: str | None = None) -> list[Verdict]:
+    from whydeep.claims import judge
+
     claims = [claim for claim in module.CLAIMS if only in (None, claim.id)] or module.CLAIMS
-    return [judge(claim, runs) for claim in claims]
+    try:
+        return [judge(claim, record.runs) for claim in claims]
+    except (KeyError, TypeError, IndexError) as error:
+        raise WhydeepError(
+            f"the runs of {record.experiment} ({record.scale}) lack what its claims measure "
+            f"({error!r}): run `whydeep record {record.experiment}`, or restore its record with git"
+        ) from None
 
 
 def _print_verdict(verdict: Verdict) -> None:
     mark = "ok " if verdict.as_registered else "NOT AS REGISTERED"
-    print(f"{mark} {verdict}; registered: {verdict.claim.expected}")
+    print(f"{mark} {verdict}; registered: {verdict.claim.expected}{_otherwise(verdict)}")
     for m in verdict.measured:
         c, n = m.condition, len(m.values)
         spread = f" +- {m.sd:.2g}" if n > 1 else ""
@@ -51,8 +95,20 @@ def _print_verdict(verdict: Verdict) -> None:
         print(f"     control {outcome.control.variant}: {outcome.why} ({values})")
 
 
+def _otherwise(verdict: Verdict) -> str:
+    """What differs where the word is the registered one, and yet not all is as registered."""
+    if verdict.as_registered or verdict.word != verdict.claim.expected:
+        return ""
+    return f", but missing {', '.join(verdict.claim.missed)}"
+
+
+# ---------------------------------------------------------------------------------- commands
+
+
 def command_list(args: argparse.Namespace) -> int:
     """One row a runnable claim; with --all the catalogue's entries that are not yet run too."""
+    from whydeep.experiments import experiments
+
     rows = [
         dict(id=c.id, experiment=name, kind=c.kind, expected=c.expected, page=module.PAGE)
         for name, module in experiments().items()
@@ -60,10 +116,8 @@ def command_list(args: argparse.Namespace) -> int:
     ]
     if args.all:
         done = {row["id"] for row in rows}
-        path = repository() / "data" / "catalogue.yaml"
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["entries"]
         later = dict(experiment=None, kind=None, expected="not yet run", page=None)
-        rows += [{"id": entry["id"]} | later for entry in entries if entry["id"] not in done]
+        rows += [{"id": each} | later for each in _catalogue() if each not in done]
     if args.json:
         print(json.dumps(rows, indent=1))
     else:
@@ -72,13 +126,34 @@ def command_list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _catalogue() -> list[str]:
+    """The ids of the catalogue's entries."""
+    import yaml
+
+    from whydeep.provenance import repository
+
+    path = repository() / "data" / "catalogue.yaml"
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))["entries"]
+        return [str(entry["id"]) for entry in entries]
+    except FileNotFoundError:
+        raise WhydeepError(f"no {path}: restore it with git") from None
+    except (OSError, ValueError, yaml.YAMLError, *MISSHAPEN) as error:
+        raise WhydeepError(
+            f"{path} is damaged ({type(error).__name__}): restore it with git"
+        ) from None
+
+
 def command_run(args: argparse.Namespace) -> int:
     """One seed of an experiment and its controls, with the verdicts that this seed alone gives."""
+    from whydeep.experiments import find
+    from whydeep.results import MAIN, sweep
+
     name, module = find(args.id)
     record = sweep(module, name, args.scale, [args.seed], device=args.device, progress=True)
-    verdicts = _verdicts(module, record.runs, args.id if args.id != name else None)
+    verdicts = _verdicts(module, record, args.id if args.id != name else None)
     if args.json:
-        main: Result = record.runs[MAIN][args.seed]
+        main = record.runs[MAIN][args.seed]
         print(
             json.dumps(
                 {
@@ -108,35 +183,126 @@ def command_run(args: argparse.Namespace) -> int:
     return 0 if all(verdict.as_registered for verdict in verdicts) else 1
 
 
-def _due(name: str, module: ModuleType) -> bool:
-    """Whether CI reruns it: its code has changed since it was recorded, or its tenth is up."""
-    record = read_record(name, recorded_scale(module))
-    tenth = sorted(experiments()).index(name) % 10 == date.today().toordinal() % 10
-    return record.provenance["code"] != code_hash(module.__name__) or tenth
-
-
 def command_check(args: argparse.Namespace) -> int:
-    """Verdicts over several seeds, rerun or (--recorded) computed from the recorded arrays."""
+    """Verdicts over several seeds, rerun or (--recorded) computed from the recorded arrays.
+
+    A rerun is held against the record, number by number; --recorded also says which records and
+    calibrations were made by other code.
+    """
+    from whydeep.experiments import experiments, find
+
     chosen = dict(find(each) for each in args.ids) if args.ids else experiments()
-    seeds, good = _seeds(args.seeds), True
-    for name, module in chosen.items():
-        scale = recorded_scale(module)
-        rerun = _due(name, module) if args.changed else not args.recorded
-        print(f"{name} ({scale}, {'rerun' if rerun else 'from its record'})")
-        how = dict(device=args.device, progress=True, resume=not args.changed)
-        record = sweep(module, name, scale, seeds, **how) if rerun else read_record(name, scale)
-        for verdict in _verdicts(module, record.runs):
-            _print_verdict(verdict)
-            good &= verdict.as_registered
+    if args.recorded:
+        if args.seeds is not None or args.device_named or args.jobs != 1 or args.scheduler:
+            raise BadSettings(
+                "--recorded judges the recorded seeds as they are: leave out --seeds, --device, "
+                "--jobs and --scheduler, or leave out --recorded to run anew"
+            )
+        return _check_recorded(chosen)
+    from whydeep.results import read_record
+
+    records = {name: read_record(name, _scale(module)) for name, module in chosen.items()}
+    due = _due(chosen, records) if args.changed else set(chosen)
+    good = True
+    for name in sorted(set(chosen) - due):
+        print(f"{name} ({records[name].scale}, from its record)")
+        good &= _print_verdicts(_verdicts(chosen[name], records[name]))
+    for rerun in _rerun({name: chosen[name] for name in chosen if name in due}, records, args):
+        fine = _check_rerun(chosen[rerun.experiment], records[rerun.experiment], rerun)
+        good &= fine
+        if args.changed and fine:
+            _note_verified(rerun.experiment)
     return 0 if good else 1
+
+
+def _print_verdicts(verdicts: list[Verdict]) -> bool:
+    """Print them; whether all are as registered."""
+    for verdict in verdicts:
+        _print_verdict(verdict)
+    return all(verdict.as_registered for verdict in verdicts)
+
+
+def _scale(module: ModuleType) -> str:
+    from whydeep.experiments import recorded_scale
+
+    return recorded_scale(module)
+
+
+def _check_recorded(chosen: dict[str, ModuleType]) -> int:
+    from whydeep.certify import stale
+    from whydeep.results import read_record
+
+    good = True
+    for name, module in chosen.items():
+        record = read_record(name, _scale(module))
+        print(f"{name} ({record.scale}, from its record)")
+        good &= _print_verdicts(_verdicts(module, record))
+        for scale in (record.scale, *(["calibration"] if module.CLAIMS else [])):
+            if changed := stale(module, read_record(name, scale)):
+                good = False
+                print(
+                    f"     STALE {scale}: {', '.join(changed[:5])} changed since: run "
+                    f"`whydeep certify {name}`"
+                )
+    return 0 if good else 1
+
+
+def _rerun(chosen: dict[str, ModuleType], records: dict[str, Record], args) -> Iterator[Record]:
+    """The experiments run anew, each as soon as its last run has ended."""
+    from whydeep.results import Sweep, sweeps
+
+    seeds = tuple(_seeds(RECORDED if args.seeds is None else args.seeds))
+    return sweeps(
+        [Sweep(module, name, _scale(module), seeds) for name, module in chosen.items()],
+        device=args.device,
+        progress=True,
+        resume=not args.changed,
+        jobs=args.jobs,
+        scheduler=args.scheduler,
+        cost=lambda task: records[task[0]].provenance.get("seconds", 1.0),
+    )
+
+
+def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
+    """Print the verdicts of a rerun and how its numbers compare; whether all is as it should be.
+
+    Where the numbers are within chance on another arithmetic, a word that tips over is told, and is
+    no failure: then the seeds do not settle it, and no processor's word is better than another's.
+    """
+    from whydeep.compare import MOVED, WITHIN, compare
+    from whydeep.results import MAIN
+
+    timed = getattr(module, "TIMED", ())
+    print(f"{rerun.experiment} ({rerun.scale}, rerun)")
+    found, good = compare(record, rerun, timed), True
+    for verdict, recorded in zip(_verdicts(module, rerun), _verdicts(module, record), strict=True):
+        if timed and verdict.claim.reads(timed, rerun.runs[MAIN][rerun.seeds[0]]):
+            print(f"     timed, so judged as recorded on {record.provenance.get('processor')}:")
+            verdict = recorded
+        fine = _print_verdicts([verdict])
+        if not fine and found.word == WITHIN and recorded.as_registered:
+            print("     the numbers are within chance of the recorded ones: told, not a failure")
+            fine = True
+        good &= fine
+    print(f"     numbers: {found}")
+    return good and found.word != MOVED
 
 
 def command_record(args: argparse.Namespace) -> int:
     """Run the seeds and write the record; --calibration: the seeds that fix the thresholds."""
+    from whydeep.experiments import find
+    from whydeep.results import Record, Result, sweep, write_record
+
+    for option in ("scale", "device_named", "scheduler"):
+        if getattr(args, option) == "":
+            raise BadSettings(
+                f"--{option.removesuffix('_named')} is empty: leave it out, or name one"
+            )
     name, module = find(args.id)
-    scale = args.scale or recorded_scale(module)
-    seeds = _seeds(CALIBRATION if args.calibration else "0-4")
-    record = sweep(module, name, scale, seeds, device=args.device, progress=True)
+    scale = args.scale or _scale(module)
+    seeds = _seeds(CALIBRATION if args.calibration else RECORDED)
+    how = dict(device=args.device, progress=True, jobs=args.jobs, scheduler=args.scheduler)
+    record = sweep(module, name, scale, seeds, **how)
     if args.calibration:
         runs = {
             variant: {
@@ -146,16 +312,52 @@ def command_record(args: argparse.Namespace) -> int:
             for variant, by_seed in record.runs.items()
         }
         record = Record(name, "calibration", record.provenance | {"scale": scale}, runs)
-    for verdict in _verdicts(module, record.runs):
-        _print_verdict(verdict)
+    _print_verdicts(_verdicts(module, record))
     print(f"written: {write_record(record)}")
     return 0
 
 
+def _certify(task: tuple[str, str]) -> Outcome:
+    """Certify one record, by names, so that another process can."""
+    from whydeep.certify import certify
+    from whydeep.experiments import experiments
+
+    name, scale = task
+    return certify(experiments()[name], name, scale)
+
+
+def command_certify(args: argparse.Namespace) -> int:
+    """Whether rewritten code makes a record's numbers bit by bit; then the record stays valid."""
+    from whydeep.experiments import experiments, find
+    from whydeep.results import write_record
+    from whydeep.spread import spread
+
+    chosen = dict(find(each) for each in args.ids) if args.ids else experiments()
+    tasks = [
+        (name, scale)
+        for name, module in chosen.items()
+        for scale in (_scale(module), *(["calibration"] if module.CLAIMS else []))
+    ]
+    good = True
+    for _, outcome in spread(_certify, tasks, jobs=args.jobs):
+        good &= outcome.good
+        if outcome.record:  # written here, since two that renew the checksums at once lose one
+            write_record(outcome.record)
+        if outcome.word != "stands":
+            print(outcome, flush=True)
+    print(f"{len(tasks)} records and calibrations looked at")
+    return 0 if good else 1
+
+
 def command_data(args: argparse.Namespace) -> int:
     """What data the book ships, whether it is intact, and the full sets fetched on demand."""
+    from whydeep import datasets
+
+    if args.mirror is not None and args.action != "fetch":
+        raise BadSettings(f"--mirror is for fetch: data {args.action} reads what is here")
+
     if args.action == "list":
-        for file in datasets.catalogue():
+        for file in datasets.entries(args.name):
             print(f"{file.name:44} {file.bytes:>10,} bytes  {file.licence}")
         return 0
     if args.action == "fetch":
@@ -165,6 +367,71 @@ def command_data(args: argparse.Namespace) -> int:
     for name, ok, message in rows:
         print(f"{'ok ' if ok else 'BAD'} {name}: {message}")
     return 0 if all(ok for _, ok, _ in rows) else 1
+
+
+# ------------------------------------------------------------------------- what is due to be rerun
+
+
+def _due(chosen: dict[str, ModuleType], records: dict[str, Record]) -> set[str]:
+    """What CI reruns: all whose code has changed, and of the others the oldest for SHARE seconds.
+
+    A record is as old as its last check on this machine, or else its recording; among equals the
+    day draws, so that each has its turn wherever nothing is remembered.
+    """
+    from whydeep.certify import stale
+
+    changed = {name for name, module in chosen.items() if stale(module, records[name])}
+    verified, left = _verified(), SHARE
+    due = set(changed)
+    for name in sorted(set(chosen) - changed, key=lambda each: _age(each, records, verified)):
+        spent = _seconds(records[name])
+        if spent <= left:
+            due.add(name)
+            left -= spent
+    return due
+
+
+def _seconds(record: Record) -> float:
+    """CPU seconds that rerunning the record takes."""
+    runs = sum(map(len, record.runs.values()))
+    return runs * float(record.provenance.get("seconds", 1.0))
+
+
+def _age(name: str, records: dict[str, Record], verified: dict[str, str]) -> tuple[str, str]:
+    import hashlib
+    from datetime import date
+
+    drawn = hashlib.sha256(f"{name} {date.today().isoformat()}".encode()).hexdigest()
+    return max(verified.get(name, ""), str(records[name].provenance["recorded"])), drawn
+
+
+def _verified_path():
+    from whydeep.provenance import repository
+
+    return repository() / ".whydeep" / "verified.json"
+
+
+def _verified() -> dict[str, str]:
+    """The day of each record's last check on this machine; forgetting it costs nothing."""
+    try:
+        found = json.loads(_verified_path().read_text(encoding="utf-8"))
+        return {str(name): str(day) for name, day in found.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _note_verified(name: str) -> None:
+    from contextlib import suppress
+    from datetime import date
+
+    from whydeep.results import write_atomically
+
+    with suppress(OSError):
+        days = _verified() | {name: date.today().isoformat()}
+        write_atomically(_verified_path(), json.dumps(days, indent=1, sort_keys=True) + "\n")
+
+
+# ------------------------------------------------------------------------------------- the grammar
 
 
 class _Parser(argparse.ArgumentParser):
@@ -177,12 +444,19 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
     top = _Parser(prog="whydeep", description=__doc__)
+    top.add_argument("--version", action="version", version=f"whydeep {version('whydeep')}")
     commands = top.add_subparsers(dest="command", required=True)
 
     def command(name: str, function) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=function.__doc__)
+        sub = commands.add_parser(name, help=function.__doc__.partition("\n")[0])
         sub.set_defaults(function=function, device=None)
         return sub
+
+    def spread_out(sub: argparse.ArgumentParser) -> None:
+        text = "so many processes at a time"
+        sub.add_argument("--jobs", type=_whole(1, MOST_JOBS), default=1, metavar="N", help=text)
+        text = "a Dask scheduler, tcp://host:port, whose workers take the runs"
+        sub.add_argument("--scheduler", metavar="ADDRESS", help=text)
 
     sub = command("list", command_list)
     sub.add_argument("--json", action="store_true")
@@ -190,21 +464,26 @@ def parser() -> argparse.ArgumentParser:
     sub = command("run", command_run)
     sub.add_argument("id")
     sub.add_argument("--scale", default="quick")
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0)
     sub.add_argument("--device")
     sub.add_argument("--json", action="store_true")
     sub = command("check", command_check)
     sub.add_argument("ids", nargs="*")
-    sub.add_argument("--seeds", default="0-4")
+    sub.add_argument("--seeds", help=f"such as 0-4, 7 or 1,3,5-8; {RECORDED} if left out")
     sub.add_argument("--device")
+    spread_out(sub)
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--recorded", action="store_true", help="recompute from the recorded arrays")
-    how.add_argument("--changed", action="store_true", help="rerun what changed and a tenth")
+    how.add_argument("--changed", action="store_true", help="rerun what changed, and the oldest")
     sub = command("record", command_record)
     sub.add_argument("id")
     sub.add_argument("--scale")
     sub.add_argument("--device")
+    spread_out(sub)
     sub.add_argument("--calibration", action="store_true")
+    sub = command("certify", command_certify)
+    sub.add_argument("ids", nargs="*")
+    sub.add_argument("--jobs", type=_whole(1, MOST_JOBS), default=1, metavar="N")
     sub = command("data", command_data)
     sub.add_argument("action", choices=["list", "verify", "fetch"])
     sub.add_argument("name", nargs="?")
@@ -212,21 +491,69 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _run_command(argv: Sequence[str] | None) -> int:
+    args = parser().parse_args(argv)
+    if "device" in args and args.command != "list":
+        args.device_named = args.device is not None
+        if args.command in ("run", "check", "record") and not getattr(args, "recorded", False):
+            from whydeep.device import device
+
+            if args.device == "":
+                raise BadSettings("--device is empty: leave it out, or name one")
+            args.device = str(device(args.device))
+    if getattr(args, "scheduler", None) and args.jobs != 1:
+        raise BadSettings("--jobs is for this machine, --scheduler for a cluster: choose one")
+    if args.command != "data":
+        _load()
+    if signal.getsignal(signal.SIGINT) is leave_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return args.function(args)
+    except KeyboardInterrupt:
+        told = (
+            "whydeep: interrupted; no half file is left" if args.command == "data" else INTERRUPTED
+        )
+        print(told, file=sys.stderr)
+        return 130
+
+
+def _load() -> None:
+    """Import all experiments, and torch with them, before Ctrl-C is an exception again."""
+    from whydeep.experiments import experiments
+
+    experiments()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a WhydeepError is one line on stderr and status 2, Ctrl-C is 130."""
-    args = parser().parse_args(argv)
+    # One thread a run: more of them change the last digits, and --jobs makes better use of cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        args.device = str(choose_device(args.device))
-        return args.function(args)
+        try:
+            return _run_command(argv)
+        finally:
+            if sys.stdout is not None:  # as it is where the shell has closed it
+                sys.stdout.flush()
     except WhydeepError as error:
         print(f"whydeep: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "whydeep: interrupted; finished runs are kept, the same command goes on from there",
-            file=sys.stderr,
-        )
+        print(INTERRUPTED, file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        _forget_output()
+        return 141
+    except OSError as error:
+        if sys.stdout is not None and error.errno in OUTPUT_FULL:
+            _forget_output()
+            print(f"whydeep: the output cannot be written ({error.strerror})", file=sys.stderr)
+            return 2
+        raise
+
+
+def _forget_output() -> None:
+    """Let Python's own flush at the end go nowhere, instead of failing once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

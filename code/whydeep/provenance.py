@@ -1,29 +1,23 @@
-"""Where a number comes from: the hash of the code that made it, settings, device, versions."""
+"""Where a number comes from: the code that made it by hash, settings, data, machine, versions."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import os
 import platform
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from whydeep.errors import WhydeepError
+from whydeep.machine import arithmetic
+from whydeep.reach import PACKAGE, Reached, reach
 
-PACKAGE = Path(__file__).parent
-SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# Told for every record, whether or not a run reaches them; what else it reaches comes on top.
 VERSIONED = ("torch", "numpy", "scipy", "scikit-learn")
-# Modules, and names in an experiment, that read results but never make them: a change there cannot
-# move a recorded number, and verdicts are recomputed from the numbers every time.
-READERS = ("claims", "results", "provenance", "figures", "cli", "book", "widgets")
-READERS_IN_EXPERIMENT = ("CLAIMS", "figure", "explorer")
 
 
 def repository() -> Path:
@@ -37,75 +31,103 @@ def repository() -> Path:
     return root
 
 
-def provenance(module: str, settings: Any, device: str) -> dict[str, Any]:
-    """What a record says of its making: code, settings, device, versions."""
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+@lru_cache
+def reached(module: str) -> Reached:
+    """What ``run`` of an experiment reaches, read once a process."""
+    return reach(module)
+
+
+def code_hash(module: str) -> str:
+    """Twelve hex digits over the definitions that ``run`` of an experiment reaches.
+
+    Comments, docstrings, annotations, layout and the place of a definition do not count, nor what
+    no run can reach, such as CLAIMS and figures. The same under every version of Python.
+    """
+    return reached(module).code
+
+
+def standing(provenance: Mapping[str, Any]) -> str:
+    """The code that a record stands for: that which made it, or the last that was certified.
+
+    "" for a record that does not say, which then stands for none.
+    """
+    certified = provenance.get("certified") or [provenance]
+    return certified[-1].get("code", "")
+
+
+def data_of(module: str) -> dict[str, str]:
+    """The data files that ``run`` of an experiment can read, and the first digits of their SHA-256.
+
+    The files are verified against these whenever they are read, so that a name and a checksum say
+    what the numbers rest on. A file to be downloaded counts only if this process has read it.
+    """
+    from whydeep.datasets import catalogue, used
+
+    asked, read = tuple(reached(module).data), used()
     return {
-        "code": code_hash(module),
-        "settings": asdict(settings),
-        "device": f"{device} ({name})",
-        "python": platform.python_version(),
-        **{package: version(package) for package in VERSIONED},
+        file.name: file.checksum
+        for file in (catalogue() if asked else ())
+        if file.name.startswith(asked) and (file.kind != "download" or file.name in read)
     }
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def provenance(
+    module: str, settings: Any, variants: Mapping[str, Mapping], device: str
+) -> dict[str, Any]:
+    """What a record says of its making; ``device`` is the one that the runs used.
+
+    ``parts`` are the definitions reached, so that a change can be named.
+    """
+    found = reached(module)
+    return {
+        "code": found.code,
+        "parts": found.parts,
+        "commit": commit(),
+        "settings": asdict(settings),
+        "variants": {variant: dict(changes) for variant, changes in variants.items()},
+        "data": data_of(module),
+        "device": f"{device} ({device_name(device)})",
+        **arithmetic(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in (*VERSIONED, *distributions(found.outside))},
+    }
 
 
-def _source(name: str) -> Path | None:
-    """The file of module ``name`` of this package; None for a name that is no module of it."""
-    parts = name.split(".")
-    if parts[0] != "whydeep" or (len(parts) > 1 and parts[1] in READERS):
-        return None
-    stem = PACKAGE.joinpath(*parts[1:])
-    for path in (stem.with_suffix(".py"), stem / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+def device_name(device: str) -> str:
+    """What computes: the GPU's name, or the machine's architecture."""
+    if device.startswith("cuda"):
+        import torch
 
-
-def _reads(node: ast.stmt) -> bool:
-    """Whether a statement at the top of a module is one of READERS_IN_EXPERIMENT."""
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    names = {getattr(target, "id", None) for target in targets} | {getattr(node, "name", None)}
-    return not names.isdisjoint(READERS_IN_EXPERIMENT)
-
-
-def _plain(node: Any) -> Any:
-    """The parsed code as tuples; `ast.dump` itself differs between versions of Python."""
-    if isinstance(node, ast.AST):
-        given = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
-        return type(node).__name__, *((name, _plain(value)) for name, value in given)
-    return [_plain(value) for value in node] if isinstance(node, list) else repr(node)
+        return torch.cuda.get_device_name(device)
+    return platform.machine()
 
 
 @lru_cache
-def code_hash(module: str) -> str:
-    """Twelve hex digits over ``module`` and every module of the package that it imports.
+def _owners() -> Mapping[str, list[str]]:
+    return packages_distributions()
 
-    Comments, docstrings and layout do not count, nor do an experiment's CLAIMS and ``figure``: the
-    hash is of the parsed code that makes the numbers, and the same under every version of Python.
+
+def distributions(names: Iterable[str]) -> list[str]:
+    """The installed distributions that dotted names such as ``sklearn.svm.SVC`` come from."""
+    owners = _owners()
+    tops = {name.partition(".")[0] for name in names} - {"whydeep"}
+    return sorted({each for top in tops for each in owners.get(top, ())} - set(VERSIONED))
+
+
+def commit() -> str:
+    """The commit of the checkout, with a + where files of the package or data differ from it.
+
+    "" where there is no git or no repository.
     """
-    digest, seen, queue = hashlib.sha256(), set(), [module]
-    while queue:
-        name = queue.pop()
-        path = _source(name)
-        if path is None or name in seen:
-            continue
-        seen.add(name)
-        queue.append(name.rpartition(".")[0])
-        queue.extend(_imports(ast.parse(path.read_text(encoding="utf-8"))))
-    for name in sorted(seen):
-        tree = ast.parse(_source(name).read_text(encoding="utf-8"))
-        tree.body = [node for node in tree.body if not _reads(node)]
-        for node in ast.walk(tree):
-            if isinstance(node, SCOPES) and ast.get_docstring(node) is not None:
-                del node.body[0]
-        digest.update(f"{name}\n{_plain(tree)}\n".encode())
-    return digest.hexdigest()[:12]
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(PACKAGE), *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", str(PACKAGE))
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -3,15 +3,21 @@
 A *run* is one seed of one variant of an experiment. Finished runs are written at once, each to a
 file of its own and atomically, so that Ctrl-C or kill -9 loses none and the next start resumes.
 A *record* is the committed, dated sum of them that verdicts rest on: data/results/ID/SCALE.json.
+The checksums of all records stand in data/results/SHA256SUMS, so that an edit by hand shows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -20,10 +26,18 @@ import numpy as np
 import torch
 
 from whydeep.errors import BadSettings, WhydeepError
+from whydeep.machine import arithmetic
 from whydeep.provenance import code_hash, provenance, repository
+from whydeep.reach import takes_device
+from whydeep.spread import spread
 
 MAIN = "main"
+CHECKSUMS = "SHA256SUMS"
+MOST_SEEDS = 10_000
 T = TypeVar("T")
+Task = tuple[
+    str, str, str, int
+]  # a run by the names of experiment, scale and variant, and its seed
 
 
 class Result(Mapping[str, np.ndarray]):
@@ -111,7 +125,7 @@ def _load(path: Path, remedy: str, build: Callable[[dict], T]) -> T:
         raise WhydeepError(f"no recorded run at {path}: {remedy}") from None
     except (ValueError, OSError) as error:
         raise WhydeepError(f"{path} cannot be read ({error}): {remedy}") from None
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WhydeepError(f"{path} is damaged ({error!r}): {remedy}") from None
 
 
@@ -137,8 +151,27 @@ def record_path(experiment: str, scale: str) -> Path:
     return repository() / "data" / "results" / experiment / f"{scale}.json"
 
 
+def checksums() -> dict[str, str]:
+    """The SHA-256 of each record by its path under data/results, as SHA256SUMS lists them.
+
+    None where there is no such file; WhydeepError where it holds something else.
+    """
+    path = repository() / "data" / "results" / CHECKSUMS
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return {}
+    rows = [re.fullmatch(r"([0-9a-f]{64})  (\S+)", line) for line in lines]
+    if not all(rows):
+        raise WhydeepError(f"{path} is damaged: restore it with git")
+    return {row[2]: row[1] for row in rows}
+
+
 def write_record(record: Record) -> Path:
-    """Write the committed file of a record; returns its path."""
+    """Write the committed file of a record, and its checksum; returns its path.
+
+    WhydeepError where the file cannot be written.
+    """
     units = {
         name: unit
         for by_seed in record.runs.values()
@@ -150,20 +183,29 @@ def write_record(record: Record) -> Path:
         variant: {seed: dict(result) for seed, result in sorted(by_seed.items())}
         for variant, by_seed in record.runs.items()
     }
-    write_atomically(
-        path,
-        _dump(
-            {
-                "experiment": record.experiment,
-                "scale": record.scale,
-                "recorded": date.today().isoformat(),
-                "provenance": record.provenance,
-                "units": units,
-                "runs": runs,
-            }
-        )
-        + "\n",
+    about = dict(record.provenance)
+    text = _dump(
+        {
+            "experiment": record.experiment,
+            "scale": record.scale,
+            "recorded": about.pop("recorded", date.today().isoformat()),
+            "provenance": about,
+            "units": units,
+            "runs": runs,
+        }
     )
+    folder = repository() / "data" / "results"
+    digest = hashlib.sha256(f"{text}\n".encode()).hexdigest()
+    try:
+        sums = checksums() | {path.relative_to(folder).as_posix(): digest}
+        write_atomically(path, f"{text}\n")
+        listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+        write_atomically(folder / CHECKSUMS, listed)
+    except OSError as error:
+        raise WhydeepError(
+            f"{path} cannot be written ({error.strerror or error}): make room or mend the "
+            "permissions, and start again; finished runs are kept"
+        ) from error
     return path
 
 
@@ -186,6 +228,35 @@ def read_record(experiment: str, scale: str) -> Record:
 # ---------------------------------------------------------------------------------- running
 
 
+def _keep_run(path: Path, result: Result, seconds: float) -> None:
+    """Write a finished run; where that fails say so, for its numbers can still be judged."""
+    about = {"seconds": round(seconds, 3), "units": result.units}
+    try:
+        write_atomically(path, _dump(about | {"values": dict(result)}))
+    except OSError as error:
+        _say_once(
+            f"whydeep: finished runs cannot be kept in {_runs_folder()} "
+            f"({error.strerror or error}): going on without"
+        )
+
+
+@lru_cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _runs_folder() -> Path:
+    return Path(os.environ.get("WHYDEEP_RUNS", repository() / ".whydeep" / "runs"))
+
+
+def _path_of_task(task: Task, module: ModuleType, device: str) -> Path:
+    """Where a finished run lies: no run of other code, device or arithmetic is taken for it."""
+    experiment, scale, variant, seed = task
+    how = hashlib.sha256(repr(sorted(arithmetic().items())).encode()).hexdigest()[:8]
+    folder = f"{scale}-{code_hash(module.__name__)}-{used_device(module, device)}-{how}"
+    return _runs_folder() / experiment / folder / f"{variant}-{seed}.json"
+
+
 def run_once(
     module: ModuleType,
     experiment: str,
@@ -196,51 +267,163 @@ def run_once(
     device: str = "cpu",
     progress: bool = False,
     resume: bool = True,
-) -> Result:
-    """One run, taken from disk if this code has finished it on this device before."""
+) -> tuple[Result, float]:
+    """One run and its CPU seconds, taken from disk if this code has finished it before.
+
+    "Before" means on this device and this arithmetic. An experiment that makes no use of
+    ``device`` runs on the CPU, and its run is kept as one.
+    """
     settings = with_variant(
         module.SCALES[scale], {} if variant == MAIN else module.VARIANTS[variant]
     )
-    code = code_hash(module.__name__)
-    folder = Path(os.environ.get("WHYDEEP_RUNS", repository() / ".whydeep" / "runs"))
-    path = (
-        folder
-        / experiment
-        / f"{scale}-{code}-{device}-torch{torch.__version__}"
-        / f"{variant}-{seed}.json"
-    )
+    path = _path_of_task((experiment, scale, variant, seed), module, device)
     if resume and path.is_file():
-        remedy = "delete it and start again"
-        return _load(path, remedy, lambda raw: _result(raw["values"], raw["units"]))
+
+        def build(raw: dict) -> tuple[Result, float]:
+            return _result(raw["values"], raw["units"]), float(raw["seconds"])
+
+        return _load(path, "delete it and start again", build)
+    began = time.process_time()
     result = module.run(settings, seed=seed, device=device, progress=progress)
+    seconds = time.process_time() - began
     if resume:
-        write_atomically(path, _dump({"units": result.units, "values": dict(result)}))
-    return result
+        _keep_run(path, result, seconds)
+    return result, seconds
 
 
-def sweep(
-    module: ModuleType,
-    experiment: str,
-    scale: str,
-    seeds: Iterable[int],
+def used_device(module: ModuleType, asked: str) -> str:
+    """The device that runs of an experiment use when ``asked`` is what the reader chose."""
+    return asked if takes_device(module.__name__) else "cpu"
+
+
+def _run_named(task: Task, *, device: str, resume: bool) -> tuple:
+    """One run by the names of its parts, for another process: `run_once` with what can travel."""
+    from whydeep.experiments import experiments
+
+    experiment, scale, variant, seed = task
+    module = experiments()[experiment]
+    how = dict(device=used_device(module, device), resume=resume)
+    result, seconds = run_once(module, experiment, scale, variant, seed, **how)
+    return dict(result), result.units, seconds
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is to be run: all variants of an experiment at a scale, over some seeds.
+
+    BadSettings for a scale that the experiment does not have, or for seeds that are none.
+    """
+
+    module: ModuleType
+    experiment: str
+    scale: str
+    seeds: tuple[int, ...]
+
+    def __post_init__(self):
+        if self.scale not in self.module.SCALES:
+            raise BadSettings(
+                f"{self.experiment} has no scale {self.scale!r}: choose from "
+                f"{', '.join(self.module.SCALES)}"
+            )
+        if not self.seeds or min(self.seeds) < 0:
+            raise BadSettings(
+                f"seeds are {list(self.seeds)}, expected at least one, each 0 or more: write 0-4"
+            )
+        if max(self.seeds) >= 2**32 or len(self.seeds) > MOST_SEEDS:
+            raise BadSettings(
+                f"there are {len(self.seeds):,} seeds up to {max(self.seeds)}, expected at most "
+                f"{MOST_SEEDS:,}, each below 2^32: write 0-4"
+            )
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The runs, the main ones first, then the controls."""
+        return [
+            (self.experiment, self.scale, variant, seed)
+            for variant in (MAIN, *self.module.VARIANTS)
+            for seed in self.seeds
+        ]
+
+
+def sweeps(
+    wanted: Iterable[Sweep],
     *,
     device: str = "cpu",
     progress: bool = False,
     resume: bool = True,
-) -> Record:
-    """All variants of an experiment over ``seeds``: the main runs first, then the controls."""
-    if scale not in module.SCALES:
-        raise BadSettings(
-            f"{experiment} has no scale {scale!r}: choose from {', '.join(module.SCALES)}"
-        )
-    seeds = list(seeds)
-    if not seeds or min(seeds) < 0:
-        raise BadSettings(f"seeds are {seeds}, expected at least one, each 0 or more: write 0-4")
-    how = dict(device=device, progress=progress, resume=resume)
-    runs = {
-        variant: {seed: run_once(module, experiment, scale, variant, seed, **how) for seed in seeds}
+    jobs: int = 1,
+    scheduler: str | None = None,
+    cost: Callable[[Task], float] | None = None,
+) -> Iterator[Record]:
+    """The record of each sweep, as soon as its last run has ended.
+
+    With ``jobs`` above one, or the address of a Dask ``scheduler``, the runs of all sweeps are
+    spread over processes, the longest first by ``cost``; the numbers are those of one process.
+    """
+    wanted = list(wanted)
+    home = {task: each for each in wanted for task in each.tasks}
+    runs: dict[str, dict] = {each.experiment: {} for each in wanted}
+    seconds: dict[str, list[float]] = {each.experiment: [] for each in wanted}
+    for task, result, spent in _all_runs(
+        home, device=device, progress=progress, resume=resume, jobs=jobs, scheduler=scheduler,
+        cost=cost,
+    ):  # fmt: skip
+        (experiment, _, variant, seed), each = task, home[task]
+        runs[experiment].setdefault(variant, {})[seed] = result
+        seconds[experiment].append(spent)
+        if len(seconds[experiment]) == len(each.tasks):
+            yield _record_of(each, runs.pop(experiment), seconds[experiment], device)
+
+
+def _all_runs(
+    home: Mapping[Task, Sweep], *, device, progress, resume, jobs, scheduler, cost
+) -> Iterator[tuple[Task, Result, float]]:
+    """Every task with its result and CPU seconds, as each ends; those on disk come first."""
+    tasks = list(home)
+
+    def here(task: Task) -> tuple[Result, float]:
+        module = home[task].module
+        how = dict(device=used_device(module, device), progress=progress, resume=resume)
+        return run_once(module, *task, **how)
+
+    if jobs == 1 and scheduler is None:
+        for index, (result, spent) in spread(here, tasks):
+            yield tasks[index], result, spent
+        return
+    kept = {task: _path_of_task(task, home[task].module, device) for task in tasks}
+    due = [task for task in tasks if not (resume and kept[task].is_file())]
+    for task in tasks:
+        if task not in due:
+            yield task, *here(task)
+    work = partial(_run_named, device=device, resume=resume)
+    how = dict(jobs=jobs, scheduler=scheduler, cost=[cost(task) for task in due] if cost else None)
+    for index, (values, units, spent) in spread(work, due, **how):
+        result = Result(**{name: (value, units[name]) for name, value in values.items()})
+        if resume and not kept[due[index]].is_file():  # it ran on another machine
+            _keep_run(kept[due[index]], result, spent)
+        yield due[index], result, spent
+
+
+def _record_of(each: Sweep, runs: dict, seconds: list[float], device: str) -> Record:
+    """The record of a sweep whose runs are all there, in the order that `Sweep.tasks` has."""
+    module = each.module
+    ordered = {
+        variant: {seed: runs[variant][seed] for seed in each.seeds}
         for variant in (MAIN, *module.VARIANTS)
     }
-    return Record(
-        experiment, scale, provenance(module.__name__, module.SCALES[scale], device), runs
+    about = provenance(
+        module.__name__, module.SCALES[each.scale], module.VARIANTS, used_device(module, device)
     )
+    about["seconds"] = round(sum(seconds) / len(seconds), 2)
+    return Record(each.experiment, each.scale, about, ordered)
+
+
+def sweep(
+    module: ModuleType, experiment: str, scale: str, seeds: Iterable[int], **how: Any
+) -> Record:
+    """All variants of one experiment over ``seeds``: the main runs first, then the controls.
+
+    ``how`` is what `sweeps` takes.
+    """
+    (record,) = sweeps([Sweep(module, experiment, scale, tuple(seeds))], **how)
+    return record

@@ -31,7 +31,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
-from whydeep.book.notebooks import METADATA
+from whydeep.book.notebooks import METADATA, kernels_raise
 from whydeep.book.reads import PINS, below, key
 from whydeep.provenance import PACKAGE, repository
 
@@ -87,6 +87,7 @@ def kernels_import_this_package() -> None:
     """Let kernels import the package that was hashed, whatever else is installed."""
     others = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
     os.environ["PYTHONPATH"] = os.pathsep.join([str(PACKAGE.parent), *others])
+    kernels_raise()
 
 
 # ---------------------------------------------------------------------------------- one at a time

@@ -176,7 +176,7 @@ class ClaimDirective(EvidenceDirective):
             return []
         rows = [
             (self.inline(what), self.inline(value), self.inline(where))
-            for what, value, where in verdict.claim.paper
+            for what, value, where in verdict.claim.paper_says
         ]
         header = ("The paper says", "Its number", "Where it stands")
         return [table(header, rows, "claim-table")]

@@ -15,7 +15,7 @@ import numpy as np
 from whydeep.claims import Measured, Verdict, judge
 from whydeep.errors import BadSettings
 from whydeep.experiments import find, recorded_scale
-from whydeep.provenance import VERSIONED, code_hash
+from whydeep.provenance import VERSIONED, code_hash, standing
 from whydeep.results import MAIN, Record, read_record
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -43,7 +43,7 @@ class Evidence:
     @property
     def moved_on(self) -> bool:
         """Whether the experiment's code has changed since the record was made."""
-        return self.code_now != self.record.provenance["code"]
+        return self.code_now != standing(self.record.provenance)
 
     def verdict(self, claim: str) -> Verdict:
         return next(v for v in self.verdicts if v.claim.id == claim)
@@ -68,11 +68,15 @@ def number(value: float, digits: int = 4) -> str:
     """``value`` with so many significant digits, a true minus sign, and powers of ten."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "not a number"
-    text = f"{value:.{digits}g}"
-    mantissa, _, exponent = text.partition("e")
+    return _typeset(f"{value:.{digits}g}")
+
+
+def _typeset(shown: str) -> str:
+    """A formatted number for readers: 2.5e-12 becomes 2.5 × 10⁻¹², and a minus sign a true one."""
+    mantissa, _, exponent = shown.partition("e")
     if exponent:
-        text = f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
-    return text.replace("-", "−")
+        shown = f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    return shown.replace("-", "−")
 
 
 def spread(mean: float, sd: float) -> str:
@@ -122,6 +126,16 @@ def seeds_words(seeds: Sequence[int]) -> str:
     return f"{len(seeds)} seeds ({', '.join(map(str, seeds))})"
 
 
+def machine_words(provenance: dict) -> str:
+    """``cpu (x86_64), AMD EPYC (...), AVX2, 1 thread``; the device alone where no more is known."""
+    words = [provenance["device"]]
+    if "processor" in provenance:
+        count = provenance["threads"]
+        threads = f"{count} thread" if count == 1 else f"{count} threads"
+        words += [provenance["processor"], provenance["capability"], threads]
+    return ", ".join(words)
+
+
 def versions_words(provenance: dict) -> str:
     names = ("python", *VERSIONED)
     return ", ".join(f"{name} {provenance[name]}" for name in names if name in provenance)
@@ -143,15 +157,15 @@ def _statistic(values: Iterable[float], words: list[str], text: str) -> str:
         else:
             form = word
     try:
-        shown = format(float(STATISTICS[statistic](values)), form)
+        shown = _typeset(format(float(STATISTICS[statistic](values)), form))
         if plus_minus:
-            shown += f" ± {format(float(STATISTICS['sd'](values)), form)}"
+            shown += f" ± {_typeset(format(float(STATISTICS['sd'](values)), form))}"
     except ValueError:
         raise BadSettings(
             f"number {text!r}: {form!r} is no format; write .3f, .1% or .2g, after the quantity, "
             "with mean, sd, min, max or ± beside it"
         ) from None
-    return shown.replace("-", "−")
+    return shown
 
 
 def resolve(text: str) -> str:
@@ -199,4 +213,4 @@ def resolve(text: str) -> str:
             f"number {text!r}: {quantity['name']} has shape {values[0].shape}; write one element, "
             f"such as {quantity['name']}[-1]"
         )
-    return _statistic(values, words[2:], text)
+    return _statistic(map(float, values), words[2:], text)

@@ -14,6 +14,8 @@ so `lint` asks for counts, and for at least three compared cells on each page th
 from __future__ import annotations
 
 import argparse
+import ast
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,10 @@ from whydeep.results import write_atomically
 
 IGNORED = "nbval-ignore-output"
 COMPARED_CELLS = 3
+# What an untested output must come from: a figure, a widget or a glued number, by the call's name.
+SHOWS = re.compile(r"(?:^|[._])(?:glue|figure|explorer|Figure|\w*Explorer|Playground)$")
+# A number in a sentence is no 2.1e+02, which these formats write of a number that grows.
+EXPONENT_FORM = re.compile(r"\bglue\(.*:[^{}]*[eg]\}")
 TIMEOUT = 300  # seconds a cell, as in _config.yml
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -64,6 +70,16 @@ def _read(path: Path) -> NotebookNode:
         raise WhydeepError(f"{path} is not a notebook ({error}): write it anew") from None
 
 
+def kernels_raise() -> None:
+    """Make kernels that start from now on raise where NumPy would warn of a division by zero.
+
+    Such a warning hangs on the last bit of one machine: on the next it comes, or does not.
+    """
+    strict = "error::RuntimeWarning"
+    asked = [each for each in os.environ.get("PYTHONWARNINGS", "").split(",") if each]
+    os.environ["PYTHONWARNINGS"] = ",".join([*(each for each in asked if each != strict), strict])
+
+
 def last_line(error: Exception) -> str:
     """The last line of what a kernel or nbclient says of an error, without colours."""
     text = re.sub(r"\x1b\[[\d;]*m", "", str(error))
@@ -89,6 +105,7 @@ def store(path: Path) -> None:
         record_timing=False,
         coalesce_streams=True,  # two prints may arrive as one output or as two
     )
+    kernels_raise()
     try:
         client.execute()
     except CellExecutionError as error:
@@ -123,6 +140,17 @@ def store(path: Path) -> None:
     write_atomically(path, text if text.endswith("\n") else f"{text}\n")
 
 
+def _shows(source: str) -> bool:
+    """Whether the code calls something that draws, makes a widget or glues: SHOWS."""
+    kept = (line for line in source.splitlines() if line[:1] not in "%!")
+    try:
+        tree = ast.parse("\n".join(kept))
+    except SyntaxError:  # it fails when it is executed
+        return False
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(SHOWS.search(ast.unparse(call.func)) for call in calls)
+
+
 def _cell_problems(cell: NotebookNode, previous: int) -> Iterator[str]:
     tags = cell.metadata.get("tags", [])
     if cell.execution_count is None:
@@ -136,6 +164,13 @@ def _cell_problems(cell: NotebookNode, previous: int) -> Iterator[str]:
         yield f"has the tolerance {tolerance!r}: write a fraction of the number, such as 0.1"
     if IGNORED in tags and cell.outputs:
         yield f"is tagged {IGNORED} but stores an output: run `store`"
+    if IGNORED in tags and not _shows(cell.source):
+        yield (
+            f"is tagged {IGNORED} but shows no figure, widget or glued number: remove the tag and "
+            "run `store`, so that its text is compared"
+        )
+    if EXPONENT_FORM.search(cell.source):
+        yield "glues a number that may come as 2.1e+02: write it with .0f, .1f or .1%"
     for output in cell.outputs:
         if output.output_type == "error":
             yield "stores an error"

@@ -79,8 +79,11 @@ def _drawn(source: str) -> Iterator[str]:
                     yield part.value
 
 
-def _texts(path: Path) -> Iterator[tuple[str, str]]:
-    """The prose of the page at ``path``, each piece with the place where it stands."""
+def page_texts(path: Path, code: bool = True) -> Iterator[tuple[str, str]]:
+    """The prose of the page at ``path``, each piece with the place where it stands.
+
+    With ``code``, the captions, titles and axes that its cells draw are prose too.
+    """
     parser = create_md_parser(
         MdParserConfig(enable_extensions={"colon_fence", "dollarmath", "amsmath", "deflist"}),
         RendererHTML,
@@ -90,6 +93,8 @@ def _texts(path: Path) -> Iterator[tuple[str, str]]:
         yield from ((str(path), text) for text in _spoken(tokens, parser.parse))
         return
     for number, cell in enumerate(nbformat.read(path, as_version=4).cells, start=1):
+        if cell.cell_type == "code" and not code:
+            continue
         prose = (
             _drawn(cell.source)
             if cell.cell_type == "code"
@@ -134,7 +139,7 @@ def main() -> int:
             and page != root / GLOSSARY
             and ".ipynb_checkpoints" not in page.parts
         ]
-        found = [line for page in pages for line in problems(_texts(page), words)]
+        found = [line for page in pages for line in problems(page_texts(page), words)]
         found += problems(_claims(), words)
     except WhydeepError as error:
         print(f"vocabulary: {error}", file=sys.stderr)

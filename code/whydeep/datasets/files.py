@@ -11,40 +11,49 @@
 
 Checksums are those of what is used: array bytes of an npz (compression differs between zlib
 builds), the uncompressed IDX file (Debian recompressed the archives), the file itself of a JPEG.
-No file is ever unpickled. Whatever is wrong with a file is a `DataError` of one line.
+No file is unpickled here. Whatever is wrong with a file is a `DataError` of one line.
+
+Every reader here notes what it read: `used` says which data a run rests on, by checksum.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import importlib
 import importlib.metadata
+import io
 import json
 import os
 import re
-import sys
-import tempfile
+import shutil
+import time
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-import pooch
-import requests
+import platformdirs
 import yaml
 
+from whydeep.datasets.download import download
 from whydeep.errors import DataError
 
 CATALOGUE = "datasets.yaml"
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
-# Seconds without a byte from the server before a download is given up.
-TIMEOUT = 30.0
+# The most that the list of data files may have, which nothing else vouches for (today: 7,000).
+LIST_BYTES = 1_000_000
+# A file is written within a second; what a killed process left half written is older than this.
+STALE = 60.0
 
-# (path, mtime, size) of files whose checksum this process has already seen to be right.
-_verified: set[tuple[str, int, int]] = set()
+# (path, mtime, size, checksum) of files that this process has already seen to be right.
+_verified: set[tuple[str, int, int, str]] = set()
+# What has been read since `forget_used`: checksums by name.
+_used: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,18 @@ class DataFile:
     arrays: Mapping[str, ArraySpec] = field(default_factory=dict)
     mirrors: tuple[str, ...] = ()
 
+    @property
+    def checksum(self) -> str:
+        """What identifies the data in a record: 12 hex digits of the SHA-256 of what is used.
+
+        That is the file's, or where arrays are used one over the arrays' own, in the order of
+        their names, so that another compression is the same data.
+        """
+        if not self.arrays:
+            return self.sha256[:12]
+        listed = "".join(f"{key} {spec.sha256}\n" for key, spec in sorted(self.arrays.items()))
+        return hashlib.sha256(listed.encode()).hexdigest()[:12]
+
 
 # --- the catalogue ---------------------------------------------------------------------------
 
@@ -86,24 +107,39 @@ class DataFile:
 def data_root() -> Path | None:
     """The folder that holds the shipped files; None if the package stands without the repository.
 
-    Raises `DataError` if `WHYDEEP_DATA` names no folder.
+    It is the one that `WHYDEEP_DATA` names, else `data` in the checkout that `WHYDEEP_ROOT` names,
+    else that of the package's own checkout. Raises `DataError` if a variable names no such folder.
     """
     named = os.environ.get("WHYDEEP_DATA")
     if named:
-        root = Path(named).expanduser()
-        if not root.is_dir():
+        root = Path(os.path.expanduser(named))  # Path's own raises for an unknown user
+        if not os.path.isdir(root):
             raise DataError(
                 f"WHYDEEP_DATA is {named!r}, which is no folder; "
                 "set it to the book's data folder, or unset it."
             )
         return root
-    root = Path(__file__).resolve().parents[3] / "data"
+    checkout = os.environ.get("WHYDEEP_ROOT")
+    # os.path's answers no where a name is too long, on which Path's raises.
+    if checkout and not os.path.isdir(Path(checkout) / "data"):
+        raise DataError(
+            f"WHYDEEP_ROOT is {checkout!r}, which has no data/ folder; "
+            "set it to a clone of the book's repository, or unset it."
+        )
+    if checkout:
+        return Path(checkout) / "data"
+    root = _beside_package()
     return root if (root / CATALOGUE).is_file() else None
+
+
+def _beside_package() -> Path:
+    """Where `data/` lies in the package's own checkout, if it stands in one."""
+    return Path(__file__).resolve().parents[3] / "data"
 
 
 def cache_root() -> Path:
     """The folder of downloaded files: the user's cache for `whydeep`, outside any checkout."""
-    return Path(pooch.os_cache("whydeep"))
+    return Path(platformdirs.user_cache_dir("whydeep"))
 
 
 def catalogue() -> list[DataFile]:
@@ -111,36 +147,38 @@ def catalogue() -> list[DataFile]:
 
     Raises `DataError` if the catalogue is missing or not readable.
     """
-    beside_package = Path(__file__).resolve().parents[3] / "data" / CATALOGUE
-    # The checkout's own pins come first: WHYDEEP_DATA says where files lie, not what they must be.
-    if beside_package.is_file():
-        path = beside_package
-    elif (root := data_root()) is not None:
-        path = root / CATALOGUE
-        if not path.is_file():
-            raise DataError(
-                f"{path} is missing, which lists the data files and their checksums; "
-                "set WHYDEEP_DATA to the data folder of a checkout of the book."
-            )
-    else:
-        path = _stamped_catalogue()
+    root = data_root()
+    # A checkout's own pins come first: WHYDEEP_DATA says where files lie, not what they must be.
+    named = os.environ.get("WHYDEEP_ROOT")
+    checkouts = [Path(named) / "data"] if named else []
+    folders = [*checkouts, _beside_package(), *([] if root is None else [root])]
+    path = next((path for each in folders if (path := each / CATALOGUE).is_file()), None)
+    if path is None and root is not None:
+        raise DataError(
+            f"{root / CATALOGUE} is missing, which lists the data files and their checksums; "
+            "set WHYDEEP_DATA to the data folder of a checkout of the book."
+        )
+    path = path or _stamped_catalogue()
     try:
         return _parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}); restore it from the repository.") from error
 
 
-def entries(name: str) -> list[DataFile]:
-    """The files of the set called `name`, or the one file so called.
+def entries(name: str | None = None) -> list[DataFile]:
+    """The files of the set called `name`, or the one file so called; all files for None.
 
     Raises `DataError` for a name that the catalogue does not have.
     """
     listed = catalogue()
-    found = [entry for entry in listed if name in (entry.set, entry.name)]
+    found = [entry for entry in listed if name in (None, entry.set, entry.name)]
     if not found:
-        names = ", ".join(dict.fromkeys(entry.set for entry in listed))
-        raise DataError(f"No data set is called {name!r}; there are: {names}.")
+        raise DataError(f"No data set is called {name!r}; there are: {_names(listed)}.")
     return found
+
+
+def _names(listed: list[DataFile]) -> str:
+    return ", ".join(dict.fromkeys(entry.set for entry in listed))
 
 
 def _parse(text: str) -> list[DataFile]:
@@ -150,7 +188,7 @@ def _parse(text: str) -> list[DataFile]:
         raise ValueError("its end is missing")
     try:
         return _data_files(yaml.safe_load(text))
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
@@ -169,7 +207,7 @@ def _data_files(sets: Mapping) -> list[DataFile]:
                     set=set_name,
                     kind=about["kind"],
                     file=item["file"],
-                    bytes=item["bytes"],
+                    bytes=int(item["bytes"]),
                     licence=about["licence"],
                     credit=item.get("credit", about["credit"]),
                     package=about["source"]["package"],
@@ -182,6 +220,27 @@ def _data_files(sets: Mapping) -> list[DataFile]:
     return files
 
 
+# --- which data a run used -------------------------------------------------------------------
+
+
+def used() -> dict[str, str]:
+    """Which data were read since `forget_used`: 12 hex digits of a checksum by the file's name.
+
+    A file counts each time that it is read, whether or not this process had checked it before.
+    """
+    return dict(sorted(_used.items()))
+
+
+def forget_used() -> None:
+    """Begin a new account of what is read."""
+    _used.clear()
+
+
+def note_used(name: str, checksum: str) -> None:
+    """Say that the data called `name`, of this SHA-256 (its first 12 digits count), were read."""
+    _used[name] = checksum[:12]
+
+
 # --- finding and reading, always verified ----------------------------------------------------
 
 
@@ -191,7 +250,9 @@ def read_arrays(name: str) -> dict[str, np.ndarray]:
     Raises `DataError` if the file is missing, truncated or altered.
     """
     (entry,) = entries(name)
-    return _load_npz(_shipped_path(entry), entry)
+    arrays = _load_npz(_shipped_path(entry), entry)
+    note_used(entry.name, entry.checksum)
+    return arrays
 
 
 def read_bytes(name: str) -> bytes:
@@ -201,7 +262,9 @@ def read_bytes(name: str) -> bytes:
     """
     (entry,) = entries(name)
     path = _shipped_path(entry)
-    return _checked_bytes(path, entry, _read(path, entry))
+    content = _checked_bytes(path, entry, _read(path, entry))
+    note_used(entry.name, entry.checksum)
+    return content
 
 
 def read_idx(name: str) -> np.ndarray:
@@ -214,6 +277,7 @@ def read_idx(name: str) -> np.ndarray:
     (entry,) = entries(name)
     path = _on_disk(entry) or _download(entry, None)
     content = _checked_bytes(path, entry, _read(path, entry))
+    note_used(entry.name, entry.checksum)
     dimensions = content[3]
     start = 4 + 4 * dimensions
     shape = np.frombuffer(content[4:start], ">u4")
@@ -229,12 +293,7 @@ def check_arrays(entry: DataFile, arrays: Mapping[str, np.ndarray], where: str) 
         if key not in arrays:
             raise DataError(f"{where} has no array {key!r}; {_mend(entry)}")
         array = arrays[key]
-        found = (tuple(array.shape), array.dtype.str)
-        expected = (spec.shape, np.dtype(spec.dtype).str)
-        if found != expected:
-            raise DataError(
-                f"{where} is altered: array {key!r} is {found}, expected {expected}; {_mend(entry)}"
-            )
+        _check_form(entry, key, array.shape, array.dtype, where)
         digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
         if digest != spec.sha256:
             raise DataError(
@@ -243,16 +302,28 @@ def check_arrays(entry: DataFile, arrays: Mapping[str, np.ndarray], where: str) 
             )
 
 
+def _check_form(
+    entry: DataFile, key: str, shape: tuple[int, ...], dtype: np.dtype, where: str
+) -> None:
+    found = (tuple(shape), dtype.str)
+    expected = (entry.arrays[key].shape, np.dtype(entry.arrays[key].dtype).str)
+    if found != expected:
+        raise DataError(
+            f"{where} is altered: array {key!r} is {found}, expected {expected}; {_mend(entry)}"
+        )
+
+
 def _load_npz(path: Path, entry: DataFile) -> dict[str, np.ndarray]:
-    stamp = _stamp_of(path)
+    stamp = _stamp_of(path, entry)
     try:
         # Opened here because np.load leaves a file it cannot read open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in entry.arrays if key in archive}
-    except (
-        OSError, ValueError, EOFError, TypeError, AttributeError, KeyError, MemoryError,
-        NotImplementedError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+        with open(path, "rb") as file:
+            _check_npz_headers(file, entry, str(path))
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in entry.arrays}
+    except DataError:
+        raise
+    except Exception as error:  # damaged bytes make a dozen kinds of error in zip and npy readers
         raise DataError(
             f"{path} cannot be read ({type(error).__name__}), expected an npz of {entry.bytes:,} "
             f"bytes, found {stamp[2]:,}; {_mend(entry)}"
@@ -261,6 +332,23 @@ def _load_npz(path: Path, entry: DataFile) -> dict[str, np.ndarray]:
         check_arrays(entry, arrays, str(path))
         _verified.add(stamp)
     return arrays
+
+
+def _check_npz_headers(file: BinaryIO, entry: DataFile, where: str) -> None:
+    """Raise `DataError` unless the npz says that it holds the arrays; unpacks only their headers.
+
+    A few megabytes of zip can unpack to gigabytes: numpy reads as much as an array's header says.
+    """
+    with zipfile.ZipFile(file) as archive:
+        for key in entry.arrays:
+            if f"{key}.npy" not in archive.namelist():
+                raise DataError(f"{where} has no array {key!r}; {_mend(entry)}")
+            with archive.open(f"{key}.npy") as member:
+                if np.lib.format.read_magic(member) != (1, 0):
+                    raise ValueError("the format of the array's header is not 1.0")
+                shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+            _check_form(entry, key, shape, dtype, where)
+    file.seek(0)
 
 
 def _read(path: Path, entry: DataFile) -> bytes:
@@ -276,7 +364,7 @@ def _read(path: Path, entry: DataFile) -> bytes:
 
 
 def _checked_bytes(path: Path, entry: DataFile, content: bytes) -> bytes:
-    stamp = _stamp_of(path)
+    stamp = _stamp_of(path, entry)
     if stamp not in _verified:
         if len(content) < entry.bytes:
             raise DataError(
@@ -293,9 +381,9 @@ def _checked_bytes(path: Path, entry: DataFile, content: bytes) -> bytes:
     return content
 
 
-def _stamp_of(path: Path) -> tuple[str, int, int]:
+def _stamp_of(path: Path, entry: DataFile) -> tuple[str, int, int, str]:
     status = path.stat()
-    return (str(path), status.st_mtime_ns, status.st_size)
+    return (str(path), status.st_mtime_ns, status.st_size, entry.checksum)
 
 
 def _mend(entry: DataFile) -> str:
@@ -306,6 +394,8 @@ def _mend(entry: DataFile) -> str:
         return f"delete that file, then run: whydeep data fetch {entry.set}"
     if os.environ.get("WHYDEEP_DATA"):
         return "copy it afresh from the book's data folder, or unset WHYDEEP_DATA"
+    if checkout := os.environ.get("WHYDEEP_ROOT"):
+        return f"restore it with: git -C {checkout} checkout -- data/{entry.file}"
     if data_root() is not None:
         return f"restore it with: git checkout -- data/{entry.file}"
     return f"run: whydeep data fetch {entry.set}"
@@ -338,20 +428,45 @@ def _on_disk(entry: DataFile) -> Path | None:
 # --- fetching --------------------------------------------------------------------------------
 
 
-def fetch(name: str, mirror: str | None = None) -> Path:
+def fetch(name: str | None, mirror: str | None = None) -> Path:
     """Make sure that the set or file called `name` is on this machine; return where it lies.
 
     `mirror` is the address of a folder that holds the files (http or https); it takes the place of
     `WHYDEEP_MIRROR` and of the mirrors in the catalogue. A file that is here and whole is not
     fetched again. Returns the file, or the folder if the set has several.
-    Raises `DataError` if nothing could be fetched, or if what came is not the expected file.
+    Raises `DataError` if no set is named, if nothing could be fetched, or if what came is not the
+    expected file.
     """
-    mirror = mirror or os.environ.get("WHYDEEP_MIRROR")
-    paths = [_fetch_one(entry, mirror) for entry in entries(name)]
+    if name is None:
+        raise DataError(f"Name the data set to fetch; there are: {_names(catalogue())}.")
+    wanted = entries(name)
+    named = _named_mirror(mirror)
+    if mirror is not None and wanted[0].kind == "package":
+        raise DataError(
+            f"{name} comes with the package {wanted[0].package}, not from a mirror; "
+            "leave --mirror out."
+        )
+    paths = [_fetch_one(entry, named) for entry in wanted]
     return paths[0] if len(paths) == 1 else paths[0].parent
 
 
+def _named_mirror(mirror: str | None = None) -> str | None:
+    """The web address of the reader's own mirror, given or from the environment; None without one.
+
+    Raises `DataError` if it is no web address.
+    """
+    named = (os.environ.get("WHYDEEP_MIRROR") or None) if mirror is None else mirror
+    if named is not None and not re.match(r"https?://[^/\s]+", named):
+        raise DataError(
+            f"The mirror {named!r} is no web address; "
+            "give one that begins with https:// or http:// and names the folder of the files."
+        )
+    return named
+
+
 def _fetch_one(entry: DataFile, mirror: str | None) -> Path:
+    if entry.kind != "package":
+        _clear_parts(_target(entry).parent)
     if entry.kind == "download" and _on_disk(entry) is None:
         return _download(entry, mirror)
     try:
@@ -371,7 +486,7 @@ def verify(name: str | None = None) -> list[tuple[str, bool, str]]:
     """
     _verified.clear()
     report = []
-    for entry in catalogue() if name is None else entries(name):
+    for entry in entries(name):
         try:
             if entry.kind == "download" and _on_disk(entry) is None:
                 message = f"not on this machine; to have it: whydeep data fetch {entry.set}"
@@ -401,7 +516,9 @@ def read_package_arrays(name: str) -> dict[str, np.ndarray]:
     Raises `DataError` if the package is missing or its data differ from the catalogue's.
     """
     (entry,) = entries(name)
-    return _package_arrays(entry)[0]
+    arrays, _ = _package_arrays(entry)
+    note_used(entry.name, entry.checksum)
+    return arrays
 
 
 def _package_arrays(entry: DataFile) -> tuple[dict[str, np.ndarray], Path]:
@@ -421,20 +538,32 @@ def _package_arrays(entry: DataFile) -> tuple[dict[str, np.ndarray], Path]:
     return arrays, path
 
 
-def _download(entry: DataFile, mirror: str | None) -> Path:
-    """Fetch one file into the cache, or, for a shipped file of a checkout, into `data/`.
-
-    pooch writes to a temporary file beside the target and moves it there only when the checksum is
-    right, so that an interrupted or wrong download leaves nothing behind.
-    """
+def _target(entry: DataFile) -> Path:
+    """Where a download is kept: in the cache, or in `data/` for a shipped file of a checkout."""
     root = data_root() if entry.kind == "shipped" else None
-    target = (root or cache_root()) / entry.file
+    return (root or cache_root()) / entry.file
+
+
+def _download(entry: DataFile, mirror: str | None) -> Path:
+    """Fetch one file, unless a whole copy is kept already; return where it is kept.
+
+    It is written only once it is whole and its checksum is right, so that an interrupted or wrong
+    download leaves nothing behind. Raises `DataError` with what went wrong at each address.
+    """
+    target = _target(entry)
+    with contextlib.suppress(DataError):
+        _checked_bytes(target, entry, _read(target, entry))
+        return target
+    addresses = _addresses(entry, mirror)
+    _make_room(target, entry.bytes)
     tried = []
-    for url in _addresses(entry, mirror):
+    for url in addresses:
         try:
-            return _retrieve(url, target, entry)
+            content = _retrieve(url, entry)
         except DataError as error:
             tried.append(str(error))
+        else:
+            return _keep(target, content)
     raise DataError(
         f"Cannot fetch {entry.name} ({entry.bytes:,} bytes): {'; '.join(tried)}. Name a mirror "
         f"with: whydeep data fetch {entry.set} --mirror URL; or put the file at {target}."
@@ -447,12 +576,7 @@ def _addresses(entry: DataFile, mirror: str | None) -> list[str]:
     A mirror that the reader names takes the place of the catalogue's. For a shipped file the
     stamped commit comes after it: who names a mirror for a large set may not hold the small ones.
     """
-    named = mirror or os.environ.get("WHYDEEP_MIRROR")
-    if named and not re.match(r"https?://[^/\s]+", named):
-        raise DataError(
-            f"The mirror {named!r} is no web address; "
-            "give one that begins with https:// or http:// and names the folder of the files."
-        )
+    named = _named_mirror(mirror)
     if entry.kind == "download":
         folders = [named] if named else entry.mirrors
         return [f"{folder.rstrip('/')}/{Path(entry.file).name}.gz" for folder in folders]
@@ -466,51 +590,66 @@ def _shipped_addresses(file: str, named: str | None) -> list[str]:
     return addresses
 
 
-def _retrieve(url: str, target: Path, entry: DataFile) -> Path:
-    """One attempt at one address. Raises `DataError` that says what went wrong there."""
-    received = 0
+def _retrieve(url: str, entry: DataFile) -> bytes:
+    """The content of the file at one address, unpacked, after its checksum agrees.
 
-    def download(url: str, output: str, _pooch: object) -> None:
-        nonlocal received
-        with tempfile.TemporaryFile() as packed:
-            pooch.HTTPDownloader(
-                progressbar=sys.stderr.isatty(), chunk_size=1 << 16, timeout=TIMEOUT
-            )(url, packed, None)
-            packed.seek(0)
-            is_gzip = packed.read(2) == b"\x1f\x8b" and entry.kind == "download"
-            packed.seek(0)
+    Raises `DataError` that says what went wrong there.
+    """
+    # What does not compress grows by a few bytes a block, and an archive may hold a file name.
+    body = download(url, entry.bytes + entry.bytes // 1000 + 1024)
+    content = body
+    if body[:2] == b"\x1f\x8b" and entry.kind == "download":
+        try:
             # One byte past the expected size is enough to know that the file is wrong.
-            source = gzip.GzipFile(fileobj=packed) if is_gzip else packed
-            content = source.read(entry.bytes + 1)
-        received = len(content)
-        Path(output).write_bytes(content)
-
-    # pooch reports every download on stderr, which would show up as a difference in a notebook.
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        pooch.retrieve(
-            url, f"sha256:{entry.sha256}", fname=target.name, path=target.parent,
-            downloader=download,
-        )  # fmt: skip
-    except requests.exceptions.HTTPError as error:
-        raise DataError(f"{url} answered {error.response.status_code}") from error
-    except requests.exceptions.ChunkedEncodingError as error:
-        raise DataError(f"{url} broke off before the end") from error
-    except requests.exceptions.RequestException as error:
-        # A server that falls silent in the middle raises ConnectionError, not Timeout.
-        if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error):
-            raise DataError(f"{url} sent nothing for {TIMEOUT:g} s") from error
-        raise DataError(f"{url} cannot be reached ({type(error).__name__})") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{url} sent a truncated or damaged archive") from error
-    except ValueError as error:
+            content = gzip.GzipFile(fileobj=io.BytesIO(body)).read(entry.bytes + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{url} sent a truncated or damaged archive") from error
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise DataError(
-            f"{url} sent another file ({received:,} bytes unpacked, "
+            f"{url} sent another file ({len(content):,} bytes unpacked, "
             f"sha256 is not {entry.sha256[:12]}…)"
-        ) from error
+        )
+    return content
+
+
+def _make_room(target: Path, size: int) -> None:
+    """Raise `DataError` if `size` bytes cannot be kept at `target`: before minutes are spent."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(target.parent).free
+    except OSError as error:
+        raise DataError(f"{target} cannot be written ({error.strerror or error})") from error
+    if not os.access(target.parent, os.W_OK):
+        raise DataError(f"{target} cannot be written (no permission to write in its folder)")
+    if free < size:
+        raise DataError(f"{target} cannot be written ({size:,} bytes, but {free:,} are free)")
+
+
+def _keep(target: Path, content: bytes) -> Path:
+    """Write `content` so that `target` is never half written; raise `DataError` if that fails.
+
+    Git ignores the part that is written first; one that a killed process left is removed by the
+    next fetch.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        try:
+            part.write_bytes(content)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"{target} cannot be written ({error.strerror or error})") from error
     return target
+
+
+def _clear_parts(folder: Path) -> None:
+    """Remove what killed processes left half written in `folder`."""
+    for part in folder.glob(".*.part"):
+        # Another process may be writing, or may have removed it already.
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > STALE:
+                part.unlink()
 
 
 # --- the repository that an installed package came from ---------------------------------------
@@ -556,22 +695,23 @@ def _stamp() -> tuple[str | None, str | None]:
 
 def _stamped_catalogue() -> Path:
     """The catalogue at the stamped commit, downloaded once per address (its hash is the name)."""
-
-    def download(url: str, output: str, _pooch: object) -> None:
-        pooch.HTTPDownloader(timeout=TIMEOUT)(url, output, None)
-        # Nothing else vouches for this file: what does not parse whole must not stay in the cache.
-        _parse(Path(output).read_text(encoding="utf-8"))
-
-    pooch.get_logger().setLevel("WARNING")
     tried = []
-    for url in _shipped_addresses(CATALOGUE, os.environ.get("WHYDEEP_MIRROR")):
-        name = f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{CATALOGUE}"
+    for url in _shipped_addresses(CATALOGUE, _named_mirror()):
+        kept = cache_root() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{CATALOGUE}"
+        if kept.is_file():
+            return kept
+        _make_room(kept, LIST_BYTES)
         try:
-            kept = pooch.retrieve(url, None, fname=name, path=cache_root(), downloader=download)
-            return Path(kept)
-        except (OSError, ValueError) as error:
-            tried.append(f"{url} ({type(error).__name__})")
+            content = download(url, LIST_BYTES)
+            # Nothing else vouches for this file: what does not parse whole is not kept.
+            _parse(content.decode("utf-8"))
+        except DataError as error:
+            tried.append(str(error))
+        except ValueError as error:
+            tried.append(f"{url} sent something else ({type(error).__name__})")
+        else:
+            return _keep(kept, content)
     raise DataError(
-        f"Cannot fetch the list of data files from {', '.join(tried)}; "
+        f"Cannot fetch the list of data files: {'; '.join(tried)}; "
         "check the connection, or set WHYDEEP_DATA to the book's data folder."
     )

@@ -145,7 +145,7 @@ FIFTY_FIVE = _differs(
 )
 UNITS = Condition(
     "total_units",
-    "the units number 650,000, to 2 %",
+    "the units number 650,000, to {bound:%} %",
     lambda result: abs(float(result["total_units"]) / 650_000 - 1),
     "<=",
     0.02,
@@ -160,11 +160,25 @@ CLAIMS = (
         kind="exact",
         expected=HOLDS,
         paper=(
-            ("parameters; units", "60 million; 650,000", "abstract"),
-            ("pictures; first layer", "224 x 224 x 3; 55 x 55 places", "section 3.5, Figure 2"),
+            ("parameters; units", ("{} million; {:,}", 60, 650_000), "abstract"),
+            (
+                "pictures; first layer",
+                ("{} x {} x {}; {} x {} places", 224, 224, 3, 55, 55),
+                "section 3.5, Figure 2",
+            ),
             (
                 "units, layer by layer",
-                "253,440; 186,624; 64,896; 64,896; 43,264; 4096; 4096; 1000",
+                (
+                    "{:,}; {:,}; {:,}; {:,}; {:,}; {}; {}; {}",
+                    253_440,
+                    186_624,
+                    64_896,
+                    64_896,
+                    43_264,
+                    4096,
+                    4096,
+                    1000,
+                ),
                 "Figure 2, caption; 55 x 55 x 96 is 290,400",
             ),
         ),

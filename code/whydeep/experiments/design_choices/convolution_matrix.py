@@ -219,9 +219,10 @@ ONE_A_KERNEL = _condition(
 )
 SPARSE = _condition(
     "most_entries",
-    "no column has more entries that are not zero than a kernel of 7 x 7 pixels in 3 channels",
+    "no column has more entries that are not zero than a kernel of 7 x 7 pixels in 3 channels, "
+    "{bound}",
     ENTRIES,
-    "entries",
+    "entries of a column",
 )
 CLAIMS = (
     Claim(
@@ -234,7 +235,7 @@ CLAIMS = (
         paper=(
             (
                 "first layer",
-                "96 kernels of 11 x 11 x 3, stride 4, 55 x 55 places",
+                ("{} kernels of {} x {} x {}, stride {}, {} x {} places", 96, 11, 11, 3, 4, 55, 55),
                 "section 3.5 and Figure 2",
             ),
             ("statement of the post", "no number", "{cite:t}`bubeck2015`, 'Design choices'"),

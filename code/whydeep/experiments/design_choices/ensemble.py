@@ -131,19 +131,26 @@ CLAIMS = (
         paper=(
             (
                 "top-5 error, ILSVRC-2012 test: second place; winner",
-                "26.2 %; 15.3 % (ratio 0.58)",
+                ("{} %; {} % (ratio {:.2f})", 26.2, 15.3, 15.3 / 26.2),
                 "abstract",
             ),
             (
                 "one network; five averaged; seven averaged, two of them pre-trained",
-                "18.2 %; 16.4 %; 15.3 % (ratios to one: 0.90; 0.84)",
+                (
+                    "{} %; {} %; {} % (ratios to one: {:.2f}; {:.2f})",
+                    18.2,
+                    16.4,
+                    15.3,
+                    16.4 / 18.2,
+                    15.3 / 18.2,
+                ),
                 "section 6, Table 2; the first on validation pictures",
             ),
         ),
         conditions=(
             Condition(
                 "ratio",
-                "the average of seven networks has at most 0.92 times the error of one",
+                "the average of seven networks has at most {bound} times the error of one",
                 lambda result: float(result["ratio"]),
                 "<=",
                 0.92,
@@ -158,7 +165,7 @@ CLAIMS = (
                 (
                     Condition(
                         "error_one",
-                        "a member alone errs on at most a quarter of the test examples",
+                        "a member alone errs on at most {bound:word} of the test examples",
                         lambda result: float(result["error_one"]),
                         "<=",
                         0.25,
@@ -166,8 +173,8 @@ CLAIMS = (
                     ),
                     Condition(
                         "disagreement",
-                        "the seven are no copies: two of them disagree on at least 1 % of the "
-                        "test examples",
+                        "the seven are no copies: two of them disagree on at least {bound:%} % of "
+                        "the test examples",
                         lambda result: float(result["disagreement"]),
                         ">=",
                         0.01,

@@ -159,7 +159,7 @@ SAME_CLASS = at_most(
 )
 SPARSE = at_most(
     "silent",
-    "there is something to explain: at most 0.95 of the log odds are zero",
+    "there is something to explain: at most {bound} of the log odds are zero",
     0.95,
     "fraction of pooled units",
 )

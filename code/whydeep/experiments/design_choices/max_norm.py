@@ -169,21 +169,21 @@ CLAIMS = (
         paper=(
             (
                 "MNIST test error, 3 layers of 1,024 ReLU units: dropout; dropout and bound",
-                "1.25 %; 1.06 %",
+                ("{} %; {} %", 1.25, 1.06),
                 "{cite:t}`srivastava2014`, Table 2",
             ),
         ),
         conditions=(
             at_most(
                 "ratio",
-                "at the learning rate 0.4 the bound leaves at most 0.7 of the training loss",
+                "at the learning rate 0.4 the bound leaves at most {bound} of the training loss",
                 0.7,
                 "ratio of training losses",
             ),
             at_most(
                 "dropout_ratio",
-                "with dropout, each at its best learning rate, the bound leaves at most 0.9 of the "
-                "test error (0.85 in the paper)",
+                "with dropout, each at its best learning rate, the bound leaves at most {bound} "
+                "of the test error (0.85 in the paper)",
                 0.9,
                 "ratio of test errors",
             ),
@@ -197,7 +197,7 @@ CLAIMS = (
                 (
                     at_most(
                         "best_bounded",
-                        "at its best learning rate it trains to a loss of at most 0.4",
+                        "at its best learning rate it trains to a loss of at most {bound}",
                         0.4,
                         "nats",
                     ),

@@ -160,13 +160,13 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 TWICE = at_least(
     "tanh_to_relu",
-    "from the paper's start, tanh takes at least twice as many steps as ReLU",
+    "from the paper's start, tanh takes at least {bound:word} as many steps as ReLU",
     2.0,
     "ratio of steps",
 )
 TWICE_SIGMOID = at_least(
     "sigmoid_to_relu",
-    "from the paper's start, the sigmoid takes at least twice as many steps as ReLU",
+    "from the paper's start, the sigmoid takes at least {bound:word} as many steps as ReLU",
     2.0,
     "ratio of steps",
 )
@@ -182,7 +182,7 @@ CLAIMS = (
         paper=(
             (
                 "steps to 25 % training error on CIFAR-10, tanh to ReLU, four convolutional layers",
-                "6, and “varies with network architecture”",
+                ("{}, and “varies with network architecture”", 6),
                 "section 3.1 and Figure 1",
             ),
             ("sigmoid to ReLU", "no number", "section 3.1 names sigmoid and tanh together"),
@@ -197,7 +197,7 @@ CLAIMS = (
                 (
                     at_most(
                         "steps_relu",
-                        "the network with ReLU reaches the goal within 200 steps",
+                        "the network with ReLU reaches the goal within {bound} steps",
                         200.0,
                         "steps",
                     ),
@@ -210,7 +210,8 @@ CLAIMS = (
                 (
                     at_most(
                         "lowest_relu",
-                        "the network still learns: its training error falls to half or less",
+                        "the network still learns: its training error falls to {bound:word} or "
+                        "less",
                         0.5,
                         "fraction of training examples",
                     ),

@@ -120,11 +120,11 @@ CLAIMS = (
         sentence="Local response normalisation lowers the error.",
         kind="null",
         expected=NOT_AT_THIS_SCALE,
-        paper=(("top-1 and top-5 error", "lower by 1.4 and 1.2 points", "section 3.3"),),
+        paper=(("top-1 and top-5 error", ("lower by {} and {} points", 1.4, 1.2), "section 3.3"),),
         conditions=(
             at_least(
                 "norm_gain",
-                "with response normalisation the test error is lower by 0.014 or more",
+                "with response normalisation the test error is lower by {bound} or more",
                 0.014,
                 SHARE,
             ),
@@ -137,7 +137,7 @@ CLAIMS = (
                 (
                     at_most(
                         "error",
-                        "with response normalisation it learns: its error is at most 0.6",
+                        "with response normalisation it learns: its error is at most {bound}",
                         0.6,
                         SHARE,
                     ),
@@ -157,14 +157,14 @@ CLAIMS = (
         paper=(
             (
                 "test error on CIFAR-10: dense layer; with dropout; average",
-                "11.59 %; 10.88 %; 10.41 %",
+                ("{} %; {} %; {} %", 11.59, 10.88, 10.41),
                 "section 4.6, Table 5",
             ),
         ),
         conditions=(
             at_most(
                 "head_excess",
-                "with averages the test error is at most 0.05 above that with the dense layer",
+                "with averages the test error is at most {bound} above that with the dense layer",
                 0.05,
                 SHARE,
             ),
@@ -185,7 +185,7 @@ CLAIMS = (
                 (
                     at_most(
                         "error_average_head",
-                        "the classifier on them learns: its error is at most 0.45",
+                        "the classifier on them learns: its error is at most {bound}",
                         0.45,
                         SHARE,
                     ),

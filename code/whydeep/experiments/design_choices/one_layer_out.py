@@ -99,17 +99,17 @@ CLAIMS = (
         kind="effect",
         expected=PARTLY,
         missed=("least_cost",),
-        paper=(("top-1 accuracy lost with any middle layer", "about 2 points", "section 7"),),
+        paper=(("top-1 accuracy lost with any middle layer", ("about {} points", 2), "section 7"),),
         conditions=(
             at_least(
                 "cost_conv1",
-                "leaving out the first layer costs at least two points of test error",
+                "leaving out the first layer costs at least {bound:%} points of test error",
                 0.02,
                 "fraction of test examples",
             ),
             at_least(
                 "least_cost",
-                "each of the layers costs at least one point",
+                "each of the layers costs at least {bound:%} point",
                 0.01,
                 "fraction of test examples",
             ),
@@ -122,7 +122,7 @@ CLAIMS = (
                 (
                     at_most(
                         "error_whole",
-                        "the whole network errs on at most 0.3 of the test examples",
+                        "the whole network errs on at most {bound} of the test examples",
                         0.3,
                         "fraction of test examples",
                     ),

@@ -80,11 +80,11 @@ CLAIMS = (
         "error slightly.",
         kind="null",
         expected=NOT_AT_THIS_SCALE,
-        paper=(("top-1 and top-5 error", "lower by 0.4 and 0.3 points", "section 3.4"),),
+        paper=(("top-1 and top-5 error", ("lower by {} and {} points", 0.4, 0.3), "section 3.4"),),
         conditions=(
             at_least(
                 "gain",
-                "overlapping windows lower the test error by at least 0.003",
+                "overlapping windows lower the test error by at least {bound}",
                 0.003,
                 "fraction of test examples",
             ),
@@ -98,7 +98,7 @@ CLAIMS = (
                 (
                     at_most(
                         "error_blocks",
-                        "the network learns: its error is at most 0.3",
+                        "the network learns: its error is at most {bound}",
                         0.3,
                         "fraction of test examples",
                     ),

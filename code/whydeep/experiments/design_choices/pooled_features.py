@@ -133,25 +133,25 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 RARE_GAIN = at_least(
     "rare_gain",
-    "at a rate of 0.01 the maximum has an AUC at least 0.03 above the average's",
+    "at a rate of 0.01 the maximum has an AUC at least {bound} above the average's",
     0.03,
     "AUC",
 )
 COMMON_LOSS = at_least(
     "common_loss",
-    "at a rate of 0.3 the average has an AUC at least 0.2 above the maximum's",
+    "at a rate of 0.3 the average has an AUC at least {bound} above the maximum's",
     0.2,
     "AUC",
 )
 THEORY = at_most(
     "off_theory",
-    "every AUC is within 0.02 of its closed form for independent sites",
+    "every AUC is within {bound} of its closed form for independent sites",
     0.02,
     "AUC",
 )
 TELLS = at_least(
     "rare_average",
-    "the rare feature does tell the classes apart: the average has an AUC of at least 0.51",
+    "the rare feature does tell the classes apart: the average has an AUC of at least {bound}",
     0.51,
     "AUC",
 )

@@ -236,14 +236,14 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 RATIO = at_least(
     "ratio",
-    "at the same rate and after the same steps, average pooling has at least 1.08 times the error "
-    "of max-pooling",
+    "at the same rate and after the same steps, average pooling has at least {bound} times the "
+    "error of max-pooling",
     1.08,
     "ratio of test errors",
 )
 SHIFT = at_least(
     "shift_gap",
-    "a shift by one pixel costs at least 0.03 more with a stride than with max-pooling",
+    "a shift by one pixel costs at least {bound} more with a stride than with max-pooling",
     0.03,
     "fraction of test examples",
 )
@@ -253,7 +253,7 @@ def _learns(quantity: str, bound: float) -> tuple:
     return (
         at_most(
             quantity,
-            f"the network learns: its error is at most {bound}",
+            "the network learns: its error is at most {bound}",
             bound,
             "fraction of test examples",
         ),

@@ -139,18 +139,18 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 BELOW_BAYES = at_most(
     "below_bayes",
-    "at no noise is the maximum more than 0.015 less accurate than Bayes' rule",
+    "at no noise is the maximum more than {bound} less accurate than Bayes' rule",
     0.015,
     "fraction of signals",
 )
 ABOVE_AVERAGE = at_least(
     "above_average",
-    "the maximum is at least 0.3 more accurate than the average",
+    "the maximum is at least {bound} more accurate than the average",
     0.3,
     "fraction of signals",
 )
 RECOGNISES = at_least(
-    "maximum", "the maximum finds at least 0.8 of the classes", 0.8, "fraction of signals"
+    "maximum", "the maximum finds at least {bound} of the classes", 0.8, "fraction of signals"
 )
 CLAIMS = (
     Claim(

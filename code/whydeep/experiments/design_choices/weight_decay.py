@@ -110,14 +110,14 @@ CLAIMS = (
         paper=(
             (
                 "weight decay; what it does",
-                "0.0005; “reduces the model’s training error”, without a number",
+                ("{}; “reduces the model’s training error”, without a number", 0.0005),
                 "section 5",
             ),
         ),
         conditions=(
             at_most(
                 "ratio",
-                "with weight decay the training loss is at most 0.95 times that without",
+                "with weight decay the training loss is at most {bound} times that without",
                 0.95,
                 "ratio of training losses",
             ),
@@ -132,7 +132,7 @@ CLAIMS = (
                     at_least(
                         "without",
                         "without decay the networks do not train as well as at the learning rate "
-                        "0.1: their loss is at least 0.5",
+                        "0.1: their loss is at least {bound}",
                         0.5,
                         "nats",
                     ),

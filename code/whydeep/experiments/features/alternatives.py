@@ -236,12 +236,12 @@ CLAIMS = (
         paper=(
             (
                 "top-5 error on ImageNet 2012: Fisher vectors on SIFT; a network",
-                "26.2 %; 15.3 %",
+                ("{} %; {} %", 26.2, 15.3),
                 "{cite:t}`krizhevsky2012`, abstract and Table 2",
             ),
             (
                 "share of the best accuracy, mean over 121 tables: random forest; Gaussian SVM",
-                "94.1 %; 92.3 %",
+                ("{} %; {} %", 94.1, 92.3),
                 "{cite:t}`fernandezdelgado2014`, abstract",
             ),
         ),
@@ -250,21 +250,22 @@ CLAIMS = (
                 "hog_helps",
                 "svm_raw",
                 "svm_hog",
-                "on pictures, the machine on pixels errs at least 1.1 times as often as on HOG",
+                "on pictures, the machine on pixels errs at least {bound} times as often as on HOG",
                 1.1,
             ),
             _ratio(
                 "network_wins_pictures",
                 "svm_hog",
                 "network",
-                "on pictures, the machine on HOG errs at least 1.05 times as often as the network",
+                "on pictures, the machine on HOG errs at least {bound} times as often as the "
+                "network",
                 1.05,
             ),
             _ratio(
                 "forest_wins_table",
                 "network_table",
                 "forest_table",
-                "on the table, the network errs at least 1.1 times as often as the forest",
+                "on the table, the network errs at least {bound} times as often as the forest",
                 1.1,
             ),
         ),
@@ -275,9 +276,13 @@ CLAIMS = (
                 "quantity by itself: pixels permuted, the table's axes turned at random",
                 {"hog_helps": 0.05, "network_wins_pictures": 0.05, "forest_wins_table": 0.05},
                 (
-                    _at_most("error_svm_raw", "the machine on pixels errs on at most 0.25", 0.25),
                     _at_most(
-                        "error_network_table", "the network errs on at most 0.1 of the table", 0.1
+                        "error_svm_raw", "the machine on pixels errs on at most {bound}", 0.25
+                    ),
+                    _at_most(
+                        "error_network_table",
+                        "the network errs on at most {bound} of the table",
+                        0.1,
                     ),
                 ),
             ),

@@ -152,7 +152,7 @@ def _rise(block: str) -> Condition:
     return Condition(
         f"rise_{block}",
         f"along some line through {NAMES[block]} the loss rises above its convex envelope by "
-        "0.001 nats",
+        "{bound} nats",
         lambda result: float(result[f"rise_{block}"]),
         ">=",
         1e-3,
@@ -180,7 +180,8 @@ CLAIMS = (
         conditions=(
             Condition(
                 "rise_V",
-                "along no line through $V$ does the loss rise above its convex envelope",
+                "along no line through $V$ does the loss rise above its convex envelope by more "
+                "than $10^{{bound:log10}}$",
                 lambda result: float(result["rise_V"]),
                 "<=",
                 1e-9,

@@ -241,18 +241,18 @@ CLAIMS = (
                 "real",
                 "random",
                 "the median $R^2$ of the Gabor fits of a network trained on photographs is at "
-                "least 1.5 times that of random filters",
+                "least {bound} times that of random filters",
             ),
             _over(
                 "own",
                 "start",
-                "the median $R^2$ of our network's filters is at least 1.5 times what it was "
+                "the median $R^2$ of our network's filters is at least {bound} times what it was "
                 "before training",
             ),
             Condition(
                 "both_kinds",
-                "at least 0.15 of the filters trained on photographs are blind to colour, and at "
-                "least 0.15 specific to it",
+                "at least {bound} of the filters trained on photographs are blind to colour, and "
+                "at least {bound} specific to it",
                 _both_kinds,
                 ">=",
                 0.15,
@@ -269,11 +269,11 @@ CLAIMS = (
                 (
                     Condition(
                         "error_own",
-                        "our network still learns, to a test error of 0.25",
+                        "our network still learns, to a test error of {bound}",
                         lambda result: float(result["error_own"]),
                         "<=",
                         0.25,
-                        "fraction",
+                        "fraction of test examples",
                     ),
                 ),
             ),

@@ -189,7 +189,8 @@ CLAIMS = (
         conditions=(
             Condition(
                 "ratio_narrowest",
-                "with 16 units the frozen layer's error is at least 1.4 times the trained one's",
+                "with 16 units the frozen layer's error is at least {bound} times the trained "
+                "one's",
                 lambda result: float(result["ratio_narrowest"]),
                 ">=",
                 1.4,
@@ -197,7 +198,7 @@ CLAIMS = (
             ),
             Condition(
                 "falls",
-                "that ratio is at least 1.2 times what it is with the most units",
+                "that ratio is at least {bound} times what it is with the most units",
                 _falls,
                 ">=",
                 1.2,
@@ -205,7 +206,7 @@ CLAIMS = (
             ),
             Condition(
                 "ratio_widest",
-                "with the most units the frozen layer has all but caught up, to a ratio of 1.15",
+                "with the most units the frozen layer has all but caught up, to a ratio of {bound}",
                 lambda result: float(result["ratio_widest"]),
                 "<=",
                 1.15,
@@ -221,11 +222,11 @@ CLAIMS = (
                 (
                     Condition(
                         "joint_narrowest",
-                        "the trained network beats guessing, to an error of 0.7",
+                        "the trained network beats guessing, to an error of {bound}",
                         lambda result: float(result["joint_narrowest"]),
                         "<=",
                         0.7,
-                        "fraction",
+                        "fraction of test examples",
                     ),
                 ),
             ),
@@ -237,11 +238,11 @@ CLAIMS = (
                 (
                     Condition(
                         "joint_widest",
-                        "the trained network solves the task, to an error of 0.05",
+                        "the trained network solves the task, to an error of {bound}",
                         lambda result: float(result["joint_widest"]),
                         "<=",
                         0.05,
-                        "fraction",
+                        "fraction of test examples",
                     ),
                 ),
             ),

@@ -159,7 +159,7 @@ def _factor_of_the_paper(result: Result) -> float:
 ALWAYS_NO = 0.5 * 8 / 64
 _LEARNS = Condition(
     "loss",
-    "half of the starts reach at least the loss of an output that is always 0",
+    "half of the starts reach at least the loss of an output that is always 0, {bound}",
     lambda result: float(result["loss"]),
     "<=",
     1.01 * ALWAYS_NO,
@@ -176,13 +176,17 @@ CLAIMS = (
         kind="effect",
         expected=REPRODUCED,
         paper=(
-            ("sweeps over the 64 inputs until solved, one start", "1,425", "Figure 1, caption"),
+            (
+                "sweeps over the 64 inputs until solved, one start",
+                ("{:,}", 1425),
+                "Figure 1, caption",
+            ),
             ("sizes of the weights of a hidden unit", "1:2:4", "Figure 1, caption"),
         ),
         conditions=(
             Condition(
                 "solved",
-                "at least 0.4 of the starts get all 64 inputs right",
+                "at least {bound} of the starts get all 64 inputs right",
                 lambda result: float(result["solved"]),
                 ">=",
                 0.4,
@@ -190,7 +194,7 @@ CLAIMS = (
             ),
             Condition(
                 "sweeps_factor",
-                "the median of their sweeps is within a factor of 2 of the paper's 1,425",
+                "the median of their sweeps is within a factor of {bound} of the paper's 1,425",
                 _factor_of_the_paper,
                 "<=",
                 2.0,
@@ -198,7 +202,7 @@ CLAIMS = (
             ),
             Condition(
                 "antisymmetry",
-                "the weights are equal and opposite about the middle, to 0.01 of their length",
+                "the weights are equal and opposite about the middle, to {bound} of their length",
                 lambda result: float(result["antisymmetry"]),
                 "<=",
                 0.01,
@@ -206,7 +210,7 @@ CLAIMS = (
             ),
             Condition(
                 "ratio_deviation",
-                "their sizes are in ratio 1:2:4, each ratio 2 to 0.15",
+                "their sizes are in ratio 1:2:4, each ratio 2 to {bound}",
                 lambda result: float(result["ratio_deviation"]),
                 "<=",
                 0.15,

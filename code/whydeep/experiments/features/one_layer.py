@@ -162,19 +162,19 @@ CLAIMS = (
             ("the state of the art would not be reached with L = 1", "no number", "a comment"),
             (
                 "CIFAR-10, one layer of 4,000 features found without labels, then an SVM",
-                "79.6 % right",
+                ("{} % right", 79.6),
                 "{cite:t}`coates2011`, abstract",
             ),
         ),
         conditions=(
             _ratio(
                 "single",
-                "on single garments the error of one layer is at least 1.08 times that of two",
+                "on single garments the error of one layer is at least {bound} times that of two",
                 1.08,
             ),
             _ratio(
                 "pairs",
-                "on pairs of garments the error of one layer is at least 5 times that of two",
+                "on pairs of garments the error of one layer is at least {bound} times that of two",
                 5.0,
             ),
         ),
@@ -187,19 +187,19 @@ CLAIMS = (
                 (
                     Condition(
                         "train_error_single_2",
-                        "two layers still fit single garments, to a training error of 0.35",
+                        "two layers still fit single garments, to a training error of {bound}",
                         lambda result: float(result["train_error_single_2"]),
                         "<=",
                         0.35,
-                        "fraction",
+                        "fraction of training examples",
                     ),
                     Condition(
                         "error_pairs_2",
-                        "two layers still solve the task on pairs, to an error of 0.1",
+                        "two layers still solve the task on pairs, to an error of {bound}",
                         lambda result: float(result["error_pairs_2"]),
                         "<=",
                         0.1,
-                        "fraction",
+                        "fraction of test examples",
                     ),
                 ),
             ),

@@ -213,7 +213,7 @@ CLAIMS = (
         conditions=(
             Condition(
                 "slope_off",
-                "the slope of log kernel error over log $D$ lies within 0.1 of $-1/2$",
+                "the slope of log kernel error over log $D$ lies within {bound} of $-1/2$",
                 lambda result: abs(float(result["slope"]) + 0.5),
                 "<=",
                 0.1,
@@ -221,7 +221,7 @@ CLAIMS = (
             ),
             Condition(
                 "gap",
-                "at the largest $D$ the test error exceeds the exact kernel's by at most 0.02",
+                "at the largest $D$ the test error exceeds the exact kernel's by at most {bound}",
                 lambda result: float(result["error_most"] - result["error_exact"]),
                 "<=",
                 0.02,
@@ -236,7 +236,7 @@ CLAIMS = (
                 (
                     Condition(
                         "error_most",
-                        "its features still beat chance by far, with an error of at most 0.5",
+                        "its features still beat chance by far, with an error of at most {bound}",
                         lambda result: float(result["error_most"]),
                         "<=",
                         0.5,

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from whydeep import features, figures
-from whydeep.claims import PARTLY, Claim, Condition, Control
+from whydeep.claims import PARTLY, Claim, Condition, Control, at_most
 from whydeep.datasets import fashion_mnist
 from whydeep.networks import Convolutional
 from whydeep.results import MAIN, Result
@@ -143,10 +143,6 @@ def _ratio(worse: str, better: str, says: str, bound: float) -> Condition:
     )
 
 
-def _at_most(name: str, says: str, bound: float) -> Condition:
-    return Condition(name, says, lambda result: float(result[name]), "<=", bound, "fraction")
-
-
 CLAIMS = (
     Claim(
         id="bubeck2015-linear-on-raw-vs-features",
@@ -160,22 +156,24 @@ CLAIMS = (
             ("the post", "no number", "section 'Deep learning: it's all about the features'"),
             (
                 "top-5 error on ImageNet 2010: sparse coding; SIFT with Fisher vectors; network",
-                "28.2 %; 25.7 %; 17.0 %",
+                ("{} %; {} %; {} %", 28.2, 25.7, 17.0),
                 "{cite:t}`krizhevsky2012`, Table 1",
             ),
         ),
         conditions=(
-            _ratio("raw", "hog", "the error on raw pixels is at least 1.1 times that on HOG", 1.1),
+            _ratio(
+                "raw", "hog", "the error on raw pixels is at least {bound} times that on HOG", 1.1
+            ),
             _ratio(
                 "raw",
                 "learned",
-                "the error on raw pixels is at least 1.1 times that on learned features",
+                "the error on raw pixels is at least {bound} times that on learned features",
                 1.1,
             ),
             _ratio(
                 "hog",
                 "learned",
-                "the error on HOG is at least 1.05 times that on learned features",
+                "the error on HOG is at least {bound} times that on learned features",
                 1.05,
             ),
         ),
@@ -186,11 +184,17 @@ CLAIMS = (
                 "a linear classifier on raw pixels cannot notice",
                 {"raw_over_hog": 0.1, "raw_over_learned": 0.1},
                 (
-                    _at_most("error_raw", "raw pixels still give an error of at most 0.25", 0.25),
-                    _at_most(
+                    at_most(
+                        "error_raw",
+                        "raw pixels still give an error of at most {bound}",
+                        0.25,
+                        "fraction of test examples",
+                    ),
+                    at_most(
                         "train_error_learned",
-                        "the network still fits its training examples, to an error of 0.1",
+                        "the network still fits its training examples, to an error of {bound}",
                         0.1,
+                        "fraction of training examples",
                     ),
                 ),
             ),
@@ -198,7 +202,14 @@ CLAIMS = (
                 "untrained",
                 "the learning: the same network before its first step",
                 {"raw_over_learned": 0.1, "hog_over_learned": 0.1},
-                (_at_most("error_learned", "its features still beat chance by far", 0.4),),
+                (
+                    at_most(
+                        "error_learned",
+                        "its features still beat chance by far, with an error of at most {bound}",
+                        0.4,
+                        "fraction of test examples",
+                    ),
+                ),
             ),
         ),
         disputed="A wide layer of random units is a good feature map too, so that learned features "

@@ -193,14 +193,14 @@ CLAIMS = (
         paper=(
             (
                 "accuracy on CIFAR-10 and on NORB, with k-means and many features",
-                "79.6 % and 97.2 %",
+                ("{} % and {} %", 79.6, 97.2),
                 "abstract; we tested neither, nor the deeper methods that these figures beat",
             ),
         ),
         conditions=(
             Condition(
                 "few_over_many",
-                "with 10 entries the error is at least 1.3 times that with 400",
+                "with 10 entries the error is at least {bound} times that with 400",
                 lambda result: float(result["error_kmeans_few"] / result["error_kmeans_many"]),
                 ">=",
                 1.3,
@@ -208,7 +208,7 @@ CLAIMS = (
             ),
             Condition(
                 "number_over_algorithm",
-                "going from 10 to 400 entries moves the error by at least 0.04 more than going "
+                "going from 10 to 400 entries moves the error by at least {bound} more than going "
                 "from k-means to random patches does",
                 lambda result: number_effect(result) - algorithm_effect(result),
                 ">=",
@@ -224,7 +224,7 @@ CLAIMS = (
                 (
                     Condition(
                         "error_kmeans_many",
-                        "its features still beat chance by far, with an error of at most 0.4",
+                        "its features still beat chance by far, with an error of at most {bound}",
                         lambda result: float(result["error_kmeans_many"]),
                         "<=",
                         0.4,

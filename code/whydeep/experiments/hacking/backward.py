@@ -198,7 +198,7 @@ CLAIMS = (
             ),
             (
                 "error on perturbed digits, before and after training on perturbed ones",
-                "89.4 %; 17.9 %",
+                ("{} %; {} %", 89.4, 17.9),
                 "{cite:t}`goodfellow2015`, section 6",
             ),
         ),
@@ -206,8 +206,8 @@ CLAIMS = (
             Condition(
                 "drop_over_random",
                 "deleting the 20 pixels that gradient times input ranks first lowers the "
-                "probability of the answer by 0.2 more than deleting 20 random foreground pixels, "
-                "or more",
+                "probability of the answer by {bound} more than deleting 20 random foreground "
+                "pixels, or more",
                 lambda result: float(result["drop_middle"] - result["drop_random_middle"]),
                 ">=",
                 0.2,
@@ -215,8 +215,8 @@ CLAIMS = (
             ),
             at_least(
                 "attacked_gain",
-                "training on perturbed images lowers the error on perturbed test images by 0.1 or "
-                "more, each network being attacked through its own gradient",
+                "training on perturbed images lowers the error on perturbed test images by "
+                "{bound} or more, each network being attacked through its own gradient",
                 0.1,
                 "fraction of test examples",
             ),
@@ -229,7 +229,7 @@ CLAIMS = (
                 (
                     at_least(
                         "drop_middle",
-                        "its pixels matter: the probability falls by 0.1 or more",
+                        "its pixels matter: the probability falls by {bound} or more",
                         0.1,
                         "probability",
                     ),
@@ -242,7 +242,7 @@ CLAIMS = (
                 (
                     at_most(
                         "error_hardened",
-                        "its network learns: its error on test images is at most 0.3",
+                        "its network learns: its error on test images is at most {bound}",
                         0.3,
                         "fraction of test examples",
                     ),

@@ -151,29 +151,29 @@ CLAIMS = (
         paper=(
             (
                 "factor by which crops of 224 from 256 pixels and reflections enlarge the set",
-                "2048",
+                ("{}", 2048),
                 "section 4.1; there are 33 x 33 x 2 = 2178 such crops",
             ),
-            ("top-1 error saved by changing colours", "more than 1 %", "section 4.1"),
+            ("top-1 error saved by changing colours", ("more than {} %", 1), "section 4.1"),
             ("without this scheme", '"substantial overfitting", no number', "section 4.1"),
         ),
         conditions=(
             at_least(
                 "gap_gain",
-                "shifts of up to 4 pixels narrow the gap between test and training error by 0.1 "
-                "or more",
+                "shifts of up to 4 pixels narrow the gap between test and training error by "
+                "{bound} or more",
                 0.1,
                 "fraction of examples",
             ),
             at_least(
                 "moved_gain",
-                "they lower the error on test images moved by 4 pixels by 0.2 or more",
+                "they lower the error on test images moved by 4 pixels by {bound} or more",
                 0.2,
                 "fraction of examples",
             ),
             at_least(
                 "still_gain",
-                "they lower the error on the test images as they are by 0.02 or more",
+                "they lower the error on the test images as they are by {bound} or more",
                 0.02,
                 "fraction of examples",
             ),
@@ -186,7 +186,8 @@ CLAIMS = (
                 (
                     at_most(
                         "error_shifted",
-                        "its network learns: its error on test images as they are is at most 0.25",
+                        "its network learns: its error on test images as they are is at most "
+                        "{bound}",
                         0.25,
                         "fraction of examples",
                     ),

@@ -234,19 +234,19 @@ CLAIMS = (
         conditions=(
             at_most(
                 "worst",
-                "along each of the six directions the loss falls to at most 0.3 of its start",
+                "along each of the six directions the loss falls to at most {bound} of its start",
                 0.3,
                 "ratio of losses",
             ),
             at_least(
                 "least_accuracy",
-                "and the accuracy on test examples reaches at least 0.7",
+                "and the accuracy on test examples reaches at least {bound}",
                 0.7,
                 "fraction of test examples",
             ),
             at_most(
                 "half_ratio",
-                "at half the cosine the loss ends at most 10 times as high as the gradient's",
+                "at half the cosine the loss ends at most {bound} times as high as the gradient's",
                 10.0,
                 "ratio of losses",
             ),
@@ -260,13 +260,14 @@ CLAIMS = (
                 (
                     at_least(
                         "steepest_accuracy",
-                        "the gradient itself, which is left alone, reaches an accuracy of 0.75",
+                        "the gradient itself, which is left alone, reaches an accuracy of {bound}",
                         0.75,
                         "fraction of test examples",
                     ),
                     at_least(
                         "moved",
-                        "at their largest rate all six move the weights, by 0.05 of their length",
+                        "at their largest rate all six move the weights, by {bound} of their "
+                        "length",
                         0.05,
                         "share of the weights' length",
                     ),

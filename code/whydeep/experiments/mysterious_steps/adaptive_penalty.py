@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -68,15 +69,18 @@ VARIANTS = {"always-active": {"active": 1.0}}
 # --- The data: features that are seldom active -------------------------------------------------
 
 
-def true_weights(settings: Settings, rng: np.random.Generator) -> Float[np.ndarray, "d"]:
-    """Weights of either sign and one size for the rare features, zero for the common ones."""
+def true_weights(settings: Any, rng: np.random.Generator) -> Float[np.ndarray, "d"]:
+    """Weights of either sign and one size for the rare features, zero for the common ones.
+
+    ``settings`` here and in `draw`: anything with rare, common, active and score_sd.
+    """
     size = settings.score_sd / np.sqrt(settings.rare * settings.active)
     signs = rng.choice([-1.0, 1.0], settings.rare)
     return np.concatenate([size * signs, np.zeros(settings.common)])
 
 
 def draw(
-    settings: Settings, weights: Float[np.ndarray, "d"], n: int, rng: np.random.Generator
+    settings: Any, weights: Float[np.ndarray, "d"], n: int, rng: np.random.Generator
 ) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]]:
     """``n`` examples (n, d) with labels 0 or 1, drawn with probability sigmoid(weights . x).
 
@@ -280,21 +284,21 @@ CLAIMS = (
         conditions=(
             at_least(
                 "gain",
-                "the quadratic penalty classifies at least 0.08 more of the test examples than "
+                "the quadratic penalty classifies at least {bound} more of the test examples than "
                 "the best $\\ell_2$ penalty",
                 0.08,
                 "fraction of test examples",
             ),
             at_least(
                 "gain_dropout",
-                "so does dropout itself",
+                "so does dropout itself, at least {bound} more",
                 0.08,
                 "fraction of test examples",
             ),
             at_least(
                 "cosine_gap",
                 "its weights are closer to those of the quadratic penalty than to those of "
-                "$\\ell_2$, by 0.2 or more in cosine",
+                "$\\ell_2$, by {bound} or more in cosine",
                 0.2,
                 "cosine",
             ),
@@ -307,7 +311,7 @@ CLAIMS = (
                 (
                     at_least(
                         "accuracy_l2",
-                        "here $\\ell_2$ learns something too, with an accuracy of at least 0.6",
+                        "here $\\ell_2$ learns something too, with an accuracy of at least {bound}",
                         0.6,
                         "fraction of test examples",
                     ),

@@ -142,7 +142,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 
 def _valid() -> tuple:
-    return (at_most("loss_joint", "training all at once reaches a loss of 0.05", 0.05, "nats"),)
+    return (at_most("loss_joint", "training all at once reaches a loss of {bound}", 0.05, "nats"),)
 
 
 CLAIMS = (
@@ -164,15 +164,15 @@ CLAIMS = (
         conditions=(
             at_least(
                 "gain",
-                "one step in eleven on the lower layers takes three points off the test error "
+                "one step in eleven on the lower layers takes {bound:%} points off the test error "
                 "that there is without any",
                 0.03,
                 "fraction of test examples",
             ),
             Condition(
                 "slower",
-                "after equally many steps the training loss is about eight times ($10^{0.9}$) that "
-                "of training all at once",
+                "after equally many steps the training loss is about {bound:10^} times "
+                "($10^{{bound}}$) that of training all at once",
                 lambda result: float(np.log10(result["slower"])),
                 ">=",
                 0.9,
@@ -190,6 +190,11 @@ CLAIMS = (
         ),
         disputed="Alternation over auxiliary variables that stand for the layers' outputs is "
         "another way, with guarantees of its own {cite}`carreira2014`.",
+        changes=(
+            "Run again on another processor, with the same code, the verdict was void: the loss of "
+            "one seed's alternating search hangs on the last digits, and with it the control's. "
+            "The first record was kept.",
+        ),
     ),
 )
 

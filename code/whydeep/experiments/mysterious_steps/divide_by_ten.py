@@ -201,21 +201,27 @@ CLAIMS = (
         paper=(
             (
                 "learning rate on ImageNet",
-                "0.01, divided by 10 when the validation error stopped improving, three times in "
-                "about 90 epochs",
+                (
+                    "{}, divided by {} when the validation error stopped improving, three times "
+                    "in about {} epochs",
+                    0.01,
+                    10,
+                    90,
+                ),
                 "section 5",
             ),
         ),
         conditions=(
             at_most(
                 "drop",
-                "300 to 500 steps after the division the error is at most half of what it was",
+                "300 to 500 steps after the division the error is at most {bound:word} of what it "
+                "was",
                 0.5,
                 "ratio of errors",
             ),
             at_most(
                 "against_constant",
-                "at the end it is at most 0.6 times that of the constant rate",
+                "at the end it is at most {bound} times that of the constant rate",
                 0.6,
                 "ratio of errors",
             ),
@@ -235,7 +241,7 @@ CLAIMS = (
                 (
                     at_most(
                         "last_constant",
-                        "it learns the teacher to a squared error of 0.05",
+                        "it learns the teacher to a squared error of {bound}",
                         0.05,
                         "squared error",
                     ),
@@ -249,7 +255,7 @@ CLAIMS = (
                 (
                     at_most(
                         "last_constant",
-                        "the constant rate keeps it at a floor, at most 0.05",
+                        "the constant rate keeps it at a floor, at most {bound}",
                         0.05,
                         "squared error",
                     ),

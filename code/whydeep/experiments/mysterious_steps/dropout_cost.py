@@ -117,13 +117,14 @@ CLAIMS = (
         conditions=(
             at_most(
                 "off_two",
-                "dropout multiplies the epochs to convergence by 2, to within a factor of 1.6",
+                "dropout multiplies the epochs to convergence by 2, to within a factor of "
+                "{bound:2^}",
                 float(np.log2(1.6)),
                 "doublings",
             ),
             at_least(
                 "overfit",
-                "without dropout the test loss is at least 1.13 times what it is with dropout",
+                "without dropout the test loss is at least {bound} times what it is with dropout",
                 1.13,
                 "ratio of test losses",
             ),
@@ -136,7 +137,7 @@ CLAIMS = (
                 (
                     at_most(
                         "final_train_with",
-                        "it learns: it errs on at most a tenth of the training examples",
+                        "it learns: it errs on at most {bound:word} of the training examples",
                         0.1,
                         "fraction of training examples",
                     ),

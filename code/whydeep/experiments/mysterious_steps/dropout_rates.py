@@ -121,13 +121,13 @@ CLAIMS = (
             at_least(
                 "half_helps",
                 "for a wide network on noisy labels, a rate of one half lowers the test error of a "
-                "rate of one tenth by at least 0.03",
+                "rate of one tenth by at least {bound}",
                 0.03,
                 TEST,
             ),
             at_least(
                 "half_hurts",
-                "for a narrow network on clean labels it raises it by at least 0.03",
+                "for a narrow network on clean labels it raises it by at least {bound}",
                 0.03,
                 TEST,
             ),
@@ -140,11 +140,13 @@ CLAIMS = (
                 (
                     at_most(
                         "lowest_wide",
-                        "it learns: at its best rate it errs on at most 0.3 of the test examples",
+                        "it learns: at its best rate it errs on at most {bound} of the test "
+                        "examples",
                         0.3,
                         TEST,
                     ),
                 ),
+                by_design="one sweep stands for both",
             ),
         ),
         disputed="The argument that one half regularises most rests on masks that are not divided "

@@ -185,19 +185,19 @@ CLAIMS = (
             at_most(
                 "hover_off",
                 "in the second half of training the median of sharpness over $2/\\eta$ lies "
-                "within 0.15 of 1",
+                "within {bound} of 1",
                 0.15,
                 "distance from 1",
             ),
             at_least(
                 "rises",
-                "in the second half the loss rises in at least a fifth of the steps",
+                "in the second half the loss rises in at least {bound:word} of the steps",
                 0.2,
                 "share of the steps",
             ),
             at_most(
                 "loss_ratio",
-                "and is at most 0.7 times as large at its end as at its beginning",
+                "and is at most {bound} times as large at its end as at its beginning",
                 0.7,
                 "ratio of losses",
             ),
@@ -210,13 +210,13 @@ CLAIMS = (
                 (
                     at_least(
                         "sharpening",
-                        "its sharpness grows as well, by a factor of at least 1.3",
+                        "its sharpness grows as well, by a factor of at least {bound}",
                         1.3,
                         "ratio of sharpnesses",
                     ),
                     at_most(
                         "learned",
-                        "it learns: its loss falls to at most half",
+                        "it learns: its loss falls to at most {bound:word}",
                         0.5,
                         "ratio of losses",
                     ),
@@ -230,7 +230,7 @@ CLAIMS = (
                 (
                     at_most(
                         "hover_off",
-                        "its sharpness is as near to the limit",
+                        "its sharpness is as near to the limit, to {bound}",
                         0.15,
                         "distance from 1",
                     ),

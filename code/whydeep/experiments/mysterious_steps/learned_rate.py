@@ -264,14 +264,14 @@ CLAIMS = (
         conditions=(
             at_least(
                 "fall",
-                "the rate learned from 50 examples exceeds that from 5,000 by 0.2 or more",
+                "the rate learned from 50 examples exceeds that from 5,000 by {bound} or more",
                 0.2,
                 "rate",
             ),
             at_most(
                 "excess",
-                "for every number of examples the test loss is within 5 % of that of the best "
-                "fixed rate",
+                "for every number of examples the test loss is within {bound:%} % of that of the "
+                "best fixed rate",
                 0.05,
                 "excess over the best fixed rate's loss",
             ),
@@ -284,7 +284,8 @@ CLAIMS = (
                 (
                     at_most(
                         "excess_most",
-                        "from 5,000 examples it learns as well as the best fixed rate, within 10 %",
+                        "from 5,000 examples it learns as well as the best fixed rate, within "
+                        "{bound:%} %",
                         0.1,
                         "excess over the best fixed rate's loss",
                     ),

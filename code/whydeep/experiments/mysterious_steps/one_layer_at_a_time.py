@@ -147,20 +147,20 @@ CLAIMS = (
             at_least(
                 "lead_small",
                 "in a tanh network with small weights, training $V$ alone takes more of the loss "
-                "away than training $W_1$ alone, by a fifth of the start",
+                "away than training $W_1$ alone, by {bound:word} of the start",
                 0.2,
                 SHARE,
             ),
             at_least(
                 "first_small",
-                "there, training $W_1$ alone leaves at least nine tenths of the loss",
+                "there, training $W_1$ alone leaves at least {bound:word} of the loss",
                 0.9,
                 SHARE,
             ),
             at_least(
                 "lead_he",
                 "in a ReLU network with He's weights, too, training $V$ alone takes more of the "
-                "loss away than training $W_1$ alone, by a fifth of the start",
+                "loss away than training $W_1$ alone, by {bound:word} of the start",
                 0.2,
                 SHARE,
             ),
@@ -173,7 +173,7 @@ CLAIMS = (
                 (
                     at_most(
                         "last_small",
-                        "training $V$ alone still takes a third of the loss away",
+                        "training $V$ alone still leaves at most {bound:word} of the loss",
                         2 / 3,
                         SHARE,
                     ),

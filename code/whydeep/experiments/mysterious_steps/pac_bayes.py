@@ -244,20 +244,20 @@ CLAIMS = (
             ),
             at_most(
                 "bound_half",
-                "with half of the weights dropped it says something: at most 0.45, where guessing "
-                "has 0.5",
+                "with half of the weights dropped it says something: at most {bound}, where "
+                "guessing has 0.5",
                 0.45,
                 "fraction of examples",
             ),
             at_most(
                 "cost_half",
-                "it is at most 0.03 above that without dropout",
+                "it is at most {bound} above that without dropout",
                 0.03,
                 "fraction of examples",
             ),
             at_least(
                 "fixed_gain",
-                "weights learned without noise have a bound that dropout lowers by 0.05 or more",
+                "weights learned without noise have a bound that dropout lowers by {bound} or more",
                 0.05,
                 "fraction of examples",
             ),
@@ -271,7 +271,8 @@ CLAIMS = (
                 (
                     at_most(
                         "training_error_without",
-                        "the weights fit their random labels, with a training error of at most 0.4",
+                        "the weights fit their random labels, with a training error of at most "
+                        "{bound}",
                         0.4,
                         "fraction of examples",
                     ),
@@ -297,7 +298,7 @@ CLAIMS = (
                 (
                     at_most(
                         "bound_without",
-                        "without dropout the bound is as good as before, at most 0.45",
+                        "without dropout the bound is as good as before, at most {bound}",
                         0.45,
                         "fraction of examples",
                     ),

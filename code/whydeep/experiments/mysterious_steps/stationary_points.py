@@ -152,7 +152,7 @@ def _goes_down(name: str) -> tuple:
     return (
         at_most(
             f"late_{name}",
-            "the squared gradient gets below its mean at the start",
+            "the squared gradient gets below its mean at the start, to at most {bound}",
             0.5,
             "squared gradient",
         ),
@@ -180,25 +180,27 @@ CLAIMS = (
             at_most(
                 "falls",
                 "with steps falling as $t^{-3/4}$ the squared gradient of the last steps is at "
-                "most 0.3 of what it was after a tenth of them",
+                "most {bound} of what it was after a tenth of them",
                 0.3,
                 RATIO,
             ),
             at_least(
                 "floors",
-                "the floor of the constant rate 0.1 is at least 7 times that of 0.01",
+                "the floor of the constant rate 0.1 is at least {bound} times that of 0.01",
                 7.0,
                 RATIO,
             ),
             at_least(
                 "stuck",
-                "with a finite sum of steps the same ratio is at least 0.9: nothing moves any more",
+                "with a finite sum of steps the same ratio is at least {bound}: nothing moves any "
+                "more",
                 0.9,
                 RATIO,
             ),
             at_most(
                 "share_decreasing",
-                "with the decreasing steps at most a tenth of the runs end at the global minimum",
+                "with the decreasing steps at most {bound:word} of the runs end at the global "
+                "minimum",
                 0.1,
                 "share of runs",
             ),
@@ -209,6 +211,7 @@ CLAIMS = (
                 "the decrease: the same first step all along",
                 {"falls": 0.3},
                 _goes_down("decreasing"),
+                by_design="a rate that does not decrease is the constant one",
             ),
             Control(
                 "fading-noise",

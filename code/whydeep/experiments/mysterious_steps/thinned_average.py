@@ -151,13 +151,14 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 EXACT = at_most(
     "softmax_difference",
-    "for one softmax layer no log-probability differs by more than rounding could explain",
+    "for one softmax layer no log-probability differs by more than rounding could explain, "
+    "$10^{{bound:log10}}$",
     1e-9,
     "nats",
 )
 LEARNS = at_most(
     "hidden_error",
-    "its network learns: it errs on at most a quarter of the test examples",
+    "its network learns: it errs on at most {bound:word} of the test examples",
     0.25,
     "fraction of test examples",
 )
@@ -183,13 +184,13 @@ CLAIMS = (
             at_least(
                 "hidden_difference",
                 "with a hidden layer of ReLUs after the mask, some log-probability differs by at "
-                "least 0.01",
+                "least {bound}",
                 0.01,
                 "nats",
             ),
             at_most(
                 "hidden_distance",
-                "and yet its probabilities lie, in the mean over test examples, within 0.1 of "
+                "and yet its probabilities lie, in the mean over test examples, within {bound} of "
                 "the mean's (half the sum of the differences)",
                 0.1,
                 "probability",

@@ -203,7 +203,7 @@ CLAIMS = (
         conditions=(
             _condition(
                 "departure",
-                "at no dimension does the share depart from the exact value by more than 4 "
+                "at no dimension does the share depart from the exact value by more than {bound} "
                 "standard errors",
                 4.0,
                 "standard errors",
@@ -211,13 +211,13 @@ CLAIMS = (
             _condition(
                 "bend",
                 "each further direction cuts the share by a larger factor than the one before: "
-                "the ratio of successive ratios is at most 0.75",
+                "the ratio of successive ratios is at most {bound}",
                 0.75,
                 "ratio of ratios",
             ),
             _condition(
                 "last_fall",
-                "the fourth direction leaves at most 0.15 of the boxes of three",
+                "the fourth direction leaves at most {bound} of the boxes of three",
                 0.15,
                 "ratio",
             ),
@@ -231,7 +231,7 @@ CLAIMS = (
                 (
                     Condition(
                         "half",
-                        "one direction is a fair coin, to within 0.01",
+                        "one direction is a fair coin, to within {bound}",
                         lambda result: abs(float(result["one_direction"]) - 0.5),
                         "<=",
                         0.01,

@@ -25,7 +25,7 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
 from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_most
 from whydeep.networks import Dense, Network, initialise
 from whydeep.results import MAIN, Result
 from whydeep.training import train
@@ -191,10 +191,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     return Result(**found, examples=(n, "training examples"))
 
 
-def _at_most(name: str, says: str, bound: float) -> Condition:
-    return Condition(name, says, lambda result: float(result[name]), "<=", bound, "fraction")
-
-
 CLAIMS = (
     Claim(
         id="lecun2016-convnets-natural-signals",
@@ -208,14 +204,14 @@ CLAIMS = (
             ("LeCun's answer", "no number", "the third question"),
             (
                 "accuracy on MNIST-1D: linear; dense; convolutional",
-                "32 %; 68 %; 94 %",
+                ("{} %; {} %; {} %", 32, 68, 94),
                 "{cite:t}`greydanus2024`, abstract of the first version",
             ),
         ),
         conditions=(
             Condition(
                 "lead",
-                "the test error of the convolutional network is at least 0.1 below that of the "
+                "the test error of the convolutional network is at least {bound} below that of the "
                 "dense network",
                 lambda result: float(result["error_dense"] - result["error_convolutional"]),
                 ">=",
@@ -225,7 +221,7 @@ CLAIMS = (
             Condition(
                 "cost",
                 "scrambling the readings raises the test error of the convolutional network by at "
-                "least 0.15",
+                "least {bound}",
                 lambda result: float(
                     result["error_convolutional_scrambled"] - result["error_convolutional"]
                 ),
@@ -241,11 +237,17 @@ CLAIMS = (
                 "already before the comparison begins, which a dense network cannot notice",
                 {"lead": 0.05, "cost": 0.1},
                 (
-                    _at_most("error_dense", "the dense network still errs on at most 0.5", 0.5),
-                    _at_most(
+                    at_most(
+                        "error_dense",
+                        "the dense network still errs on at most {bound}",
+                        0.5,
+                        "fraction of test examples",
+                    ),
+                    at_most(
                         "train_error_convolutional",
-                        "the convolutional network still learns, to a training error of 0.4",
+                        "the convolutional network still learns, to a training error of {bound}",
                         0.4,
+                        "fraction of training examples",
                     ),
                 ),
             ),
@@ -253,7 +255,14 @@ CLAIMS = (
                 "dense",
                 "the wiring: a second dense network in the place of the convolutional one",
                 {"cost": 0.1},
-                (_at_most("error_convolutional", "it learns, to a test error of 0.5", 0.5),),
+                (
+                    at_most(
+                        "error_convolutional",
+                        "it learns, to a test error of {bound}",
+                        0.5,
+                        "fraction of test examples",
+                    ),
+                ),
             ),
         ),
         disputed="With enough data, networks without this wiring do as well on photographs "

@@ -168,7 +168,7 @@ CLAIMS = (
             _none("off", "the smallest OR of ANDs has $2^{N-1}$ terms, for every $N$", "ANDs"),
             Condition(
                 "gain",
-                "at 8 bits it has at least 4 ANDs for each gate of the tree",
+                "at 8 bits it has at least {bound} ANDs for each gate of the tree",
                 lambda result: float(result["gain"]),
                 ">=",
                 4.0,

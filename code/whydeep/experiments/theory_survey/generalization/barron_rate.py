@@ -292,34 +292,36 @@ CLAIMS = (
             at_most(
                 "slope_off",
                 "for each number of inputs from 1 to 20 the slope of log error over log units lies "
-                "within 0.3 of $-1$",
+                "within {bound} of $-1$",
                 0.3,
                 "slope",
             ),
             at_most(
                 "spread_of_constants",
-                "with 512 units the largest error over the numbers of inputs is at most three "
-                "times the smallest",
+                "with 512 units the largest error over the numbers of inputs is at most "
+                "{bound:word} times the smallest",
                 3.0,
             ),
             at_most(
                 "gap",
-                "for each number of inputs the error lies within a factor of $e^{0.4} = 1.5$ of "
-                "its exact mean, averaged over the numbers of units",
+                "for each number of inputs the error lies within a factor of $e^{{bound}} = "
+                "{bound:e^}$ of its exact mean, averaged over the numbers of units",
                 0.4,
                 "log of the ratio",
             ),
             at_least(
                 "advantage",
-                "with 20 inputs, on a wave that the first 512 functions of the Fourier basis lack, "
-                "512 units have at most a tenth of its squared error",
+                "with 20 inputs, on a wave that the first 512 functions of the Fourier basis "
+                "lack, 512 units have at most 1/{bound} of its squared error",
                 10.0,
+                "ratio of squared errors",
             ),
             at_least(
                 "fixed_over_lower",
                 "the squared error of the fixed basis is nowhere below the lower bound for fixed "
                 "functions",
                 1.0,
+                "ratio of squared errors",
             ),
         ),
         controls=(
@@ -331,9 +333,10 @@ CLAIMS = (
                 (
                     at_most(
                         "error_one_input",
-                        "with one input they fit well, to a squared error of at most $10^{-4} C^2$",
+                        "with one input they fit well, to a squared error of at most "
+                        "$10^{{bound:log10}} C^2$",
                         1e-4,
-                        "squared error over $C^2$",
+                        "squared error over C^2",
                     ),
                 ),
             ),
@@ -345,11 +348,12 @@ CLAIMS = (
                 (
                     at_most(
                         "slope_off",
-                        "its units still fall with a slope within 0.3 of $-1$",
+                        "its units still fall with a slope within {bound} of $-1$",
                         0.3,
                         "slope",
                     ),
                 ),
+                by_design="the fixed functions become the drawn units",
             ),
         ),
         disputed="$C$ may itself grow with the number of inputs, so that the curse hides in the "

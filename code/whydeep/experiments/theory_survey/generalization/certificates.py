@@ -399,14 +399,15 @@ CLAIMS = (
         paper=(
             (
                 "bound on the error, binary MNIST, one hidden layer of 600 units",
-                "0.161",
+                ("{}", 0.161),
                 "{cite:t}`dziugaite2017`, Table 1",
             ),
         ),
         conditions=(
             at_most(
                 "bound_start",
-                "with a prior around the start the bound is at most 0.35, where guessing has 0.5",
+                "with a prior around the start the bound is at most {bound}, where guessing has "
+                "0.5",
                 0.35,
                 "error rate",
             ),
@@ -418,7 +419,7 @@ CLAIMS = (
             ),
             at_least(
                 "gain_half",
-                "a prior from half of the examples lowers it by 0.015 or more",
+                "a prior from half of the examples lowers it by {bound} or more",
                 0.015,
                 "error rate",
             ),
@@ -445,7 +446,7 @@ CLAIMS = (
                 (
                     at_most(
                         "train_plain",
-                        "these weights fit the random labels, with at most 0.2 errors",
+                        "these weights fit the random labels, with at most {bound} errors",
                         0.2,
                         "fraction of examples",
                     ),
@@ -474,14 +475,15 @@ CLAIMS = (
         conditions=(
             at_most(
                 "gap_held",
-                "the bound from 1,000 examples held out is at most 0.05 above the test error",
+                "the bound from 1,000 examples held out is at most {bound} above the test error",
                 0.05,
                 "error rate",
             ),
             at_least(
                 "least_slack",
                 "none of the four bounds that are not vacuous is below the test error of its own "
-                "classifier by more than 0.01, three standard errors of 8,000 test pictures",
+                "classifier by more than {bound:abs}, three standard errors of 8,000 test "
+                "pictures",
                 -0.01,
                 "error rate",
             ),
@@ -493,13 +495,13 @@ CLAIMS = (
             ),
             at_most(
                 "bound_few",
-                "that of a network compressed to few bytes is at most 0.35",
+                "that of a network compressed to few bytes is at most {bound}",
                 0.35,
                 "error rate",
             ),
             Condition(
                 "norms",
-                "that by the norms is vacuous, at least 1: its logarithm is at least 0",
+                "that by the norms is vacuous, at least 1: its logarithm is at least {bound}",
                 lambda result: float(np.log(max(float(result["bound_norms"]), 1e-9))),
                 ">=",
                 0.0,
@@ -507,7 +509,7 @@ CLAIMS = (
             ),
             at_least(
                 "bound_count",
-                "that by the number of weights is vacuous, at least 1",
+                "that by the number of weights is vacuous, at least {bound}",
                 1.0,
                 "error rate",
             ),
@@ -520,7 +522,7 @@ CLAIMS = (
                 (
                     at_least(
                         "least_slack",
-                        "the bounds hold here too, to within 0.01",
+                        "the bounds hold here too, to within {bound:abs}",
                         -0.01,
                         "error rate",
                     ),
@@ -533,7 +535,7 @@ CLAIMS = (
                 (
                     at_most(
                         "train_plain",
-                        "the network fits its random labels, with at most 0.2 errors",
+                        "the network fits its random labels, with at most {bound} errors",
                         0.2,
                         "fraction of examples",
                     ),
@@ -546,7 +548,7 @@ CLAIMS = (
                 (
                     at_least(
                         "least_slack",
-                        "the bounds hold here too, to within 0.01",
+                        "the bounds hold here too, to within {bound:abs}",
                         -0.01,
                         "error rate",
                     ),
@@ -559,7 +561,7 @@ CLAIMS = (
                 (
                     at_most(
                         "train_plain",
-                        "the classes are learned, with at most 0.05 errors",
+                        "the classes are learned, with at most {bound} errors",
                         0.05,
                         "fraction of examples",
                     ),

@@ -193,31 +193,31 @@ CLAIMS = (
             (
                 "CIFAR-10, Inception, test accuracy: augmentation and decay; augmentation; decay; "
                 "neither",
-                "89.05 %; 89.31 %; 86.03 %; 85.75 %",
+                ("{} %; {} %; {} %; {} %", 89.05, 89.31, 86.03, 85.75),
                 "Table 1",
             ),
             (
                 "ImageNet, Inception v3, top-1 accuracy: none; augmentation only",
-                "59.80 %; 72.95 %",
+                ("{:.2f} %; {} %", 59.80, 72.95),
                 "Table 2",
             ),
         ),
         conditions=(
             at_most(
                 "spread",
-                "the eight combinations lie within 0.05 of test error",
+                "the eight combinations lie within {bound} of test error",
                 0.05,
                 "fraction of test examples",
             ),
             at_least(
                 "random_labels_cost",
-                "without any of them, random labels cost at least 0.5 of test error",
+                "without any of them, random labels cost at least {bound} of test error",
                 0.5,
                 "fraction of test examples",
             ),
             at_most(
                 "random_not_learned",
-                "with each alone, all but 0.15 of the random labels are learned",
+                "with each alone, all but {bound} of the random labels are learned",
                 0.15,
                 "fraction of training examples",
             ),
@@ -230,7 +230,7 @@ CLAIMS = (
                 (
                     at_most(
                         "best",
-                        "the best combination errs on at most 0.6 of the test examples",
+                        "the best combination errs on at most {bound} of the test examples",
                         0.6,
                         "fraction of test examples",
                     ),
@@ -243,7 +243,7 @@ CLAIMS = (
                 (
                     at_most(
                         "test_true_dropout",
-                        "on true labels its test error is at most 0.35",
+                        "on true labels its test error is at most {bound}",
                         0.35,
                         "fraction of test examples",
                     ),

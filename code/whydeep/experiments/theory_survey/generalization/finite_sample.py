@@ -172,7 +172,9 @@ CLAIMS = (
                 1.0,
                 "share of what rounding allows",
             ),
-            at_most("too_many", "it has $2n + d$ weights", 0.0, "weights more or fewer"),
+            at_most(
+                "too_many", "it has $2n + d$ weights", 0.0, "weights more or fewer than 2n + d"
+            ),
         ),
         controls=(
             Control(
@@ -183,9 +185,9 @@ CLAIMS = (
                 (
                     at_most(
                         "too_many",
-                        "it lacks two weights and no more",
+                        "it lacks {bound} weights and no more",
                         2.0,
-                        "weights more or fewer",
+                        "weights more or fewer than 2n + d",
                     ),
                 ),
             ),
@@ -196,7 +198,7 @@ CLAIMS = (
                 (
                     at_most(
                         "worst",
-                        "it meets all labels as well, to a millionth",
+                        "it meets all labels as well, to $10^{{bound:log10}}$",
                         1e-6,
                         "unit of the labels",
                     ),

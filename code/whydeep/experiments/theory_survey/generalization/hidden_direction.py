@@ -199,18 +199,22 @@ CLAIMS = (
         conditions=(
             at_least(
                 "ratio",
-                "with 20 inputs the kernel's test error is at least ten times the network's",
+                "with 20 inputs the kernel's test error is at least {bound:word} times the "
+                "network's",
                 10.0,
+                "ratio of test errors",
             ),
             at_most(
                 "network_most",
-                "with 40 inputs the network's test error is at most 0.06 of the label's variance",
+                "with 40 inputs the network's test error is at most {bound} of the label's "
+                "variance",
                 0.06,
-                "share of the variance",
+                "share of the label's variance",
             ),
             at_least(
                 "aligned_many",
-                "with 20 inputs the units' mean squared cosine with the direction is at least 0.7",
+                "with 20 inputs the units' mean squared cosine with the direction is at least "
+                "{bound}",
                 0.7,
                 "mean squared cosine",
             ),
@@ -223,9 +227,9 @@ CLAIMS = (
                 (
                     at_most(
                         "training_many",
-                        "its training error with 20 inputs is at most 0.15 of the variance",
+                        "its training error with 20 inputs is at most {bound} of the variance",
                         0.15,
-                        "share of the variance",
+                        "share of the label's variance",
                     ),
                 ),
             ),
@@ -236,9 +240,9 @@ CLAIMS = (
                 (
                     at_most(
                         "network_fewest",
-                        "with 5 inputs its test error is at most 0.5 of the variance",
+                        "with 5 inputs its test error is at most {bound} of the variance",
                         0.5,
-                        "share of the variance",
+                        "share of the label's variance",
                     ),
                 ),
             ),

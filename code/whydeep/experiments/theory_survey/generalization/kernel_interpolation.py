@@ -161,34 +161,38 @@ CLAIMS = (
         paper=(
             (
                 "MNIST, exact fit of a Gaussian kernel, test error: pixels; wavelets",
-                "1.2 %; 0.6 %",
+                ("{} %; {} %", 1.2, 0.6),
                 "section 5",
             ),
-            ("the norms of these two solutions", "about 220; about 390 (ratio 1.8)", "section 5"),
-            ("CIFAR-10, Gaussian kernel on pixels, test error", "46 %", "section 5"),
+            (
+                "the norms of these two solutions",
+                ("about {}; about {} (ratio {:.1f})", 220, 390, 390 / 220),
+                "section 5",
+            ),
+            ("CIFAR-10, Gaussian kernel on pixels, test error", ("{} %", 46), "section 5"),
         ),
         conditions=(
             at_most(
                 "not_fitted",
-                "true and random labels are fitted, but for 0.001 of them",
+                "true and random labels are fitted, but for {bound} of them",
                 0.001,
                 "fraction of training examples",
             ),
             at_most(
                 "error_pixels",
-                "the exact fit of the true labels has a test error of at most 0.26",
+                "the exact fit of the true labels has a test error of at most {bound}",
                 0.26,
                 "fraction of test examples",
             ),
             at_least(
                 "norm_ratio",
-                "random labels take at least 1.5 times the norm",
+                "random labels take at least {bound} times the norm",
                 1.5,
                 "ratio of norms",
             ),
             at_least(
                 "norm_of_better",
-                "the better features have at least 1.2 times the norm of pixels",
+                "the better features have at least {bound} times the norm of pixels",
                 1.2,
                 "ratio of norms",
             ),
@@ -201,7 +205,7 @@ CLAIMS = (
                 (
                     at_most(
                         "error_pixels",
-                        "it still generalises, with a test error of at most 0.3",
+                        "it still generalises, with a test error of at most {bound}",
                         0.3,
                         "fraction of test examples",
                     ),
@@ -214,7 +218,7 @@ CLAIMS = (
                 (
                     at_most(
                         "not_fitted",
-                        "it fits all labels as well, but for 0.001 of them",
+                        "it fits all labels as well, but for {bound} of them",
                         0.001,
                         "fraction of training examples",
                     ),
@@ -227,7 +231,7 @@ CLAIMS = (
                 (
                     at_most(
                         "not_fitted",
-                        "it fits all labels as well, but for 0.001 of them",
+                        "it fits all labels as well, but for {bound} of them",
                         0.001,
                         "fraction of training examples",
                     ),

@@ -140,25 +140,25 @@ CLAIMS = (
         conditions=(
             at_least(
                 "lead",
-                "right labels are at some time fitted more than wrong ones, by at least 0.4",
+                "right labels are at some time fitted more than wrong ones, by at least {bound}",
                 0.4,
                 "fraction of training examples",
             ),
             at_least(
                 "rise",
-                "from that time to the end the test error rises by at least 0.08",
+                "from that time to the end the test error rises by at least {bound}",
                 0.08,
                 "fraction of test examples",
             ),
             at_least(
                 "held_back",
-                "dropout leaves at least 0.4 fewer of the wrong labels fitted",
+                "dropout leaves at least {bound} fewer of the wrong labels fitted",
                 0.4,
                 "fraction of training examples",
             ),
             at_most(
                 "cost",
-                "on true labels dropout raises the test error by at most 0.02",
+                "on true labels dropout raises the test error by at most {bound}",
                 0.02,
                 "fraction of test examples",
             ),
@@ -171,7 +171,7 @@ CLAIMS = (
                 (
                     at_least(
                         "final_wrong_noisy_plain",
-                        "the network memorises: it fits at least 0.9 of the wrong labels",
+                        "the network memorises: it fits at least {bound} of the wrong labels",
                         0.9,
                         "fraction of training examples",
                     ),
@@ -185,7 +185,7 @@ CLAIMS = (
                 (
                     at_least(
                         "final_right_noisy_dropout",
-                        "the network learns: it fits at least 0.9 of the right labels",
+                        "the network learns: it fits at least {bound} of the right labels",
                         0.9,
                         "fraction of training examples",
                     ),
@@ -198,7 +198,7 @@ CLAIMS = (
                 (
                     at_least(
                         "held_back",
-                        "it holds memorising back, by at least 0.4 of the wrong labels",
+                        "it holds memorising back, by at least {bound} of the wrong labels",
                         0.4,
                         "fraction of training examples",
                     ),

@@ -172,14 +172,14 @@ CLAIMS = (
         conditions=(
             at_least(
                 "ratio_eighth",
-                "learning an eighth of the filters and the classifier gives at least 0.92 of the "
-                "accuracy of learning all",
+                "learning an eighth of the filters and the classifier gives at least {bound} of "
+                "the accuracy of learning all",
                 0.92,
                 "ratio of accuracies",
             ),
             at_most(
                 "deficit_eighth",
-                "on a par: it loses at most one point of accuracy",
+                "on a par: it loses at most {bound:%} point of accuracy",
                 0.01,
                 SHARE,
             ),
@@ -192,7 +192,7 @@ CLAIMS = (
                 (
                     at_least(
                         "accuracy_eighth",
-                        "what is left still learns: it is right on at least 0.4 of the test "
+                        "what is left still learns: it is right on at least {bound} of the test "
                         "examples",
                         0.4,
                         SHARE,

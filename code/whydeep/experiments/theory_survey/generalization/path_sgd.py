@@ -274,7 +274,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     return Result(**found)
 
 
-FASTER = "the training loss after ten epochs is at most 0.9 times that of SGD"
+FASTER = "the training loss after ten epochs is at most {bound} times that of SGD"
 
 CLAIMS = (
     Claim(
@@ -297,7 +297,7 @@ CLAIMS = (
             at_most(
                 "apart_path",
                 "after 50 Path-SGD steps on the same batches, the twins' scores differ by at most "
-                "$10^{-9}$ of the largest",
+                "$10^{{bound:log10}}$ of the largest",
                 1e-9,
                 "share of the largest score",
             ),
@@ -334,7 +334,8 @@ CLAIMS = (
                 (
                     at_most(
                         "loss_path_balanced",
-                        "from He's start it learns: a loss of at most 1, where guessing has 2.3",
+                        "from He's start it learns: a loss of at most {bound}, where guessing has "
+                        "2.3",
                         1.0,
                         NATS,
                     ),

@@ -179,33 +179,33 @@ CLAIMS = (
             (
                 "CIFAR-10, Inception without regularisation, training and test accuracy: true "
                 "labels; random labels",
-                "100 %, 85.75 %; 100 %, 9.78 %",
+                ("{} %, {} %; {} %, {} %", 100, 85.75, 100, 9.78),
                 "Table 1",
             ),
             (
                 "the same for a dense network, three layers of 512 units: true labels; random "
                 "labels (training accuracy)",
-                "100 %, 52.39 %; 100 %",
+                ("{} %, {} %; {} %", 100, 52.39, 100),
                 "Table 1",
             ),
         ),
         conditions=(
             at_most(
                 "not_learned",
-                "each of the five kinds of data is learned, to a training error of at most 0.01",
+                "each of the five kinds of data is learned, to a training error of at most {bound}",
                 0.01,
                 "fraction of training examples",
             ),
             at_most(
                 "not_in_time",
                 "in 3.5 times the epochs that the true labels take, random labels are learned to "
-                "a training error of at most 0.05",
+                "a training error of at most {bound}",
                 0.05,
                 "fraction of training examples",
             ),
             at_least(
                 "rise",
-                "random labels raise the test error by at least 0.5",
+                "random labels raise the test error by at least {bound}",
                 0.5,
                 "fraction of test examples",
             ),
@@ -218,7 +218,7 @@ CLAIMS = (
                 (
                     at_most(
                         "final_test_true",
-                        "it does well on true labels, with a test error of at most 0.35",
+                        "it does well on true labels, with a test error of at most {bound}",
                         0.35,
                         "fraction of test examples",
                     ),
@@ -231,7 +231,7 @@ CLAIMS = (
                 (
                     at_most(
                         "reached_random",
-                        "it learns these labels as well, to a training error of at most 0.01",
+                        "it learns these labels as well, to a training error of at most {bound}",
                         0.01,
                         "fraction of training examples",
                     ),

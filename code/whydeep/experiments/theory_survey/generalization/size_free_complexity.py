@@ -196,7 +196,7 @@ CLAIMS = (
         conditions=(
             at_most(
                 "width_ratio",
-                "from 10 to 160 units what is reached grows by a factor of at most 1.1",
+                "from 10 to 160 units what is reached grows by a factor of at most {bound}",
                 1.1,
                 "ratio",
             ),
@@ -214,14 +214,14 @@ CLAIMS = (
             ),
             at_most(
                 "slope",
-                "it falls with the number of examples, like a power of at most -0.22",
+                "it falls with the number of examples, like a power of at most {bound}",
                 -0.22,
                 "power of n",
             ),
             Condition(
                 "separates",
                 "random labels in place of true ones raise the product of the norms over the "
-                "margin: the logarithm of the ratio is at least 0.25, a factor of 1.28",
+                "margin: the logarithm of the ratio is at least {bound}, a factor of {bound:e^}",
                 lambda result: float(np.log(max(float(result["label_ratio"]), 1e-9))),
                 ">=",
                 0.25,
@@ -229,7 +229,7 @@ CLAIMS = (
             ),
             at_least(
                 "bare_true",
-                "for true labels the bound is vacuous even without its constants: at least 10, "
+                "for true labels the bound is vacuous even without its constants: at least {bound} "
                 "where no error rate exceeds 1",
                 10.0,
                 "error rate",
@@ -243,9 +243,9 @@ CLAIMS = (
                 (
                     at_least(
                         "least",
-                        "the climb arrives somewhere: at 0.05 or more for every width and depth",
+                        "the climb arrives somewhere: at {bound} or more for every width and depth",
                         0.05,
-                        "correlation",
+                        "correlation with random signs",
                     ),
                 ),
             ),
@@ -256,9 +256,9 @@ CLAIMS = (
                 (
                     at_least(
                         "least",
-                        "the climb arrives somewhere: at 0.05 or more for every width and depth",
+                        "the climb arrives somewhere: at {bound} or more for every width and depth",
                         0.05,
-                        "correlation",
+                        "correlation with random signs",
                     ),
                 ),
             ),
@@ -269,7 +269,7 @@ CLAIMS = (
                 (
                     at_most(
                         "worst_fit",
-                        "both networks fit their labels, with at most 0.02 errors in training",
+                        "both networks fit their labels, with at most {bound} errors in training",
                         0.02,
                         "fraction of examples",
                     ),
@@ -282,7 +282,7 @@ CLAIMS = (
                 (
                     at_most(
                         "fit_true",
-                        "true labels are fitted, with at most 0.02 errors in training",
+                        "true labels are fitted, with at most {bound} errors in training",
                         0.02,
                         "fraction of examples",
                     ),

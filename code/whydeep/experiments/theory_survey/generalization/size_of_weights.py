@@ -175,21 +175,21 @@ CLAIMS = (
         conditions=(
             at_least(
                 "by_size",
-                "test errors are ranked like $A / \\gamma$: a rank correlation of at least 0.8",
+                "test errors are ranked like $A / \\gamma$: a rank correlation of at least {bound}",
                 0.8,
                 "rank correlation",
             ),
             at_most(
                 "by_width",
                 "they do not rise with the number of weights: at equal length of $z$ the rank "
-                "correlation with the width is at most 0",
+                "correlation with the width is at most {bound}",
                 0.0,
                 "rank correlation",
             ),
             at_least(
                 "bare_least",
                 "the bound is vacuous for every network, even without its constants and "
-                "logarithms: at least 10, where no error rate exceeds 1",
+                "logarithms: at least {bound}, where no error rate exceeds 1",
                 10.0,
                 "error rate",
             ),
@@ -208,7 +208,7 @@ CLAIMS = (
                     ),
                     at_least(
                         "spread_of_size",
-                        "sizes differ by a factor of 3 or more",
+                        "sizes differ by a factor of {bound} or more",
                         3.0,
                         "ratio",
                     ),
@@ -222,7 +222,7 @@ CLAIMS = (
                 (
                     at_most(
                         "best_error",
-                        "the best of these networks has learned: its test error is at most 0.35",
+                        "the best of these networks has learned: its test error is at most {bound}",
                         0.35,
                         "fraction of test examples",
                     ),
@@ -235,7 +235,7 @@ CLAIMS = (
                 (
                     at_most(
                         "worst_fit",
-                        "every network fits its labels, with at most 0.1 errors in training",
+                        "every network fits its labels, with at most {bound} errors in training",
                         0.1,
                         "fraction of examples",
                     ),

@@ -248,7 +248,7 @@ CLAIMS = (
             Condition(
                 "separates",
                 "random labels in place of true ones raise $R_A / \\gamma$: the logarithm of the "
-                "ratio is at least 0.25, a factor of 1.28",
+                "ratio is at least {bound}, a factor of {bound:e^}",
                 lambda result: float(np.log(max(float(result["ratio"]), 1e-9))),
                 ">=",
                 0.25,
@@ -257,14 +257,14 @@ CLAIMS = (
             at_least(
                 "tracking",
                 "along training $R_A$ and the excess risk are ranked alike: a rank correlation of "
-                "at least 0.8, on average over the shares of random labels",
+                "at least {bound}, on average over the shares of random labels",
                 0.8,
                 "rank correlation",
             ),
             at_least(
                 "bare_true",
                 "for true labels the bound is vacuous even without its constants and logarithms: "
-                "at least 10, where no error rate exceeds 1",
+                "at least {bound}, where no error rate exceeds 1",
                 10.0,
                 "error rate",
             ),
@@ -277,7 +277,7 @@ CLAIMS = (
                 (
                     at_most(
                         "worst_fit",
-                        "all networks fit their labels, with at most 0.02 errors in training",
+                        "all networks fit their labels, with at most {bound} errors in training",
                         0.02,
                         "fraction of examples",
                     ),
@@ -291,7 +291,7 @@ CLAIMS = (
                 (
                     at_least(
                         "growth",
-                        "$R_A$ grows here too, by a factor of 1.5 or more",
+                        "$R_A$ grows here too, by a factor of {bound} or more",
                         1.5,
                         "ratio",
                     ),
@@ -304,7 +304,7 @@ CLAIMS = (
                 (
                     at_most(
                         "fit_true",
-                        "true labels are fitted, with at most 0.02 errors in training",
+                        "true labels are fitted, with at most {bound} errors in training",
                         0.02,
                         "fraction of examples",
                     ),

@@ -229,14 +229,14 @@ CLAIMS = (
         conditions=(
             at_most(
                 "ratio_clean",
-                "with clean labels, 256 units err at most 0.9 times as often as the 8 that fit",
+                "with clean labels, 256 units err at most {bound} times as often as the 8 that fit",
                 0.9,
                 "ratio of test errors",
             ),
             at_most(
                 "ratio_noisy",
-                "with a fifth of the labels redrawn, 256 units err at most 0.9 times as often as "
-                "the 20 that fit",
+                "with a fifth of the labels redrawn, 256 units err at most {bound} times as often "
+                "as the 20 that fit",
                 0.9,
                 "ratio of test errors",
             ),
@@ -249,13 +249,13 @@ CLAIMS = (
                 (
                     at_most(
                         "train_widest_clean",
-                        "the widest network fits clean labels, but for at most 2 %",
+                        "the widest network fits clean labels, but for at most {bound:%} %",
                         0.02,
                         FITTED,
                     ),
                     at_most(
                         "train_widest_noisy",
-                        "the widest network fits noisy labels, but for at most 2 %",
+                        "the widest network fits noisy labels, but for at most {bound:%} %",
                         0.02,
                         FITTED,
                     ),

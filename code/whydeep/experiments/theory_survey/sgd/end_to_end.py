@@ -218,21 +218,21 @@ CLAIMS = (
         conditions=(
             at_most(
                 "end_to_end_5",
-                "with 5 answers training on the label alone is right on at most 60% of fresh "
-                "examples",
+                "with 5 answers training on the label alone is right on at most {bound:%}% of "
+                "fresh examples",
                 0.6,
                 SHARE,
             ),
             at_least(
                 "helped_5",
-                "with a second loss on the answers it is right on at least 90%",
+                "with a second loss on the answers it is right on at least {bound:%}%",
                 0.9,
                 SHARE,
             ),
             at_most(
                 "fall",
                 "from 1 to 3 answers the squared signal over the variance falls by a factor of "
-                "100 or more",
+                "{bound:10^} or more",
                 -2.0,
                 "powers of ten",
             ),
@@ -242,14 +242,28 @@ CLAIMS = (
                 "sum",
                 "the product: the label is the sign of the answers' sum",
                 {"end_to_end_5": 0.3, "fall": 1.0},
-                (at_least("helped_5", "with the answers it is learned too", 0.9, SHARE),),
+                (
+                    at_least(
+                        "helped_5",
+                        "with the answers it is learned too: right on at least {bound:%}%",
+                        0.9,
+                        SHARE,
+                    ),
+                ),
             ),
             Control(
                 "other-answers",
                 "what the answers tell of the label: the second loss teaches the sides of another "
                 "plane",
                 {"helped_5": 0.3},
-                (at_least("told", "it learns those sides", 0.9, "fraction of answers"),),
+                (
+                    at_least(
+                        "told",
+                        "it learns those sides, at least {bound} of them",
+                        0.9,
+                        "fraction of answers",
+                    ),
+                ),
             ),
         ),
     ),

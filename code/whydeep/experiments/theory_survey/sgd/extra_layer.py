@@ -209,26 +209,27 @@ CLAIMS = (
             ),
             (
                 "regression with fourth powers of residuals",
-                "depths 2 and 3 are faster than depth 1, each at its best rate",
+                ("depths {} and {} are faster than depth {}, each at its best rate", 2, 3, 1),
                 "experiments, regression on gas sensors",
             ),
         ),
         conditions=(
             at_most(
                 "ratio_2",
-                "at $p = 4$ depth 2 needs at most 0.8 times the steps of depth 1",
+                "at $p = 4$ depth 2 needs at most {bound} times the steps of depth 1",
                 0.8,
                 "steps over those of one layer",
             ),
             at_most(
                 "ratio_3",
-                "at $p = 4$ depth 3 needs at most 0.8 times the steps of depth 1",
+                "at $p = 4$ depth 3 needs at most {bound} times the steps of depth 1",
                 0.8,
                 "steps over those of one layer",
             ),
             at_most(
                 "rule_off_2",
-                "at a tenth of its best rate, depth 2 stays within 20 % of the end-to-end rule",
+                "at a tenth of its best rate, depth 2 stays within {bound:%} % of the end-to-end "
+                "rule",
                 0.2,
                 "largest distance over the length of the solution",
             ),
@@ -241,7 +242,7 @@ CLAIMS = (
                 (
                     at_most(
                         "needed_3",
-                        "every depth arrives, the slowest within 400 steps",
+                        "every depth arrives, the slowest within {bound} steps",
                         400.0,
                         "steps",
                     ),
@@ -254,7 +255,7 @@ CLAIMS = (
                 (
                     at_most(
                         "needed_2",
-                        "the product that it is compared with arrives, within 1,500 steps",
+                        "the product that it is compared with arrives, within {bound} steps",
                         1500.0,
                         "steps",
                     ),

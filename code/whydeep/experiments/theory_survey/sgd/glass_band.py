@@ -149,26 +149,27 @@ CLAIMS = (
         conditions=(
             at_most(
                 "gap",
-                "with 96 spins the mean energy in the end is at most 0.12 from the threshold of "
+                "with 96 spins the mean energy in the end is at most {bound} from the threshold of "
                 "infinitely many",
                 0.12,
                 "energy per spin",
             ),
             at_most(
                 "gap_ratio",
-                "that distance is at most 0.5 times the one with 12 spins",
+                "that distance is at most {bound} times the one with 12 spins",
                 0.5,
                 "ratio of gaps",
             ),
             at_most(
                 "narrowing",
-                "the spread over the starts is at most 0.5 times the one with 12 spins",
+                "the spread over the starts is at most {bound} times the one with 12 spins",
                 0.5,
                 "ratio of standard deviations",
             ),
             at_least(
                 "spread_most",
-                "it is a band and no single energy: with 96 spins the starts still spread by 0.015",
+                "it is a band and no single energy: with 96 spins the starts still spread by "
+                "{bound}",
                 0.015,
                 "energy per spin",
             ),
@@ -182,7 +183,7 @@ CLAIMS = (
                 (
                     at_most(
                         "unfinished",
-                        "every walker has come to rest: no gradient above 0.3",
+                        "every walker has come to rest: no gradient above {bound}",
                         0.3,
                         "root-mean-square gradient",
                     ),
@@ -196,7 +197,7 @@ CLAIMS = (
                 (
                     at_most(
                         "unfinished",
-                        "every walker has come to rest: no gradient above 0.3",
+                        "every walker has come to rest: no gradient above {bound}",
                         0.3,
                         "root-mean-square gradient",
                     ),

@@ -240,7 +240,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 
 def _same_chance() -> tuple:
-    says = "neither label is more frequent than 55%, so that chance is the same"
+    says = "neither label is more frequent than {bound:%}%, so that chance is the same"
     return (at_most("constant", says, 0.55, "fraction of test examples"),)
 
 
@@ -263,21 +263,21 @@ CLAIMS = (
         conditions=(
             at_most(
                 "gap",
-                "from 3 to 11 signs the measured variance is within a factor of 2 of $2^{-d}$ "
-                "times the mean squared gradient of the output",
+                "from 3 to 11 signs the measured variance is within a factor of {bound:2^} of "
+                "$2^{-d}$ times the mean squared gradient of the output",
                 1.0,
                 "halvings",
             ),
             at_most(
                 "slope_off",
-                "its slope is within 0.15 of one halving a bit",
+                "its slope is within {bound} of one halving a bit",
                 0.15,
                 "halvings a bit",
             ),
             at_most(
                 "accuracy",
-                "trained on a parity of 15 of 30 signs, a network is right on at most 55% of "
-                "fresh examples",
+                "trained on a parity of 15 of 30 signs, a network is right on at most {bound:%}% "
+                "of fresh examples",
                 0.55,
                 "fraction of test examples",
             ),

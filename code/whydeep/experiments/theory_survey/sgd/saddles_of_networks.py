@@ -368,25 +368,25 @@ CLAIMS = (
             at_least(
                 "linear",
                 "at the 64 critical points of a linear autoencoder loss and index have a rank "
-                "correlation of at least 0.9",
+                "correlation of at least {bound}",
                 0.9,
                 RANK,
             ),
             at_least(
                 "network",
-                "at those found of a tanh network of 8 weights it is at least 0.6",
+                "at those found of a tanh network of 8 weights it is at least {bound}",
                 0.6,
                 RANK,
             ),
             at_least(
                 "trapped",
-                "from at least 0.4 of the starts Newton's method ends at a saddle",
+                "from at least {bound} of the starts Newton's method ends at a saddle",
                 0.4,
                 SHARE,
             ),
             at_least(
                 "reached",
-                "from at least 0.9 of them the saddle-free method ends at the minimum",
+                "from at least {bound} of them the saddle-free method ends at the minimum",
                 0.9,
                 SHARE,
             ),
@@ -406,7 +406,7 @@ CLAIMS = (
                     *COUNTED,
                     at_least(
                         "reached_newton",
-                        "the method that now has them reaches the minimum from at least 0.9 of "
+                        "the method that now has them reaches the minimum from at least {bound} of "
                         "the starts",
                         0.9,
                         SHARE,

@@ -192,14 +192,14 @@ CLAIMS = (
             at_most(
                 "difference",
                 "with 64 spins the mean energies in the end, with noise and without, differ by at "
-                "most 3 %",
+                "most {bound:%} %",
                 0.03,
                 "share of the energy",
             ),
             Condition(
                 "network_difference",
                 "the training losses of networks from batches of 40 and from all 400 examples "
-                "differ by at most 6 %",
+                "differ by at most {bound:%} %",
                 # The variant of four spins trains no networks: there is nothing to differ.
                 lambda result: float(dict(result).get("network_difference", 0.0)),
                 "<=",
@@ -215,7 +215,8 @@ CLAIMS = (
                 (
                     Condition(
                         "comparable",
-                        "noise does not throw the walkers off: the difference is at most a half",
+                        "noise does not throw the walkers off: the difference is at most a "
+                        "{bound:word}",
                         lambda result: float(result["difference"]),
                         "<=",
                         0.5,
@@ -230,7 +231,7 @@ CLAIMS = (
                 (
                     at_most(
                         "small_batches",
-                        "its networks learn: training loss below 2.2, where chance has 2.3",
+                        "its networks learn: training loss below {bound}, where chance has 2.3",
                         2.2,
                         "nats",
                     ),

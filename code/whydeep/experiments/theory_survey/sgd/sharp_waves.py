@@ -189,22 +189,22 @@ CLAIMS = (
         conditions=(
             at_least(
                 "error_sharp",
-                "at sharpness 2 the network leaves at least 0.9 of the variance, as if it had seen "
-                "nothing",
+                "at sharpness 2 the network leaves at least {bound} of the variance, as if it had "
+                "seen nothing",
                 0.9,
                 ERROR,
             ),
-            at_most("error_smooth", "at sharpness 1/2 it leaves at most 0.05", 0.05, ERROR),
+            at_most("error_smooth", "at sharpness 1/2 it leaves at most {bound}", 0.05, ERROR),
             at_most(
                 "crossing_off",
-                "the error passes 1/2 within 0.25 of the sharpness at which the trace of the "
+                "the error passes 1/2 within {bound} of the sharpness at which the trace of the "
                 "direction sinks into the noise",
                 0.25,
                 "sharpness",
             ),
             at_most(
                 "overlap_off",
-                "at each sharpness that trace is within 0.45 of the predicted squared cosine",
+                "at each sharpness that trace is within {bound} of the predicted squared cosine",
                 0.45,
                 "squared cosine",
             ),
@@ -214,13 +214,17 @@ CLAIMS = (
                 "direction-given",
                 "the search: the network sees only the part of its input along the direction",
                 {"error_sharp": 0.5, "crossing_off": 0.4, "overlap_off": 0.4},
-                (at_most("error_smooth", "it learns the smooth wave", 0.05, ERROR),),
+                (
+                    at_most(
+                        "error_smooth", "it learns the smooth wave, all but {bound}", 0.05, ERROR
+                    ),
+                ),
             ),
             Control(
                 "few-examples",
                 "the examples: 200 in place of 10,000",
                 {"error_smooth": 0.5},
-                (at_most("trained_smooth", "it fits those it has", 0.2, ERROR),),
+                (at_most("trained_smooth", "it fits those it has, all but {bound}", 0.2, ERROR),),
             ),
         ),
         disputed="Without noise in the labels an algorithm that works with lattices, and asks no "

@@ -151,8 +151,15 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 SHARE = "share of starts"
 ARRIVED = (
-    at_most("unfinished", "at most a tenth of the students have not arrived anywhere", 0.1, SHARE),
-    at_most("least", "the best student of every size has found the teacher", STUCK, "loss"),
+    at_most(
+        "unfinished", "at most {bound:word} of the students have not arrived anywhere", 0.1, SHARE
+    ),
+    at_most(
+        "least",
+        "the best student of every size has found the teacher, to a loss of {bound}",
+        STUCK,
+        "loss",
+    ),
 )
 
 CLAIMS = (
@@ -172,15 +179,15 @@ CLAIMS = (
         conditions=(
             at_least(
                 "stuck_small",
-                "at least 0.15 of the students of 10 units get stuck",
+                "at least {bound} of the students of 10 units get stuck",
                 0.15,
                 SHARE,
             ),
-            at_least("rise", "with 15 units it is at least 0.2 more", 0.2, SHARE),
+            at_least("rise", "with 15 units it is at least {bound} more", 0.2, SHARE),
             at_least(
                 "lowest",
                 "where a student of 10 units is stuck, the loss curves upwards in all 100 "
-                "directions: the least curvature is at least 0.005",
+                "directions: the least curvature is at least {bound}",
                 0.005,
                 "curvature",
             ),
@@ -217,12 +224,18 @@ CLAIMS = (
                 {"lowest": 0.05},
                 (
                     *ARRIVED,
-                    at_most("moved", "halving leaves the loss as it is", 1e-9, "loss"),
+                    at_most(
+                        "moved",
+                        "halving leaves the loss as it is, to $10^{{bound:log10}}$",
+                        1e-9,
+                        "loss",
+                    ),
                     at_most(
                         "slope",
-                        "it is still a critical point: no entry of the gradient above 1e-6",
+                        "it is still a critical point: no entry of the gradient above "
+                        "$10^{{bound:log10}}$",
                         1e-6,
-                        "slope",
+                        "largest entry of the gradient",
                     ),
                 ),
             ),

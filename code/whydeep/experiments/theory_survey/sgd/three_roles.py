@@ -192,7 +192,7 @@ CLAIMS = (
             Condition(
                 "find",
                 "to find: students of 22 units find the teacher of 15 from a share of starts that "
-                "is larger by at least 0.4 than for students of 15",
+                "is larger by at least {bound} than for students of 15",
                 lambda result: float(result.get("find", np.nan)),
                 ">=",
                 0.4,
@@ -200,7 +200,8 @@ CLAIMS = (
             ),
             Condition(
                 "express",
-                "to express: made small after training, to 15 units, they keep that lead",
+                "to express: made small after training, to 15 units, they keep that lead, at "
+                "least {bound}",
                 lambda result: float(result.get("express", np.nan)),
                 ">=",
                 0.4,
@@ -208,8 +209,8 @@ CLAIMS = (
             ),
             Condition(
                 "error_ratio",
-                "to generalise: on noisy labels 256 units have at most 1.15 times the test error "
-                "of 32",
+                "to generalise: on noisy labels 256 units have at most {bound} times the test "
+                "error of 32",
                 lambda result: float(result.get("error_ratio", np.nan)),
                 "<=",
                 1.15,
@@ -224,11 +225,13 @@ CLAIMS = (
                 (
                     at_least(
                         "found_wide",
-                        "the wide students find the teacher from at least 95 % of the starts",
+                        "the wide students find the teacher from at least {bound:%} % of the "
+                        "starts",
                         0.95,
                         "share of starts",
                     ),
                 ),
+                by_design="every wide start finds the teacher, for any seed",
             ),
             Control(
                 "merge-first",
@@ -237,7 +240,7 @@ CLAIMS = (
                 (
                     at_least(
                         "found_wide",
-                        "left wide, the same starts find the teacher, at least 95 % of them",
+                        "left wide, the same starts find the teacher, at least {bound:%} % of them",
                         0.95,
                         "share of starts",
                     ),
@@ -251,7 +254,7 @@ CLAIMS = (
                 (
                     at_most(
                         "error_narrow",
-                        "before it grows, its test error is at most 0.4",
+                        "before it grows, its test error is at most {bound}",
                         0.4,
                         "fraction of test examples",
                     ),

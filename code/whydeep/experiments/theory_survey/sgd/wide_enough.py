@@ -212,25 +212,26 @@ CLAIMS = (
                 "polynomial in $n$, $L$ and the inverse of the least distance of two inputs",
                 "Theorem 1",
             ),
-            ("its degree in $n$", "24", "as {cite:t}`zou2019`, abstract, report it"),
+            ("its degree in $n$", ("{}", 24), "as {cite:t}`zou2019`, abstract, report it"),
         ),
         conditions=(
             at_least(
                 "digits_gained",
-                "128 units a layer end at a loss at least 100 times below that of 4 units",
+                "128 units a layer end at a loss at least {bound:10^} times below that of 4 units",
                 2.0,
                 "powers of ten",
             ),
             at_least(
                 "rate_kept",
-                "the second half of the steps gains at least half as many digits as the first",
+                "the second half of the steps gains at least {bound:word} as many digits as the "
+                "first",
                 0.5,
                 "digits in second half over first half",
             ),
             at_most(
                 "slope",
-                "from 16 units on, the distance moved falls at least as fast as the power $-0.35$ "
-                "of the width",
+                "from 16 units on, the distance moved falls at least as fast as the power "
+                "${bound}$ of the width",
                 -0.35,
                 "log distance over log width",
             ),
@@ -243,7 +244,7 @@ CLAIMS = (
                 (
                     at_most(
                         "loss_others",
-                        "the network learns: without the two its loss is at most 0.001",
+                        "the network learns: without the two its loss is at most {bound}",
                         1e-3,
                         "mean squared residual",
                     ),
@@ -256,7 +257,7 @@ CLAIMS = (
                 (
                     at_most(
                         "loss_widest",
-                        "the widest network learns: its squared residual is at most 0.8",
+                        "the widest network learns: its squared residual is at most {bound}",
                         0.8,
                         "mean squared residual",
                     ),
@@ -269,7 +270,7 @@ CLAIMS = (
                 (
                     at_most(
                         "loss_widest",
-                        "the widest network fits: its loss is at most 0.01",
+                        "the widest network fits: its loss is at most {bound}",
                         0.01,
                         "mean squared residual",
                     ),

@@ -191,21 +191,21 @@ CLAIMS = (
             at_most(
                 "narrowing",
                 "the standard deviation of the test loss over starts at 50 hidden units is at most "
-                "0.3 times the one at 2",
+                "{bound} times the one at 2",
                 0.3,
                 "ratio of standard deviations",
             ),
             at_most(
                 "correlation_ratio",
-                "the correlation of training and test loss at 50 units is at most 0.5 times the "
-                "one at 2",
+                "the correlation of training and test loss at 50 units is at most {bound} times "
+                "the one at 2",
                 0.5,
                 "ratio of correlations",
             ),
             at_most(
                 "worst_to_best",
-                "the worst of 30 networks of 50 units has at most 0.6 times the test loss of the "
-                "best of 2 units",
+                "the worst of 30 networks of 50 units has at most {bound} times the test loss of "
+                "the best of 2 units",
                 0.6,
                 "ratio of test losses",
             ),
@@ -219,7 +219,8 @@ CLAIMS = (
                 (
                     at_most(
                         "test_largest",
-                        "its networks learn: mean test loss of at most 2, where chance has 2.3",
+                        "its networks learn: mean test loss of at most {bound}, where chance has "
+                        "2.3",
                         2.0,
                         "nats",
                     ),

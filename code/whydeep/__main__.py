@@ -1,0 +1,32 @@
+"""`python -m whydeep`, and the command `whydeep`: Ctrl-C is one line from the first moment on.
+
+Loading torch takes seconds, and an interruption there would end in the tracebacks of libraries. So
+until the command line has loaded what it needs, Ctrl-C leaves at once; after that it raises
+KeyboardInterrupt as always, and finished runs are kept.
+"""
+
+import os
+import signal
+import sys
+
+INTERRUPTED = "whydeep: interrupted; finished runs are kept, the same command goes on from there"
+
+
+def leave_at_once(*_: object) -> None:
+    """Say so, and leave with status 130; nothing is unfinished yet."""
+    os.write(2, f"{INTERRUPTED}\n".encode())
+    os._exit(130)
+
+
+def main() -> int:
+    """The command line with Ctrl-C guarded from the start."""
+    # A shell's background job ignores Ctrl-C, and so does what it starts.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave_at_once)
+    from whydeep import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
