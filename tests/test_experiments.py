@@ -279,14 +279,14 @@ FORGED = "features/raw-pixels"
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
     """A checkout with copies of one record and its calibration, in which one can forge."""
-    for scale in ("full", "calibration"):
+    listed = ""
+    for scale in ("calibration", "full"):
         path = record_path(FORGED, scale)
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
-    lines = [f"{checksums()[f'{FORGED}/{scale}.json']}  {FORGED}/{scale}.json\n"
-             for scale in ("calibration", "full")]  # fmt: skip
-    (tmp_path / "data" / "results" / CHECKSUMS).write_text("".join(lines))
+        listed += f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {FORGED}/{scale}.json\n"
+    (tmp_path / "data" / "results" / CHECKSUMS).write_text(listed)
     monkeypatch.setenv("WHYDEEP_DATA", str(ROOT / "data"))
     monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
 
