@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as arrays_of
 from pybtex.database import parse_file
 from scipy.spatial import ConvexHull
 from whydeep import datasets
-from whydeep.certify import MOST, stale
+from whydeep.certify import MOST, UNKNOWN, stale
 from whydeep.claims import PARTLY, Condition, judge
 from whydeep.compare import MOVED, compare
 from whydeep.datasets import digits
@@ -140,15 +140,18 @@ def faults_of_provenance(name: str, record: Record) -> list[str]:
     scale = module.SCALES[about.get("scale", record.scale)]
     listed = {file.name: file.checksum for file in datasets.catalogue()}
     new = about.get("recorded", "") >= NAMED_SINCE
+    known = (name, record.scale) not in UNKNOWN
     # Only the scale `gpu` is for a GPU; and a run that reads no device runs on the CPU.
     on_gpu = record.scale == "gpu" and takes_device(module.__name__)
     devices = r"(cuda(:\d+)?|mps) \(.+\)" if on_gpu else r"cpu \(.+\)"
     found = {
         "code is no hash": not re.fullmatch("[0-9a-f]{12}", about.get("code", "")),
-        "code is not that of its parts": about.get("code") != code_of(about.get("parts", {})),
+        "code is not that of its parts": known
+        and about.get("code") != code_of(about.get("parts", {})),
         f"stale: {', '.join(stale(module, record)[:3])} changed": stale(module, record),
         "settings are not those of its scale": about.get("settings") != as_json(asdict(scale)),
-        "variants are not those registered": about.get("variants") != as_json(module.VARIANTS),
+        "variants are not those registered": known
+        and about.get("variants") != as_json(module.VARIANTS),
         f"device {about.get('device')!r} did not run it": not re.fullmatch(
             devices, about.get("device", "")
         ),
@@ -156,11 +159,12 @@ def faults_of_provenance(name: str, record: Record) -> list[str]:
         "it does not say all versions": not all(
             about.get(each) for each in ("python", *VERSIONED, *(distributions_of(module) * new))
         ),
-        "its data are not those that it reads": not (
+        "its data are not those that it reads": known
+        and not (
             data_of(module.__name__).items() <= about.get("data", {}).items() <= listed.items()
         ),
         "no date": not re.fullmatch(r"\d{4}-\d\d-\d\d", about.get("recorded", "")),
-        "no commit": not re.fullmatch(r"[0-9a-f]{12}\+?", about.get("commit", "")),
+        "no commit": known and not re.fullmatch(r"[0-9a-f]{12}\+?", about.get("commit", "")),
         "too many certificates": len(about.get("certified", ())) > MOST,
     }
     return [f"{name} ({record.scale}): {what}" for what, wrong in found.items() if wrong]

@@ -29,6 +29,10 @@ from whydeep.reach import code_in
 from whydeep.results import Record, read_record, record_path
 
 MOST = 3
+# What stands by no code that is known, and why; `check --recorded` tells it each time.
+UNKNOWN = {
+    ("features/raw-pixels", "calibration"): "made by code that is in no commit, to be run again",
+}
 LOOKED_AT = 20  # commits that wrote the record, back from the newest
 # Runs in a process of its own with one of the two packages on its path, and knows no more of it
 # than what every version has: the registry, scales, variants, `run`.
@@ -81,8 +85,12 @@ class Outcome:
 
 
 def stale(module: ModuleType, record: Record) -> list[str]:
-    """The definitions that changed since the code that the record stands for; [] if none did."""
-    if standing(record.provenance) == code_hash(module.__name__):
+    """The definitions that changed since the code that the record stands for; [] if none did.
+
+    Of a record in UNKNOWN that cannot be said, and [] as well.
+    """
+    known = (record.experiment, record.scale) not in UNKNOWN
+    if standing(record.provenance) == code_hash(module.__name__) or not known:
         return []
     certified = record.provenance.get("certified", ())
     before = (certified[-1] if certified else record.provenance).get("parts", {})

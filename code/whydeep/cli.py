@@ -229,7 +229,7 @@ def _scale(module: ModuleType) -> str:
 
 
 def _check_recorded(chosen: dict[str, ModuleType]) -> int:
-    from whydeep.certify import stale
+    from whydeep.certify import UNKNOWN, stale
     from whydeep.results import read_record
 
     good = True
@@ -238,6 +238,8 @@ def _check_recorded(chosen: dict[str, ModuleType]) -> int:
         print(f"{name} ({record.scale}, from its record)")
         good &= _print_verdicts(_verdicts(module, record))
         for scale in (record.scale, *(["calibration"] if module.CLAIMS else [])):
+            if (name, scale) in UNKNOWN:
+                print(f"     {scale}: {UNKNOWN[name, scale]}")
             if changed := stale(module, read_record(name, scale)):
                 good = False
                 print(

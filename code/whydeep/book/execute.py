@@ -33,7 +33,8 @@ from whydeep.book.notebooks import TIMEOUT, last_line
 from whydeep.errors import WhydeepError
 
 KERNELS = 2
-FAILURES = (CellExecutionError, CellTimeoutError, DeadKernelError)
+# RuntimeError: a kernel that does not start in time.
+FAILURES = (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError)
 
 
 def pages(book: Path) -> list[Path]:
@@ -59,6 +60,7 @@ class Run:
         self.client = NotebookClient(
             self.notebook,
             timeout=TIMEOUT,
+            startup_timeout=TIMEOUT,
             resources={"metadata": {"path": str(self.page.parent)}},
             record_timing=False,
             extra_arguments=["--log-level=ERROR"],

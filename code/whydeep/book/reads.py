@@ -83,6 +83,17 @@ def _is_dynamic(node: ast.AST) -> bool:
     return any(map(_is_dynamic, ast.iter_child_nodes(node)))
 
 
+def _is_lazy(tree: ast.Module) -> bool:
+    """Whether a module says to type checkers what it imports on demand in its ``__getattr__``."""
+    return any(isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING" for n in tree.body)
+
+
+def _told(tree: ast.Module) -> list[ast.stmt]:
+    """The statements of a module without a ``__getattr__`` whose imports are told elsewhere."""
+    lazy = _is_lazy(tree)
+    return [n for n in tree.body if not (lazy and getattr(n, "name", "") == "__getattr__")]
+
+
 class _WithoutFunctions(ast.NodeTransformer):
     """Leaves of a module what runs when it is imported."""
 
@@ -133,7 +144,7 @@ def _module(name: str) -> _Module | None:
 @cache
 def _parsed(path: Path, package: str, content: bytes) -> _Module:
     tree = ast.parse(content)
-    dynamic = _is_dynamic(tree)
+    dynamic = any(map(_is_dynamic, _told(tree)))
     return _Module(
         path,
         imports=tuple(_imports(tree, package)),
