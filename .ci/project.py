@@ -20,6 +20,7 @@ SHARES = {
     "unit": (0.4, 0.0, 0.6),
     "claims": (0.8, 0.0, 0.2),
     "notebooks": (0.1, 0.9, 0.0),
+    "rotation": (0.2, 0.5, 0.3),
     "site": (0.4, 0.6, 0.0),
 }
 LIMIT = 60  # minutes
