@@ -57,7 +57,6 @@ LIBRARIES = (
     "sklearn.kernel_ridge", "matplotlib.pyplot", "nbformat", "pybtex.database",
     "sphinx.application", "anywidget",
 )  # fmt: skip
-GOLDEN = "tests/test_golden.py::test_a_run_gives_the_numbers_that_were_stored_of_it[{}]"
 FOUND = re.compile(r"^(?:FAILED|ERROR) (?:tests/)?(.+?)(?: - .*)?$", re.M)
 
 
@@ -148,18 +147,27 @@ def read_list(path: Path = LIST) -> list[Mutant]:
 
 
 def _is_test(check: str) -> bool:
-    return check.startswith(("tests/", "golden "))
+    return check.startswith("tests/")
 
 
 def commands(checks: Sequence[str]) -> Iterator[list[str]]:
-    """Modules with their arguments; tests that follow each other are run by one."""
-
+    """Modules, or "golden", with their arguments; tests that follow each other are run by one."""
     for is_test, group in groupby(checks, key=_is_test):
-        words = [check.split(" ") for check in group]
         if is_test:
-            yield ["pytest", *(GOLDEN.format(each[-1]) if each[1:] else each[0] for each in words)]
+            yield ["pytest", *group]
         else:
-            yield from words
+            yield from (check.split(" ") for check in group)
+
+
+def golden(experiment: str) -> None:
+    """Exit as test_golden.py would judge this experiment, without importing all the others."""
+    sys.path.insert(0, "tests")
+    from golden.make import arithmetic, faults, run, stored
+
+    module = import_module(f"whydeep.experiments.{experiment.replace('/', '.').replace('-', '_')}")
+    before = stored(experiment)
+    told = faults(before, run(module, before), same=before["arithmetic"] == arithmetic())
+    sys.exit("\n".join(told) or 0)
 
 
 def run(command: list[str], copy: Path) -> tuple[str, float]:
@@ -192,12 +200,15 @@ def _be(command: list[str], copy: Path, log: Path) -> None:
         os.environ["PYTHONPATH"] = str(copy / "code")
         sys.path.insert(0, str(copy / "code"))
         module, *arguments = command
+        if module == "golden":
+            golden(*arguments)
         options = ["-x", "-q", "-rfE", "--tb=short", "-p", "no:cacheprovider"]
         sys.argv = [module, *(options if module == "pytest" else []), *arguments]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as end:
         status = end.code
+        print(status if isinstance(status, str) else "", file=sys.stderr)
     except BaseException:
         traceback.print_exc()
     finally:
