@@ -422,7 +422,8 @@ def moved(condition: Condition, values, *, meets: bool) -> Condition:
     """The condition with a bound that all ``values`` miss, or with one that all meet."""
     reach = 1 + max(map(abs, values)) + abs(condition.bound)
     upwards = (condition.sense == ">=") != meets
-    return dataclasses.replace(condition, bound=reach if upwards else -reach)
+    bound = reach if upwards else -reach
+    return dataclasses.replace(condition, bound=bound, words="{bound}")
 
 
 @every_condition
