@@ -9,8 +9,8 @@ export TOKENIZERS_PARALLELISM := false
 # is used by running things side by side: two notebooks, two tests (-n 2).
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install book execute pages serve test lint unit claims notebooks nbval site system \
-  verify bench launch archive publish release lock clean
+.PHONY: help install book execute pages serve test lint unit claims notebooks nbval portable \
+  rotation site system verify mutants bench launch archive publish release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -40,9 +40,9 @@ serve: book  ## show the book on http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
 test: install  ## everything that CI runs, with the time of each stage at the end
-	@.ci/stages lint unit claims book notebooks site
+	@.ci/stages lint unit claims book notebooks rotation site
 
-lint: install  ## style of code, notebooks and words, what notebooks may store, changes told, facts looked up
+lint: install  ## style of code, notebooks and words, changes told, facts looked up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check code tests data
 	$(BIN)/python -m whydeep.book.notebooks lint chapters
@@ -51,12 +51,19 @@ lint: install  ## style of code, notebooks and words, what notebooks may store, 
 	$(BIN)/python -m whydeep.book.reviewed
 
 unit: install  ## the package, the claim logic, the data, the book's own machinery
-	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist worksteal
 
-claims: install  ## verdicts from the recorded runs; reruns what changed and a tenth of the rest
+claims: install  ## verdicts from the recorded runs; reruns what changed and the oldest
 	$(BIN)/whydeep data verify
 	$(BIN)/whydeep check --recorded
-	$(BIN)/whydeep check --changed
+	$(BIN)/whydeep check --changed --jobs 2
+
+# Other processors give other last digits: see the module. ONLY="sse avx2" names some of them.
+portable: install  ## tests that compute, notebooks and verdicts as other processors would do them
+	$(BIN)/python -m whydeep.book.portable $(if $(ONLY),--only $(ONLY))
+
+rotation: install  ## one of these arithmetics and a third of tests and notebooks, by the commit
+	$(BIN)/python -m whydeep.book.portable --rotate
 
 # nbval starts its own kernels, so it finds what the book's one execution cannot: a cell that gives
 # something else the next time.
@@ -71,7 +78,7 @@ nbval: install  ## all chapters run once more and compared
 	$(NBVAL) chapters
 
 site: install system  ## the pages that make book has built, in browsers, with the network off
-	$(BIN)/python -m pytest tests/site -m site -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests/site -m site -q -n 2 --dist worksteal
 
 system:  ## Chromium and Firefox, for the browser tests
 	@{ command -v chromium && { command -v firefox-esr || command -v firefox; }; } >/dev/null || \
@@ -82,9 +89,9 @@ verify: install  ## rerun every recorded experiment in full, finished runs inclu
 	rm -rf .whydeep/runs
 	$(BIN)/whydeep check
 
-bench: install  ## the stack of K networks beside a plain loop and JAX
+bench: book system  ## how fast, how heavy: a stack of K networks, Playground, pages, a cold build
 	$(BIN)/python -m pip install --quiet --require-hashes -r code/benchmarks/requirements.txt
-	$(BIN)/python code/benchmarks/stack.py
+	$(BIN)/python code/benchmarks/bench.py
 
 # REPOSITORY=owner/name names what the notebooks install from; SITE=address, where the book is.
 launch: book  ## plain notebooks for Colab, Binder and Jupyter, into _build/launch

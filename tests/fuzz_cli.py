@@ -39,7 +39,7 @@ import tomllib
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENT = "design-choices/unknown-position"  # fifteen runs of a third of a second
 CLAIM = "patel2015-drm"
-PATIENCE = 120.0
+PATIENCE = 300.0
 ENTRY = tomllib.loads((ROOT / "code/pyproject.toml").read_text("utf-8"))
 ENTRY_MODULE, ENTRY_FUNCTION = ENTRY["project"]["scripts"]["whydeep"].split(":")
 START = (

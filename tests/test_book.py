@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from whydeep.book import evidence, notebooks, site
 from whydeep.claims import Condition, Measured
 from whydeep.errors import WhydeepError
 from whydeep.provenance import PACKAGE
+from whydeep.results import MAIN, read_record
 
 ROOT = PACKAGE.parents[1]
 # Five seeds whose mean is 0.12 and whose standard deviation (n - 1) is sqrt(0.0008 / 4) = 0.01414.
@@ -218,7 +220,7 @@ class Book:
 
     def done(self, started: subprocess.Popen) -> tuple[int, str]:
         """The exit status and the log of a command, once it has ended."""
-        log, _ = started.communicate(timeout=300)
+        log, _ = started.communicate(timeout=3600)
         return started.returncode, re.sub(r"\x1b\[\d*(;\d+)*m", "", log)
 
     def start_build(self) -> subprocess.Popen:
@@ -489,6 +491,22 @@ def test_a_number_in_a_sentence_has_a_power_of_ten_and_no_exponent_form():
     assert re.fullmatch(r"[1-9] × 10⁻[¹²³⁴⁵⁶⁷⁸⁹]", shown)
     low, high = evidence.resolve(f"{text} min .1e ±").split(" ± ")
     assert all(re.fullmatch(r"\d\.\d × 10⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]+", each) for each in (low, high))
+
+
+def test_a_number_of_an_array_is_counted_from_the_end_where_its_index_is_negative():
+    runs = read_record("mysterious-steps/dropout", "quick").runs[MAIN].values()
+    for index in (0, 2, -1, -2):
+        mean = np.mean([run["loss_clean_none"][index] for run in runs])
+        shown = evidence.resolve(f"mysterious-steps/dropout loss_clean_none[{index}] .6f")
+        assert shown == f"{mean:.6f}"
+
+
+def test_a_number_of_a_variant_is_that_of_its_runs():
+    runs = read_record("mysterious-steps/dropout", "quick").runs
+    for place, by_seed in (("", runs[MAIN]), ("@gradient-only", runs["gradient-only"])):
+        found = [float(run["final_loss_clean_dropout"]) for run in by_seed.values()]
+        shown = evidence.resolve(f"mysterious-steps/dropout{place} final_loss_clean_dropout .6f ±")
+        assert shown == f"{np.mean(found):.6f} ± {np.std(found, ddof=1):.6f}"
 
 
 def test_a_margin_where_nothing_varies_is_in_the_unit_of_the_measurement():

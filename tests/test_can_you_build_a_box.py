@@ -88,6 +88,14 @@ def test_the_mirror_image_of_a_minimum_is_a_maximum():
     assert index.tolist() == [0, 1, 2, 3]
 
 
+def test_copies_of_a_point_count_once_wherever_rounding_puts_them():
+    copies = 1.00000005 + np.array([2e-12, -2e-12, 1e-12])  # half of the last decimal that counts
+    energy = np.concatenate([copies, [1.1]])
+    found, index = index_energy.distinct(energy, np.array([3, 3, 3, 4]), 5, 2, mirror=False)
+    assert found.tolist() == [energy[0], 1.1]
+    assert index.tolist() == [3, 4]
+
+
 # --- saddles of networks ---------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from whydeep import cli, results
+from whydeep import cli, compare, results
 from whydeep import experiments as registry
 from whydeep.errors import BadSettings
 from whydeep.experiments import experiments
@@ -246,12 +246,13 @@ def test_a_rerun_with_the_recorded_numbers_is_the_same(whydeep_says, rerun_gives
 
 
 def test_a_rerun_whose_numbers_moved_fails_though_its_verdict_is_the_registered_one(
-    whydeep_says, rerun_gives
+    whydeep_says, rerun_gives, monkeypatch
 ):
-    rerun_gives(1.5)  # further off than seeds allow, and further on the right side
+    monkeypatch.setattr(compare, "same_arithmetic", lambda *_: True)
+    rerun_gives(1.001)
     status, out, _ = whydeep_says("check", CLAIM, "--device", "cpu")
     assert f"ok  {CLAIM}: holds; registered: holds" in out
-    assert re.search(r"numbers: MOVED \(.*rise_W_1 of seed 0: .* -> ", out)
+    assert re.search(r"numbers: MOVED \(.*rise_\w+ of seed 0: .* -> .*; and \d+ more\)", out)
     assert status == 1
 
 
@@ -259,9 +260,8 @@ def test_times_are_judged_as_recorded_and_not_compared(whydeep_says, rerun_gives
     rerun_gives(1e-9)
     status, out, _ = whydeep_says("check", CLAIM, "--seeds", "0", "--device", "cpu")
     assert (status, "NOT AS REGISTERED" in out) == (1, True)
-    times = tuple(
-        name for name in read_record(EXPERIMENT, "quick").runs["main"][0] if "rise" in name
-    )
+    numbers = read_record(EXPERIMENT, "quick").runs["main"][0]
+    times = tuple(name for name in numbers if name.startswith("rise"))
     monkeypatch.setattr(convex, "TIMED", times, raising=False)
     status, out, _ = whydeep_says("check", CLAIM, "--seeds", "0", "--device", "cpu")
     assert status == 0
@@ -333,11 +333,11 @@ def test_what_changed_is_due_and_of_the_rest_the_oldest_for_so_many_seconds(chec
         return dataclasses.replace(record, provenance=record.provenance | about)
 
     records = {
-        "new": recorded("2026-11-03", 30.0),
-        "old": recorded("2026-11-01", 60.0),
-        "huge": recorded("2026-11-01", 1000.0),
-        "changed": recorded("2026-11-04", 5000.0, "other code"),
-        "middle": recorded("2026-11-02", 35.0),
+        "new": recorded("2001-11-03", 30.0),
+        "old": recorded("2001-11-01", 60.0),
+        "huge": recorded("2001-11-01", 1000.0),
+        "changed": recorded("2001-11-04", 5000.0, "other code"),
+        "middle": recorded("2001-11-02", 35.0),
     }
     chosen = dict.fromkeys(records, convex)
     monkeypatch.setattr(cli, "SHARE", 100.0)
@@ -501,7 +501,10 @@ def test_a_fault_of_the_book_keeps_its_traceback(monkeypatch, whydeep_says):
 # --- record and data -------------------------------------------------------------------------
 
 
-def test_record_writes_what_check_then_reads(whydeep_says, checkout, only_convex, small):
+def test_record_writes_what_check_then_reads(
+    whydeep_says, checkout, only_convex, small, monkeypatch
+):
+    monkeypatch.setattr(cli, "CALIBRATION", "1000-1001")
     status, out, err = whydeep_says("record", CLAIM, "--device", "cpu")
     path = record_path(EXPERIMENT, "quick")
     assert (status, err) == (0, "")
@@ -615,11 +618,12 @@ def start(*argv: str, program=("-m", "whydeep"), **how) -> subprocess.Popen:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("argv", [["list"], ["check", CLAIM, "--recorded"], ["--help"]])
+@pytest.mark.parametrize("argv", [["list"], ["--help"]])
 def test_output_that_nobody_reads_ends_quietly_with_141(argv):
-    process = start(*argv)
-    process.stdout.close()
-    assert (process.stderr.read(), process.wait()) == ("", 141)
+    with start(*argv) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (141, "")
 
 
 def test_a_pipe_to_head_shows_its_line_and_nothing_else():
@@ -641,16 +645,16 @@ def test_output_that_fits_on_no_disk_is_one_line(argv):
 
 
 def test_closed_output_is_no_fault():
-    command = f"{sys.executable} -m whydeep --version >&-"
+    command = f"{sys.executable} -m whydeep list >&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system has no /proc")
-@pytest.mark.parametrize("loaded", ["_multiarray_umath", "libtorch_cpu", "_ccallback", "libtorch"])
+@pytest.mark.parametrize("loaded", ["_multiarray_umath", "libtorch_cpu", "_ccallback"])
 def test_ctrl_c_while_libraries_are_loaded_is_one_line_and_130(loaded):
     # Told by what the process has loaded rather than by a clock, so that it is the same moment on
-    # a busy machine; "libtorch" is seen earlier than "libtorch_cpu", which takes long to load.
+    # a busy machine: numpy's, PyTorch's and scipy's first library.
     process = start("list")
     maps = Path(f"/proc/{process.pid}/maps")
     while process.poll() is None and loaded not in maps.read_text():

@@ -92,6 +92,13 @@ def test_what_the_last_digits_of_a_decimal_lose_has_not_moved():
     assert compare(record, shorter).word == SAME
 
 
+def test_a_small_number_may_round_by_its_own_size_only():
+    record = changed(record_of(), lambda values: values | {"tiny": np.array(3e-9)})
+    for factor, word in ((1 + 1e-7, SAME), (1.01, MOVED)):
+        other = changed(record, lambda v, by=factor: v | {"tiny": v["tiny"] * by})
+        assert compare(record, other).word == word
+
+
 def test_only_seeds_that_both_have_are_compared_and_none_is_no_difference():
     record = record_of()
     fewer = {variant: {3: by_seed[3], 9: by_seed[4]} for variant, by_seed in record.runs.items()}

@@ -374,7 +374,10 @@ def test_data_folder_that_is_none_is_one_clear_line(monkeypatch):
     one_line(caught, "WHYDEEP_DATA", "/no/such/folder")
 
 
-@pytest.mark.parametrize("text", ["", "fashion-mnist:\n", "a: [1\n...\n", "a: 1\n...\n", "\n...\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "fashion-mnist:\n", "a: [1\n...\n", "a: 1\n...\n", "\n...\n", "[" * 9999 + "\n...\n"],
+)
 def test_damaged_catalogue_is_one_clear_line(tmp_path, monkeypatch, text):
     monkeypatch.setattr(files, "__file__", str(tmp_path / "a/b/c/files.py"))
     (tmp_path / "datasets.yaml").write_text(text)
@@ -573,11 +576,14 @@ def test_no_pickle_is_ever_read_from_disk():
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
-                assert not names & {"pickle", "dill", "joblib", "cloudpickle"}, source
+                # What sends runs to other processes sends pickles, and none by way of a file.
+                sends = {"pickle", "joblib"} if source.name == "spread.py" else set()
+                assert not names & ({"pickle", "dill", "joblib", "cloudpickle"} - sends), source
             if not isinstance(node, ast.Call):
                 continue
             given = {word.arg: word.value for word in node.keywords}
             called = ast.unparse(node.func)
+            assert called not in ("pickle.load", "pickle.Unpickler", "joblib.load"), source
             if "allow_pickle" in given or called == "np.load":
                 assert ast.unparse(given["allow_pickle"]) == "False", (source, node.lineno)
             if called == "torch.load":

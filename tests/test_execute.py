@@ -45,7 +45,7 @@ def start(folder: Path, *, code: str = "") -> subprocess.Popen:
 
 
 def done(started: subprocess.Popen) -> tuple[int, str]:
-    said, _ = started.communicate(timeout=300)
+    said, _ = started.communicate(timeout=3600)
     return started.returncode, said
 
 

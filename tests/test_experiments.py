@@ -1,9 +1,14 @@
 """The registered experiments: their records, their claims broken on purpose, their mathematics."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -14,13 +19,28 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from pybtex.database import parse_file
 from scipy.spatial import ConvexHull
+from whydeep import datasets
+from whydeep.certify import MOST, UNKNOWN, stale
 from whydeep.claims import PARTLY, Condition, judge
+from whydeep.compare import MOVED, compare
 from whydeep.datasets import digits
 from whydeep.experiments import experiments, find, recorded_scale
 from whydeep.experiments.features import convex_in_which_block as convex
 from whydeep.experiments.features import raw_pixels
-from whydeep.provenance import repository
-from whydeep.results import MAIN, Result, read_record, record_path, with_variant
+from whydeep.machine import KEYS, arithmetic
+from whydeep.provenance import VERSIONED, data_of, distributions, reached, repository
+from whydeep.reach import code_of, takes_device
+from whydeep.results import (
+    CHECKSUMS,
+    MAIN,
+    Record,
+    Result,
+    checksums,
+    read_record,
+    record_path,
+    with_variant,
+    write_record,
+)
 
 ROOT = repository()
 EXPERIMENTS = experiments()
@@ -100,27 +120,130 @@ def test_a_partly_reproduced_claim_registers_which_conditions_it_misses(name, cl
 
 
 # --- the records -----------------------------------------------------------------------------
+#
+# Each check takes a record, or the folder of records, and gives a line for each fault, so that the
+# forgeries below go through the checks that the book's own records go through.
 
 
-@every_experiment
-def test_a_record_has_five_seeds_of_every_variant_at_the_settings_of_its_scale(name):
-    module, record = EXPERIMENTS[name], recorded(name)
-    assert set(record.runs) == {MAIN, *module.VARIANTS}
+# Older ones, all calibrations among them, do not know which processor and libraries made them.
+NAMED_SINCE = "2026-12-01"
+
+
+def as_json(value):
+    """As a record has it: a tuple is a list, and a key a text."""
+    return json.loads(json.dumps(value))
+
+
+def faults_of_provenance(name: str, record: Record) -> list[str]:
+    """What a record says of its making that cannot be so, or that it should say and does not."""
+    module, about = EXPERIMENTS[name], record.provenance
+    scale = module.SCALES[about.get("scale", record.scale)]
+    listed = {file.name: file.checksum for file in datasets.catalogue()}
+    new = about.get("recorded", "") >= NAMED_SINCE
+    known = (name, record.scale) not in UNKNOWN
+    # Only the scale `gpu` is for a GPU; and a run that reads no device runs on the CPU.
+    on_gpu = record.scale == "gpu" and takes_device(module.__name__)
+    devices = r"(cuda(:\d+)?|mps) \(.+\)" if on_gpu else r"cpu \(.+\)"
+    found = {
+        "code is no hash": not re.fullmatch("[0-9a-f]{12}", about.get("code", "")),
+        "code is not that of its parts": known
+        and about.get("code") != code_of(about.get("parts", {})),
+        f"stale: {', '.join(stale(module, record)[:3])} changed": stale(module, record),
+        "settings are not those of its scale": about.get("settings") != as_json(asdict(scale)),
+        "variants are not those registered": known
+        and about.get("variants") != as_json(module.VARIANTS),
+        f"device {about.get('device')!r} did not run it": not re.fullmatch(
+            devices, about.get("device", "")
+        ),
+        "it does not say all of its arithmetic": new and not all(about.get(key) for key in KEYS),
+        "it does not say all versions": not all(
+            about.get(each) for each in ("python", *VERSIONED, *(distributions_of(module) * new))
+        ),
+        "its data are not those that it reads": known
+        and not (
+            data_of(module.__name__).items() <= about.get("data", {}).items() <= listed.items()
+        ),
+        "no date": not re.fullmatch(r"\d{4}-\d\d-\d\d", about.get("recorded", "")),
+        "no commit": known and not re.fullmatch(r"[0-9a-f]{12}\+?", about.get("commit", "")),
+        "too many certificates": len(about.get("certified", ())) > MOST,
+    }
+    return [f"{name} ({record.scale}): {what}" for what, wrong in found.items() if wrong]
+
+
+def distributions_of(module) -> list[str]:
+    return distributions(reached(module.__name__).outside)
+
+
+def faults_of_seeds(name: str, record: Record) -> list[str]:
+    """Seeds that are missing or not wanted, and seeds that are copies of each other."""
+    module = EXPERIMENTS[name]
+    wanted = list(range(1000, 1020)) if record.scale == "calibration" else [0, 1, 2, 3, 4]
+    faults = []
+    if set(record.runs) != {MAIN, *module.VARIANTS}:
+        faults.append("its variants are not those registered")
+    for variant, by_seed in record.runs.items():
+        if sorted(by_seed) != wanted:
+            faults.append(f"{variant} has not the seeds {wanted[0]}-{wanted[-1]}")
+    # What is exact may be the same whatever the seed draws; an effect varies.
+    if any(claim.kind in ("effect", "null") for claim in module.CLAIMS):
+        for one, other in combinations(record.runs[MAIN], 2):
+            a, b = (record.runs[MAIN][seed] for seed in (one, other))
+            if all(np.array_equal(a[each], b[each]) for each in a):
+                faults.append(f"seeds {one} and {other} are the same in all quantities")
+    return [f"{name} ({record.scale}): {what}" for what in faults]
+
+
+def faults_of_units(name: str, record: Record, others: Mapping[str, str]) -> list[str]:
+    """Quantities without a unit, or with another one than the calibration's (or the record's)."""
+    units = {}
     for by_seed in record.runs.values():
-        assert sorted(by_seed) == [0, 1, 2, 3, 4]
-    scale = module.SCALES[recorded_scale(module)]
-    # As JSON has it, in which a tuple is a list.
-    assert record.provenance["settings"] == json.loads(json.dumps(dataclasses.asdict(scale)))
-    assert re.fullmatch("[0-9a-f]{12}", record.provenance["code"])
-    assert record.provenance["device"]
+        for result in by_seed.values():
+            units |= result.units
+    wrong = [each for each, unit in units.items() if not unit or others.get(each, unit) != unit]
+    return [f"{name} ({record.scale}): the unit of {each}" for each in wrong]
+
+
+def units_of(name: str, scale: str) -> dict[str, str]:
+    return dict(read_record(name, scale).runs[MAIN][1000 if scale == "calibration" else 0].units)
+
+
+def faults_of_checksums() -> list[str]:
+    """Files beside SHA256SUMS that it does not list, that are missing, or that are others."""
+    folder = repository() / "data" / "results"
+    there = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != CHECKSUMS
+    }
+    listed = checksums()
+    return [
+        f"{path}: its checksum is not the listed one"
+        for path in sorted({*there, *listed})
+        if there.get(path) != listed.get(path)
+    ]
+
+
+@every_record
+def test_a_record_says_what_made_it_and_stands_for_the_code_as_it_is(name, scale):
+    assert faults_of_provenance(name, read_record(name, scale)) == []
+
+
+@every_record
+def test_a_record_has_its_seeds_of_every_variant_and_none_is_a_copy(name, scale):
+    # Those of the calibration, on which thresholds were set, are others than those reported.
+    assert faults_of_seeds(name, read_record(name, scale)) == []
 
 
 @pytest.mark.parametrize("name", CALIBRATED)
-def test_thresholds_were_set_on_other_seeds_than_those_reported(name):
-    calibration = read_record(name, "calibration")
-    assert set(calibration.runs) == {MAIN, *EXPERIMENTS[name].VARIANTS}
-    for by_seed in calibration.runs.values():
-        assert sorted(by_seed) == list(range(1000, 1020))
+def test_a_record_and_its_calibration_state_the_same_units(name):
+    calibrated, scale = read_record(name, "calibration"), recorded_scale(EXPERIMENTS[name])
+    assert faults_of_units(name, calibrated, units_of(name, scale)) == []
+    assert faults_of_units(name, recorded(name), units_of(name, "calibration")) == []
+
+
+def test_the_checksums_list_exactly_the_records_and_calibrations_there_are():
+    assert faults_of_checksums() == []
+    assert set(checksums()) == {f"{name}/{scale}.json" for name, scale in RECORDS}
 
 
 @every_record
@@ -133,7 +256,7 @@ def test_every_recorded_value_is_finite_and_has_a_unit(name, scale):
             for quantity, value in result.items():
                 where = f"{variant}, seed {seed}, {quantity}"
                 assert np.isfinite(value.astype(float)).all(), where
-                assert result.units[quantity], where
+                assert result.units[quantity].strip(), where
 
 
 @every_record
@@ -143,6 +266,146 @@ def test_records_are_small_and_their_lines_can_be_compared(name, scale):
     text = path.read_text("utf-8")
     assert text.endswith("}\n")
     assert len(text.splitlines()) > 50
+
+
+# --- forged records ----------------------------------------------------------------------------
+#
+# Each was once invisible. The forger edits the file; a careful one also renews its checksum, which
+# leaves what the checks of a record find, or (a number, told apart by nothing) what a rerun does.
+
+FORGED = "features/raw-pixels"
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A checkout with copies of one record and its calibration, in which one can forge."""
+    listed = ""
+    for scale in ("calibration", "full"):
+        path = record_path(FORGED, scale)
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+        listed += f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {FORGED}/{scale}.json\n"
+    (tmp_path / "data" / "results" / CHECKSUMS).write_text(listed)
+    monkeypatch.setenv("WHYDEEP_DATA", str(ROOT / "data"))
+    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
+
+
+def number(raw, variant="main", seed="0", by=-0.0135):
+    raw["runs"][variant][seed]["error_hog"] += by
+
+
+def best_seed_five_times(raw):
+    runs = raw["runs"][MAIN]
+    best = min(runs.values(), key=lambda run: run["error_hog"])
+    raw["runs"][MAIN] = dict.fromkeys(runs, best)
+
+
+def other_control(raw):
+    number(raw, next(variant for variant in raw["runs"] if variant != MAIN), "2")
+
+
+RERUN = "a rerun"
+FORGERIES = {
+    "R1 a number": ("full", number, RERUN),
+    "R2 a number of a control": ("full", other_control, RERUN),
+    "R9 a number of the calibration": ("calibration", partial(number, seed="1003"), RERUN),
+    "R10 a device": (
+        "full",
+        lambda raw: raw["provenance"].update(device="cuda (NVIDIA H100)"),
+        "device 'cuda (NVIDIA H100)' did not run it",
+    ),
+    "R10 a date": ("full", lambda raw: raw.update(recorded="2025-01-01"), None),
+    "R11 a code": (
+        "full",
+        lambda raw: raw["provenance"].update(code="0123456789ab"),
+        "code is not that of its parts",
+    ),
+    "R11 code and parts": (
+        "full",
+        lambda raw: raw["provenance"].update(
+            code=code_of({"run": "0" * 8}), parts={"run": "0" * 8}
+        ),
+        "stale: ",
+    ),
+    "R12 a unit": (
+        "full",
+        lambda raw: raw["units"].update(error_hog="percent"),
+        "the unit of error_hog",
+    ),
+    "R13 the best seed five times": (
+        "full",
+        best_seed_five_times,
+        "seeds 0 and 1 are the same in all quantities",
+    ),
+    "data": (
+        "full",
+        lambda raw: raw["provenance"].update(data={"fashion-mnist": "0" * 12}),
+        "its data are not those that it reads",
+    ),
+    "settings": (
+        "full",
+        lambda raw: raw["provenance"]["settings"].update(seeds=0),
+        "settings are not those of its scale",
+    ),
+    "variants": (
+        "full",
+        lambda raw: raw["provenance"].update(variants={}),
+        "variants are not those registered",
+    ),
+    "an arithmetic left out": (
+        "full",
+        lambda raw: raw["provenance"].update(processor=""),
+        "it does not say all of its arithmetic",
+    ),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_record_is_found(copied, forgery):
+    scale, forge, found_by = FORGERIES[forgery]
+    honest, before = read_record(FORGED, scale), faults(scale)
+    path = record_path(FORGED, scale)
+    raw = json.loads(path.read_text())
+    forge(raw)
+    path.write_text(json.dumps(raw))
+    assert faults_of_checksums() == [f"{FORGED}/{scale}.json: its checksum is not the listed one"]
+    forged = read_record(FORGED, scale)
+    write_record(forged)  # and its checksum is renewed
+    after = faults(scale)
+    if found_by == RERUN:
+        assert after == before
+        here = dict(arithmetic())
+        rerun, record = (replace(each, provenance=here) for each in (honest, forged))
+        assert compare(record, rerun).word == MOVED
+    elif found_by:
+        assert any(found_by in fault for fault in {*after} - {*before}), after
+
+
+def faults_but_for_checksums(scale: str) -> list[str]:
+    record = read_record(FORGED, scale)
+    other = "full" if scale == "calibration" else "calibration"
+    return [
+        *faults_of_provenance(FORGED, record),
+        *faults_of_seeds(FORGED, record),
+        *faults_of_units(FORGED, record, units_of(FORGED, other)),
+    ]
+
+
+def faults(scale: str) -> list[str]:
+    return [*faults_of_checksums(), *faults_but_for_checksums(scale)]
+
+
+def test_a_record_that_nobody_lists_and_one_that_is_gone_are_found(copied):
+    extra = record_path(FORGED, "quick")
+    extra.write_text("{}")
+    assert faults_of_checksums() == [f"{FORGED}/quick.json: its checksum is not the listed one"]
+    extra.unlink()
+    record_path(FORGED, "full").unlink()
+    assert faults_of_checksums() == [f"{FORGED}/full.json: its checksum is not the listed one"]
+
+
+# --- verdicts ----------------------------------------------------------------------------------
 
 
 @every_judged
@@ -159,7 +422,8 @@ def moved(condition: Condition, values, *, meets: bool) -> Condition:
     """The condition with a bound that all ``values`` miss, or with one that all meet."""
     reach = 1 + max(map(abs, values)) + abs(condition.bound)
     upwards = (condition.sense == ">=") != meets
-    return dataclasses.replace(condition, bound=reach if upwards else -reach)
+    bound = reach if upwards else -reach
+    return dataclasses.replace(condition, bound=bound, words="{bound}")
 
 
 @every_condition

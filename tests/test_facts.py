@@ -236,6 +236,7 @@ def refitted(claim: Claim) -> dict[str, Claim]:
     found["margin"] = with_control(misses={n: by / 100 for n, by in control.misses.items()})
     found["variant"] = with_control(variant="another")
     found["valid"] = with_control(valid=control.valid[1:])
+    found["excuse"] = with_control(by_design="" if control.by_design else "It is meant to be so.")
     expected = next(word for word in KINDS[claim.kind] if word != claim.expected)
     found["expected"] = dataclasses.replace(claim, expected=expected, missed=())
     return found

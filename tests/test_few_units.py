@@ -175,6 +175,16 @@ def test_the_gradient_is_that_of_automatic_differentiation():
     torch.testing.assert_close(found, w.grad)
 
 
+def test_a_singular_matrix_has_a_least_singular_value_of_exactly_zero():
+    # 40 examples and two units of 3 inputs: D has 6 rows of 40, so at most 6 values are not zero.
+    x = torch.randn(40, 3, generator=generator(1), dtype=torch.float64)
+    gates = torch.ones(1, 40, 2, dtype=torch.float64)
+    gates[0, 20:, 1] = 0
+    found = diverse_units.singular_values(gates, x)[0]
+    assert (found[:-6] == 0).all()
+    assert (found[-6:] > 0.1).all()
+
+
 def test_singular_values_are_those_of_the_extended_feature_matrix_written_out():
     x, y, w = draw_network(1)
     _, gates = diverse_units.residuals_and_gates(w, x, y)

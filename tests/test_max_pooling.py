@@ -128,6 +128,13 @@ def test_half_of_the_pictures_hold_a_template_of_a_norm_between_a_half_and_one_a
     assert distance.max() < 1e-4
 
 
+def test_a_picture_that_noise_explains_has_no_class_to_be_named_otherwise():
+    # Templates next to never there; without thresholds the layers name one in every picture.
+    settings = likeliest_explanation.Settings(pictures=30, there=1e-4, thresholds=False)
+    found = likeliest_explanation.run(settings, seed=0)
+    assert found["other_class"] <= found["explained"] < 15
+
+
 # --- networks --------------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ def test_every_claim_brings_its_seeds_variants_and_neighbours():
 def test_known_experiments_come_first_and_the_draw_is_visible():
     costs = [plan.Cost(1.0, 1, 1), plan.Cost(5.0, 1, 1), plan.Cost(9.0, 1, 0)]
     first = plan.runs_of(costs, claims=2, seeds=1, dearer=3.0, draw=0)
-    assert {1.0, 5.0, 3.0, 15.0} == set(first)  # nothing of the one without a claim
+    assert {1.0, 5.0, 9.0, 3.0, 15.0} == set(first)  # no claim, no neighbours
     more = [plan.runs_of(costs, claims=30, seeds=1, dearer=3.0, draw=d) for d in (0, 0, 1)]
     assert more[0] == more[1] != more[2]
 

@@ -173,6 +173,9 @@ def test_a_kernel_greets_trains_and_reports():
         net.step()
     now = frame["now"][0]
     assert now["train"][0] == net.loss(*net.train)
+    assert now["test"][0] == net.loss(*net.test)
+    for use, (x, y) in (("trainError", net.train), ("testError", net.test)):
+        assert now[use][0] == float((net(x).sign() != y).double().mean())
     # 80 steps of 10 examples from 250; both networks have 3 (2 + 1) + 4 weights.
     assert now["epoch"] == pytest.approx(80 * 10 / 250)
     assert len(now["weights"]) == 13
@@ -185,6 +188,15 @@ def test_a_kernel_names_what_it_cannot_do_and_passes_over_what_is_stale():
     answer = kernel.answer({"type": "start", "id": 1, "runs": runs})
     assert answer == {"type": "error", "message": "lr is -1, expected a number from 0 to 1000"}
     assert kernel.answer({"type": "advance", "id": 7, "to": 3}) == {"type": "stale", "id": 7}
+
+
+def test_pasted_points_are_for_training_and_for_testing_in_turn():
+    kernel, settings = Kernel(), {"data": "pasted", "examples": 10, "seeds": 1}
+    given = [[place, 0.5, (-1) ** (place // 2)] for place in range(30)]
+    kernel.answer({"type": "start", "id": 1, "runs": [{"settings": settings, "given": given}]})
+    (net,) = kernel.runs[0].networks
+    assert net.train[0][:, 0].tolist() == [*range(0, 20, 2)]
+    assert net.test[0][:, 0].tolist() == [*range(1, 30, 2)]
 
 
 def test_a_diverged_network_is_reported_without_nan():

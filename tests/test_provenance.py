@@ -1,173 +1,111 @@
-"""The code hash moves when code moves, and only then; provenance says what a number came from."""
+"""Provenance says what a number came from: code, settings, data, machine, versions."""
 
-import ast
-import importlib
 import re
+import subprocess
 from dataclasses import dataclass
 
 import pytest
-from whydeep import provenance
+from whydeep import datasets, provenance
 from whydeep.errors import WhydeepError
-from whydeep.provenance import code_hash, repository
+from whydeep.experiments import experiments
+from whydeep.experiments.features import raw_pixels
+from whydeep.machine import arithmetic
+from whydeep.provenance import code_hash, data_of, distributions, reached, repository, standing
+from whydeep.reach import OPAQUE, Reached
 
-FILES = {
-    "__init__.py": '"""A package."""\n',
-    "networks.py": '"""Networks."""\nimport math\n\nWIDTH = 8\n',
-    "training.py": "from whydeep.networks import WIDTH\n\nSTEPS = 10 * WIDTH\n",
-    "claims.py": "BOUND = 0.5\n",
-    "figures.py": "COLOUR = 'blue'\n",
-    "features.py": "ANGLES = 8\n",
-    "experiments/__init__.py": "",
-    "experiments/part/__init__.py": "",
-    "experiments/part/toy.py": (
-        '"""What is claimed."""\n'
-        "from whydeep import figures, training\n"
-        "from whydeep.claims import BOUND\n\n\n"
-        "def run(seed):\n"
-        '    """Run."""\n'
-        "    # Why.\n"
-        "    return seed + training.STEPS\n"
-    ),
-}
-TOY = "experiments/part/toy.py"
+NAME = raw_pixels.__name__
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package of our own on disk; `edit(file, old, new)` changes it and returns the new hash."""
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
-
-    def edit(name=TOY, old="", new=""):
-        path = tmp_path / name
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new, 1))
-        return code_hash.__wrapped__("whydeep.experiments.part.toy")
-
-    return edit
+@dataclass(frozen=True)
+class Settings:
+    steps: int = 3
 
 
-def test_the_code_hash_is_twelve_hex_digits_and_the_same_each_time(package):
-    assert re.fullmatch("[0-9a-f]{12}", package())
-    assert package() == package()
+@pytest.fixture(scope="module")
+def about():
+    return provenance.provenance(NAME, Settings(), {"none": {"steps": 0}}, "cpu")
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("# Why.", "# Another reason."),
-        ("    # Why.\n", ""),
-        ('"""Run."""', '"""Run it."""'),
-        ('"""What is claimed."""', '"""\nMuch more.\n"""'),
-        ("    return seed", "\n\n    return (  seed )"),
-        ('    """Run."""\n', ""),
-    ],
-)
-def test_comments_docstrings_and_layout_do_not_change_the_hash(package, old, new):
-    assert package() == package(TOY, old, new)
+def test_provenance_names_code_settings_variants_data_and_device(about):
+    assert about["code"] == code_hash(NAME) == reached(NAME).code
+    assert about["parts"] == reached(NAME).parts
+    assert about["settings"] == {"steps": 3}
+    assert about["variants"] == {"none": {"steps": 0}}
+    assert about["data"] == data_of(NAME)
+    assert re.fullmatch(r"cpu \(\w+\)", about["device"])
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        (TOY, "seed +", "seed -"),
-        (TOY, "def run(seed)", "def run(root)"),
-        (TOY, "training.STEPS", "training.STEPS + 1"),
-        ("training.py", "10", "11"),
-        ("networks.py", "8", "9"),
-        ("__init__.py", "", "import os\n"),
-    ],
-)
-def test_code_of_the_experiment_and_of_what_it_imports_however_far_changes_the_hash(
-    package, name, old, new
-):
-    assert package() != package(name, old, new)
+def test_provenance_names_the_arithmetic_and_the_versions_that_the_numbers_rest_on(about):
+    assert about.items() >= arithmetic().items()
+    assert re.match(r"3\.\d+\.", about["python"])
+    for package in ("torch", "numpy", "scipy", "scikit-learn"):
+        assert re.match(r"\d+\.\d+", about[package])
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        ("claims.py", "0.5", "0.6"),
-        ("figures.py", "blue", "red"),
-        ("features.py", "8", "9"),
-    ],
-)
-def test_readers_of_results_and_modules_not_imported_do_not_change_the_hash(
-    package, name, old, new
-):
-    assert package() == package(name, old, new)
+def test_the_version_of_every_other_package_that_a_run_reaches_is_told():
+    assert distributions({"cvxpy.Variable", "PIL.Image.open", "math.sqrt"}) == ["cvxpy", "pillow"]
+    assert distributions({"sklearn.svm.SVC", "numpy.sum", "whydeep.claims.judge"}) == []
 
 
-def test_what_newer_pythons_add_to_the_parsed_code_does_not_change_the_hash(package, monkeypatch):
-    # Python 3.12 gave functions an empty list `type_params`; 3.13 prints no empty lists.
-    expected, parse = package(), ast.parse
-
-    def newer(text):
-        tree = parse(text)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef):
-                node._fields, node.type_params = (*ast.FunctionDef._fields, "type_params"), []
-        return tree
-
-    monkeypatch.setattr(ast, "parse", newer)
-    assert package() == expected
-
-
-def test_a_string_that_is_no_docstring_counts(package):
-    package(TOY, "return seed", "return 'a' and seed")
-    assert package() != package(TOY, "'a'", "'b'")
+def test_the_code_that_a_record_stands_for_is_the_last_that_was_certified():
+    assert standing({"code": "a"}) == standing({"code": "a", "certified": []}) == "a"
+    assert standing({"code": "a", "certified": [{"code": "b"}, {"code": "c"}]}) == "c"
+    assert standing({}) == ""
 
 
 def test_the_hash_of_an_experiment_does_not_depend_on_what_was_imported_before():
-    name = "whydeep.experiments.features.raw_pixels"
-    before = code_hash.__wrapped__(name)
-    for other in ("whydeep.cli", "whydeep.datasets", "whydeep.training", name):
-        importlib.import_module(other)
-    assert code_hash.__wrapped__(name) == before
+    before = code_hash(NAME)
+    experiments()
+    reached.cache_clear()
+    assert code_hash(NAME) == before
 
 
-def test_no_module_of_the_package_uses_relative_imports_which_the_hash_would_miss():
-    for path in provenance.PACKAGE.rglob("*.py"):
-        assert not re.search(r"^\s*from \.", path.read_text(encoding="utf-8"), re.MULTILINE), path
+def test_the_hash_of_a_registered_experiment_covers_training_data_and_features_but_no_reader():
+    modules = {module for module, _ in reached(NAME).where}
+    assert modules >= {
+        "whydeep.datasets.images", "whydeep.features", "whydeep.networks", "whydeep.training",
+        "whydeep.results", NAME,
+    }  # fmt: skip
+    assert not modules & {"whydeep.claims", "whydeep.figures", "whydeep.cli", *OPAQUE}
 
 
-def test_the_hash_of_a_registered_experiment_covers_training_data_and_features():
-    seen = []
-    original = provenance._source
-
-    def spy(name):
-        path = original(name)
-        if path is not None:
-            seen.append(path.relative_to(provenance.PACKAGE).as_posix())
-        return path
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(provenance, "_source", spy)
-        code_hash.__wrapped__("whydeep.experiments.features.raw_pixels")
-    assert {
-        "__init__.py", "device.py", "errors.py", "features.py", "networks.py", "training.py",
-        "datasets/__init__.py", "datasets/files.py", "datasets/images.py",
-        "experiments/features/raw_pixels.py",
-    } <= set(seen)  # fmt: skip
-    assert not {"claims.py", "results.py", "figures.py", "cli.py"} & set(seen)
+def test_a_run_without_data_asks_for_no_catalogue(monkeypatch):
+    # As in a package that was installed without the book's data folder.
+    monkeypatch.setattr(datasets, "catalogue", lambda: pytest.fail("it was asked for"))
+    nothing = Reached({}, frozenset(), frozenset(), frozenset())
+    monkeypatch.setattr(provenance, "reached", lambda module: nothing)
+    assert data_of(NAME) == {}
 
 
-def test_provenance_names_code_settings_device_and_versions():
-    @dataclass(frozen=True)
-    class Settings:
-        steps: int = 3
+def test_data_are_told_by_the_checksum_that_reading_verifies(monkeypatch):
+    listed = {file.name: file.checksum for file in datasets.catalogue()}
+    found = data_of(NAME)
+    assert found["fashion-mnist"] == listed["fashion-mnist"]
+    assert not any(name.startswith("fashion-mnist-full/") for name in found)  # nobody read it
+    name = next(name for name in listed if name.startswith("fashion-mnist-full/"))
+    monkeypatch.setattr(datasets, "used", lambda: {name: listed[name]})
+    assert data_of(NAME)[name] == listed[name]
 
-    name = "whydeep.experiments.features.raw_pixels"
-    found = provenance.provenance(name, Settings(), "cpu")
-    assert found["code"] == code_hash(name)
-    assert found["settings"] == {"steps": 3}
-    assert found["device"].startswith("cpu (")
-    for package in ("torch", "numpy", "scipy", "scikit-learn"):
-        assert re.match(r"\d+\.\d+", found[package])
+
+def test_a_commit_with_uncommitted_changes_of_the_package_carries_a_plus(tmp_path, monkeypatch):
+    def git(*words):
+        who = ["-c", "user.name=Doe", "-c", "user.email=doe@example.org"]
+        command = ["git", "-C", str(tmp_path), *who, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    package = tmp_path / "code" / "whydeep"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    git("init", "-q")
+    assert provenance.commit() == ""  # a repository without a commit
+    git("add", "-A")
+    git("commit", "-q", "-m", "first")
+    assert provenance.commit() == git("rev-parse", "--short=12", "HEAD")
+    (tmp_path / "README.md").write_text("it makes no number")
+    assert not provenance.commit().endswith("+")
+    (package / "__init__.py").write_text("x = 1\n")
+    assert provenance.commit() == git("rev-parse", "--short=12", "HEAD") + "+"
 
 
 def test_a_folder_without_data_is_no_repository_and_the_message_says_what_to_do(

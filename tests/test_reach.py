@@ -47,7 +47,8 @@ from functools import lru_cache as remember
 import numpy as np
 
 from whydeep.networks import DEPTH, Dense
-from whydeep import streams
+from whydeep import device, streams
+from whydeep.errors import BadSettings
 from whydeep.datasets import load
 
 RATE = 0.1
@@ -57,6 +58,9 @@ RATE = 0.1
 def step(seed: int, rate: float = RATE) -> float:
     """One step."""
     from whydeep.late import shift
+
+    if device.device() is None:
+        raise BadSettings("no device")
 
     def inner(x):
         return x - rate
@@ -113,6 +117,8 @@ from whydeep.datasets import files
 def load():
     return files.read("pictures") + files.read(f"more/{1}")
 ''',
+    "device.py": "def device():\n    return 'cpu'\n",
+    "errors.py": "class BadSettings(Exception):\n    status = 2\n",
     "claims.py": "BOUND = 0.5\n",
     "figures.py": "COLOUR = 'blue'\n\n\ndef draw(x):\n    return COLOUR\n",
     "elsewhere.py": "",
@@ -242,6 +248,8 @@ def test_the_hash_is_twelve_hex_digits_over_the_parts_and_the_same_each_time(pac
         (TOY, "def explorer(result):\n    return figures", "def explorer(x):\n    return figures"),
         (TOY, "from whydeep.claims import BOUND", "from whydeep.claims import BOUND\nimport json"),
         ("datasets/files.py", "return [1.0]", "return [2.0]"),
+        ("device.py", "'cpu'", "'cuda'"),
+        ("errors.py", "status = 2", "status = 3"),
         ("datasets/__init__.py", "_LOADERS[name]", "_LOADERS.get(name)"),
         ("training.py", "lru_cache as remember", "lru_cache as remember  # cached"),
     ],
@@ -257,7 +265,7 @@ def test_another_alias_of_an_import_does_not_change_the_hash(package):
     package.edit("training.py", "@remember", "@lru_cache")
     package.edit("training.py", "import numpy as np", "import numpy")
     package.edit("training.py", "np.sum", "numpy.sum")
-    package.edit("training.py", "from whydeep import streams", "import whydeep.streams as s")
+    package.edit("training.py", "import device, streams", "import device, streams as s")
     package.edit("training.py", "streams.pick", "s.pick")
     package.edit(TOY, "from whydeep import figures, training", "from whydeep import figures")
     package.edit(TOY, "from whydeep.claims", "import whydeep.training\nfrom whydeep.claims")
@@ -269,7 +277,7 @@ def test_a_local_import_moved_to_the_top_does_not_change_the_hash(package):
     before = package.code
     package.edit("training.py", "    from whydeep.late import shift\n\n", "")
     package.edit(
-        "training.py", "import streams\n", "import streams\nfrom whydeep.late import shift\n"
+        "training.py", "device, streams\n", "device, streams\nfrom whydeep.late import shift\n"
     )
     assert package.code == before
 

@@ -53,7 +53,7 @@ class House:
 
     def key(self, *cells: str) -> str:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-        return reads.reads(notebook, self.root / "chapters" / "page.ipynb").key
+        return reads.key(notebook, self.root / "chapters" / "page.ipynb")
 
     def moves(self, cell: str, name: str, text: str) -> bool:
         """Whether writing ``text`` to the file ``name`` moves the key of a page with this cell."""
@@ -178,3 +178,26 @@ def test_the_pins_move_every_key_and_the_folder_moves_none(house, tmp_path_facto
     monkeypatch.setattr(reads, "repository", lambda: other.root)
     assert other.key("from whydeep import a") == key
     assert other.moves("1 + 1", "requirements.txt", "torch==2")
+
+
+def test_a_module_that_loads_on_demand_reaches_what_it_tells_type_checkers(house):
+    lazy = (
+        "from importlib import import_module\nfrom typing import TYPE_CHECKING\n\n"
+        "if TYPE_CHECKING:\n    from whydeep.a import a\n\n\n"
+        "def __getattr__(name):\n    return getattr(import_module(f'whydeep.{name}'), name)\n"
+    )
+    house.write("code/whydeep/lazy.py", lazy)
+    cell = "from whydeep.lazy import a"
+    assert house.moves(cell, "code/whydeep/b.py", "ONE = 2\n")
+    assert not house.moves(cell, "code/whydeep/alone.py", "TWO = 3\n")
+
+
+BOOK = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("page", sorted((BOOK / "chapters").rglob("*.ipynb")), ids=lambda p: p.stem)
+def test_of_every_page_of_the_book_it_can_be_told_what_it_reads(page):
+    # Else an edit of any file would run all pages again.
+    cells = reads.cells_of(nbformat.read(page, as_version=4))
+    assert cells is not None
+    assert reads._reached(cells) is not None

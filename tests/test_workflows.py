@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -73,6 +74,24 @@ def test_ci_stops_at_the_first_failure_with_its_status_and_says_where(stages):
     assert re.search(r"lint +\d+ failed\ntest +\d+ failed\n", said)
 
 
+def test_the_projection_counts_each_stage_once_and_grows_it_by_pages_and_claims():
+    table = "stage     seconds\n  execute     100\nbook          100\n  unit       50 failed\n"
+    project = runpy.run_path(str(ROOT / ".ci" / "project.py"))["project"]
+    rows = {name: (now, then) for name, now, then in project(table, pages=2.0, claims=3.0)}
+    assert rows == {"execute": (100, 200.0), "unit": (50, pytest.approx(50 * (0.4 + 0.6 * 3)))}
+
+
+def test_the_projection_knows_every_stage_and_its_shares_are_shares():
+    shares = runpy.run_path(str(ROOT / ".ci" / "project.py"))["SHARES"]
+    assert {
+        stage for line in re.findall(r"@\.ci/stages (.*)", MAKEFILE) for stage in line.split()
+    } == {
+        *shares,
+        "book",
+    }
+    assert all(sum(parts) == pytest.approx(1) for parts in shares.values())
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_a_workflow_runs_only_what_a_reader_can_run_too(path):
     assert commands(path)
@@ -101,8 +120,19 @@ def test_a_workflow_only_reads_unless_it_publishes_and_ends_in_time(path):
         assert job["timeout-minutes"] <= 120
         for step in job["steps"]:
             assert "secrets" not in str(step)
-            if "uses" in step:
-                assert re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_action_is_pinned_by_its_commit_with_the_version_beside_it(path):
+    # A tag can be moved to other code by whoever gets hold of the action; a commit cannot.
+    text = path.read_text("utf-8")
+    used = re.findall(r"uses: (?!\./)(.*)", text)
+    assert used or "uses: ./" in text
+    pinned = [re.fullmatch(r"(actions/[\w-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)", u) for u in used]
+    assert all(pinned), used
+    everywhere = "".join(each.read_text("utf-8") for each in WORKFLOWS)
+    for pin in pinned:
+        assert len(set(re.findall(rf"{pin[1]}@.*", everywhere))) == 1, "one version of each"
 
 
 def test_workflows_use_the_python_that_the_lock_was_made_for():

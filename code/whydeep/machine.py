@@ -60,15 +60,24 @@ def blas() -> str:
     return "; ".join(sorted(found))
 
 
+def threads_of_a_run() -> int:
+    """Threads that a run computes with, whatever ``jobs`` is: OMP_NUM_THREADS, or 1 without it.
+
+    Not the number of cores shared out among the jobs: sums are grouped by thread, so the last bits
+    of a result, and after a long training more than these, would depend on ``--jobs``.
+    """
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else 1
+
+
 def arithmetic() -> dict[str, str | int]:
     """Everything that the last digits depend on, by KEYS; equal means equal to the bit."""
-    import torch
 
     return {
         "processor": processor(),
         "capability": capability(),
         "blas": blas(),
-        "threads": torch.get_num_threads(),
+        "threads": threads_of_a_run(),
         "torch": version("torch"),
         "numpy": version("numpy"),
     }

@@ -102,9 +102,14 @@ def device_name(device: str) -> str:
     return platform.machine()
 
 
+@lru_cache
+def _owners() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
 def distributions(names: Iterable[str]) -> list[str]:
     """The installed distributions that dotted names such as ``sklearn.svm.SVC`` come from."""
-    owners = packages_distributions()
+    owners = _owners()
     tops = {name.partition(".")[0] for name in names} - {"whydeep"}
     return sorted({each for top in tops for each in owners.get(top, ())} - set(VERSIONED))
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -125,7 +125,7 @@ def _load(path: Path, remedy: str, build: Callable[[dict], T]) -> T:
         raise WhydeepError(f"no recorded run at {path}: {remedy}") from None
     except (ValueError, OSError) as error:
         raise WhydeepError(f"{path} cannot be read ({error}): {remedy}") from None
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WhydeepError(f"{path} is damaged ({error!r}): {remedy}") from None
 
 
@@ -296,12 +296,19 @@ def used_device(module: ModuleType, asked: str) -> str:
     return asked if takes_device(module.__name__) else "cpu"
 
 
-def _run_named(task: Task, *, device: str, resume: bool) -> tuple:
-    """One run by the names of its parts, for another process: `run_once` with what can travel."""
-    from whydeep.experiments import experiments
+def _portable(module: ModuleType) -> SimpleNamespace:
+    """What a run needs of an experiment, in a form that another process can be sent."""
+    return SimpleNamespace(
+        __name__=module.__name__, run=module.run, SCALES=module.SCALES, VARIANTS=module.VARIANTS
+    )
 
+
+def _run_there(
+    task: Task, *, modules: Mapping[str, Any], device: str, resume: bool
+) -> tuple[dict[str, np.ndarray], dict[str, str], float]:
+    """`run_once` in another process; values, units and CPU seconds, which can travel."""
     experiment, scale, variant, seed = task
-    module = experiments()[experiment]
+    module = modules[experiment]
     how = dict(device=used_device(module, device), resume=resume)
     result, seconds = run_once(module, experiment, scale, variant, seed, **how)
     return dict(result), result.units, seconds
@@ -395,7 +402,8 @@ def _all_runs(
     for task in tasks:
         if task not in due:
             yield task, *here(task)
-    work = partial(_run_named, device=device, resume=resume)
+    modules = {each.experiment: _portable(each.module) for each in home.values()}
+    work = partial(_run_there, modules=modules, device=device, resume=resume)
     how = dict(jobs=jobs, scheduler=scheduler, cost=[cost(task) for task in due] if cost else None)
     for index, (values, units, spent) in spread(work, due, **how):
         result = Result(**{name: (value, units[name]) for name, value in values.items()})

@@ -32,6 +32,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from whydeep.errors import BadSettings, WhydeepError
+from whydeep.machine import threads_of_a_run
 
 T = TypeVar("T")
 Call = Callable[[Any], T]
@@ -77,16 +78,6 @@ def spread(
     if min(jobs, len(tasks)) > 1:
         return _as_they_end(partial(_Processes, min(jobs, len(tasks))), compute, tasks, order)
     return ((i, compute(task)) for i, task in enumerate(tasks))
-
-
-def threads_of_a_run() -> int:
-    """Threads that a run computes with, whatever ``jobs`` is: OMP_NUM_THREADS, or 1 without it.
-
-    Not the number of cores shared out among the jobs: sums are grouped by thread, so the last bits
-    of a result, and after a long training more than these, would depend on ``--jobs``.
-    """
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(first) if first.isdecimal() and int(first) else 1
 
 
 def _check_jobs(jobs: int) -> None:

@@ -97,6 +97,7 @@ def pytest_collection_modifyitems(items):
         item.nodeid: item.callspec.params["page"]
         for item in items
         if item.get_closest_marker("rotates")
+        and isinstance(item.callspec.params["page"], str)  # else there is no book yet
     }
     needless = rotation.needless(pages, rotation.passed())
     for item in items:

@@ -19,7 +19,7 @@ def passed() -> dict[str, str]:
     """The state of its page that each test has passed on, by the test's id; none if unreadable."""
     try:
         return dict(json.loads(PASSED.read_text("utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}
 
 

@@ -1,8 +1,7 @@
 # The Playground in Chromium: its engine beside PyTorch in float64, the snippet it hands out, a
-# kernel at its other end, every control by key, no work for nobody, and how fast it trains.
+# kernel at its other end, every control by key, no work for nobody. How fast it trains is told by
+# code/benchmarks.
 import csv
-import json
-import os
 import re
 
 import numpy as np
@@ -481,7 +480,6 @@ def test_nobody_looking_no_work(tab):
 
 
 def test_readers_who_ask_for_less_motion_see_it_move_seldom(visit, site):
-    counts = {}
     for wish in ("no-preference", "reduce"):
         quiet = visit()
         quiet.page.emulate_media(reduced_motion=wish)
@@ -495,16 +493,20 @@ def test_readers_who_ask_for_less_motion_see_it_move_seldom(visit, site):
         tab = show(quiet, site)
         widget(tab).get_by_label("speed").select_option("50")
         press(tab, "Run")
-        tab.wait_for_timeout(500)
-        tab.evaluate("painted.clear()")
-        tab.wait_for_timeout(4000)
-        counts[wish] = tab.evaluate("painted.size")
+        if wish == "reduce":
+            tab.wait_for_timeout(500)
+            tab.evaluate("painted.clear()")
+            tab.wait_for_timeout(4000)
+            assert tab.evaluate("painted.size") <= 4
+        else:
+            # On a busy machine as well, if not at once: more than twelve within four seconds.
+            tab.wait_for_function(
+                "[...painted].some((at, i, all) => at - all[i - 12] < 200)", timeout=60_000
+            )
         # And nothing begins to move because a question was answered.
         widget(tab, 1).get_by_role("button", name="Skip the question").click()
         moves = widget(tab, 1).get_by_role("button", name="Run", exact=True).count() == 0
         assert moves == (wish == "no-preference") or number(tab, "step", 1) > 0
-    assert counts["reduce"] <= 4
-    assert counts["no-preference"] > 3 * counts["reduce"]
 
 
 def test_where_a_page_may_have_no_worker_it_trains_between_frames(visit, site):
@@ -541,58 +543,23 @@ def test_axe_finds_nothing_and_nothing_is_wider(scheme, width, visit, site):
     assert seen.seen == []
 
 
-FRAMES = """() => new Promise(done => {
-  let [n, began] = [0, performance.now()];
-  const count = () => {
-    n += 1;
-    const passed = performance.now() - began;
-    if (passed > 2500) done(1000 * n / passed);
-    else requestAnimationFrame(count);
-  };
-  requestAnimationFrame(count);
-})"""
-
-
-def cpu_of(trace):
-    """Milliseconds of each task: of the page's main thread, and of the worker that trains."""
-    events = json.loads(trace)["traceEvents"]
-    names = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
-    tasks = {}
-    for event in events:
-        if event.get("ph") == "X" and event["name"] == "RunTask" and "tdur" in event:
-            thread = (event["pid"], names.get((event["pid"], event["tid"])))
-            tasks.setdefault(thread, []).append(event["tdur"] / 1000)
-    workers = [key for key in tasks if key[1] == "DedicatedWorker thread"]
-    pid, worker = max(workers, key=lambda key: sum(tasks[key]))
-    return tasks[pid, "CrRendererMain"], tasks[pid, worker]
-
-
-@pytest.mark.parametrize(("widths", "least"), [("4-2", 520), ("8-8-8-8-8-8", 120)])
-def test_it_trains_twenty_times_as_fast_as_its_model_and_the_page_stays_fluent(
-    widths, least, visit, site, browser, measured
-):
-    # TensorFlow Playground does 26 to 41 and 6 to 10 epochs/s at 250 points on such a machine.
-    hash_ = f"#play.data=rings&play.examples=250&play.widths={widths}&play.seeds=1&play.speed=0"
-    tab = show(visit(), site, f"{hash_}&play.lr=0.03&play.stop_at=10000000")
+def test_the_page_answers_while_it_trains(tab):
+    # A network for which each step takes its time, as fast as it goes, and with no end in sight.
+    for name, value in (("data", "rings"), ("speed", "0"), ("stop at step", "30000")):
+        widget(tab).get_by_label(name, exact=False).first.select_option(value)
+    for _ in range(5):
+        press(tab, "Add a layer")
+    assert widget(tab).get_by_role("row").count() == 8
     press(tab, "Run")
-    tab.wait_for_timeout(1000)
-    browser.start_tracing(page=tab, categories=["disabled-by-default-devtools.timeline"])
-    before, began = number(tab, "epoch"), tab.evaluate("performance.now()")
-    frames = tab.evaluate(FRAMES)
-    passed = (tab.evaluate("performance.now()") - began) / 1000
-    epochs = number(tab, "epoch") - before
-    page, worker = cpu_of(browser.stop_tracing())
-    in_cpu = epochs / (sum(worker) / 1000)
-    load = os.getloadavg()[0]
-    measured(
-        f"playground 2-{widths}-1, 250 points, batches of 10: {epochs / passed:,.0f} epochs/s "
-        f"({in_cpu:,.0f} in a second of the worker's own), {frames:.0f} frames/s, longest task of "
-        f"the page {max(page):.1f} ms, load {load:.1f} on {os.cpu_count()} cores"
-    )
-    # In the time of the processor itself, so that it holds on a busy machine as well: a page whose
-    # longest task takes less than 20 ms can give 50 frames/s.
-    assert in_cpu >= least
-    assert sorted(page)[-3] <= 20
-    if load <= os.cpu_count() + 1:
-        assert epochs / passed >= least
-        assert frames >= 50
+    steps = "() => +document.querySelector('.wd-stats dd').textContent.replaceAll(',', '')"
+    tab.wait_for_function(f"({steps})() > 10")
+    assert tab.workers  # they train: the page itself is free for its reader
+    before = tab.evaluate(steps)
+    tab_to(tab, "[data-widget=w1] [role=gridcell]")
+    tab.keyboard.press("Home")
+    tab.keyboard.press("ArrowUp")
+    says(tab, "Input x₁ is chosen")
+    assert widget(tab).get_by_role("button", name="Pause", exact=True).is_visible()
+    tab.wait_for_function(f"({steps})() > {before}")
+    press(tab, "Pause")
+    rests(tab)

@@ -16,7 +16,7 @@ import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -32,16 +32,10 @@ from sphinx.config import Config
 from sphinx.util import logging
 
 from whydeep.book.notebooks import METADATA, kernels_raise
-from whydeep.book.reads import PINS, reads
+from whydeep.book.reads import PINS, below, key
 from whydeep.provenance import PACKAGE, repository
 
 logger = logging.getLogger(__name__)
-
-
-def _files(root: Path) -> Iterator[Path]:
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".part":
-            yield path
 
 
 def source_hash() -> str:
@@ -49,7 +43,7 @@ def source_hash() -> str:
     digest = hashlib.sha256()
     root = repository()
     pins = [root / name for name in PINS if (root / name).is_file()]
-    for path in [*_files(PACKAGE), *_files(root / "data"), *pins]:
+    for path in [*below(PACKAGE), *below(root / "data"), *pins]:
         name = os.path.relpath(path, PACKAGE if PACKAGE in path.parents else root)
         digest.update(f"{name}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -64,7 +58,7 @@ def keyed(text: str, page: Path) -> NotebookNode:
     """The notebook of the file ``page``, whose content is ``text``, with its key in its kernel."""
     notebook = nbformat.reads(text, as_version=4)
     kernel = notebook.metadata.setdefault("kernelspec", NotebookNode(METADATA["kernelspec"]))
-    kernel["reads"] = reads(notebook, page).key
+    kernel["reads"] = key(notebook, page)
     return notebook
 
 

@@ -33,7 +33,7 @@ from whydeep import claims
 from whydeep.book.claims import EvidenceDirective
 from whydeep.book.evidence import evidence
 from whydeep.book.numbers import verdict_badge
-from whydeep.claims import KINDS, Claim, Condition
+from whydeep.claims import KINDS, Claim, Condition, Control
 from whydeep.errors import WhydeepError
 from whydeep.experiments import experiments
 from whydeep.provenance import repository
@@ -159,15 +159,20 @@ def registered(claim: Claim) -> str:
     def condition(c: Condition) -> list:
         return [c.name, c.sense, repr(float(c.bound)), c.unit, *measured_by(c.measure)]
 
+    def excused(what: Claim | Control) -> list:
+        """That equal arms do not count as a control that does not act, where it is so."""
+        return ["by design"] if what.by_design else []
+
     said = [
         " ".join(claim.sentence.split()),
-        [claim.kind, claim.expected, *sorted(claim.missed)],
+        [claim.kind, claim.expected, *sorted(claim.missed), *excused(claim)],
         [condition(c) for c in claim.conditions],
         [
             [
                 control.variant,
                 sorted((name, repr(float(by))) for name, by in control.misses.items()),
                 [condition(c) for c in control.valid],
+                *excused(control),
             ]
             for control in claim.controls
         ],

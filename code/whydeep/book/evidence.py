@@ -15,7 +15,7 @@ import numpy as np
 from whydeep.claims import Measured, Verdict, judge
 from whydeep.errors import BadSettings
 from whydeep.experiments import find, recorded_scale
-from whydeep.provenance import VERSIONED, code_hash
+from whydeep.provenance import VERSIONED, code_hash, standing
 from whydeep.results import MAIN, Record, read_record
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -43,7 +43,7 @@ class Evidence:
     @property
     def moved_on(self) -> bool:
         """Whether the experiment's code has changed since the record was made."""
-        return self.code_now != self.record.provenance["code"]
+        return self.code_now != standing(self.record.provenance)
 
     def verdict(self, claim: str) -> Verdict:
         return next(v for v in self.verdicts if v.claim.id == claim)
@@ -124,6 +124,16 @@ def seeds_words(seeds: Sequence[int]) -> str:
     if list(seeds) == list(range(seeds[0], seeds[-1] + 1)):
         return f"{len(seeds)} seeds ({seeds[0]}–{seeds[-1]})"
     return f"{len(seeds)} seeds ({', '.join(map(str, seeds))})"
+
+
+def machine_words(provenance: dict) -> str:
+    """``cpu (x86_64), AMD EPYC (...), AVX2, 1 thread``; the device alone where no more is known."""
+    words = [provenance["device"]]
+    if "processor" in provenance:
+        count = provenance["threads"]
+        threads = f"{count} thread" if count == 1 else f"{count} threads"
+        words += [provenance["processor"], provenance["capability"], threads]
+    return ", ".join(words)
 
 
 def versions_words(provenance: dict) -> str:

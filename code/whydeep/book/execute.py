@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import time
@@ -32,7 +33,8 @@ from whydeep.book.notebooks import TIMEOUT, last_line
 from whydeep.errors import WhydeepError
 
 KERNELS = 2
-FAILURES = (CellExecutionError, CellTimeoutError, DeadKernelError)
+# RuntimeError: a kernel that does not start in time.
+FAILURES = (CellExecutionError, CellTimeoutError, DeadKernelError, RuntimeError)
 
 
 def pages(book: Path) -> list[Path]:
@@ -58,6 +60,7 @@ class Run:
         self.client = NotebookClient(
             self.notebook,
             timeout=TIMEOUT,
+            startup_timeout=TIMEOUT,
             resources={"metadata": {"path": str(self.page.parent)}},
             record_timing=False,
             extra_arguments=["--log-level=ERROR"],
@@ -91,8 +94,10 @@ class Run:
         for i, cell in enumerate(self.notebook.cells, start=1):
             for output in cell.get("outputs", []):
                 if output.output_type == "stream" and output.name == "stderr":
-                    last = output.text.strip().splitlines()[-1:] or ["an empty line"]
-                    return f"cell {i} writes to stderr: {last[0].strip()}"
+                    lines = [line for line in output.text.splitlines() if line.strip()]
+                    named = [line for line in lines if re.search(r"(Warning|Error)\b", line)]
+                    last = (named or lines or ["an empty line"])[-1].strip()
+                    return f"cell {i} writes to stderr: {last}"
         return ""
 
 

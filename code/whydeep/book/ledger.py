@@ -17,6 +17,7 @@ from whydeep.book.evidence import (
     Evidence,
     bound_words,
     evidence,
+    machine_words,
     margin_words,
     measured_words,
     number,
@@ -147,7 +148,7 @@ class LedgerDirective(EvidenceDirective):
             recorded = nodes.paragraph(
                 "",
                 f"{seeds_words(found.record.seeds)}, scale {found.record.scale}, "
-                f"{about['device']}, code ",
+                f"{machine_words(about)}, code ",
                 nodes.literal("", about["code"]),
                 nodes.Text(", moved on since" if found.moved_on else ""),
                 classes=["provenance"],

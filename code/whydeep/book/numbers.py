@@ -11,7 +11,14 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-from whydeep.book.evidence import Evidence, evidence, resolve, seeds_words, versions_words
+from whydeep.book.evidence import (
+    Evidence,
+    evidence,
+    machine_words,
+    resolve,
+    seeds_words,
+    versions_words,
+)
 from whydeep.claims import Verdict
 from whydeep.errors import WhydeepError
 
@@ -33,12 +40,12 @@ def verdict_badges(verdict: Verdict) -> list[nodes.Node]:
 
 
 def provenance_line(found: Evidence) -> list[nodes.Node]:
-    """Seeds, scale, code hash, device, versions; and whether the code has moved on since."""
+    """Seeds, scale, code hash, machine, versions; and whether the code has moved on since."""
     about = found.record.provenance
     parts: list[nodes.Node] = [
         nodes.Text(f"{seeds_words(found.record.seeds)}, scale {found.record.scale}, code "),
         nodes.literal("", about["code"]),
-        nodes.Text(f", {about['device']}, {versions_words(about)}"),
+        nodes.Text(f", {machine_words(about)}, {versions_words(about)}"),
     ]
     if found.moved_on:
         parts += [

@@ -43,14 +43,6 @@ RELATIVE = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")  # a path downwards
 LIVE = {".js", ".css"}
 
 
-@dataclass(frozen=True)
-class Reads:
-    """The ``key`` of a page, 16 hex digits, and the ``files`` that it was made of."""
-
-    key: str
-    files: frozenset[Path]
-
-
 def _names(tree: ast.AST) -> Iterator[str]:
     """Every name and attribute in ``tree`` that is used, and what is imported by another name."""
     for node in ast.walk(tree):
@@ -89,6 +81,17 @@ def _is_dynamic(node: ast.AST) -> bool:
     if isinstance(node, ast.Attribute) and node.attr in DYNAMIC - {"exec", "eval"}:
         return True
     return any(map(_is_dynamic, ast.iter_child_nodes(node)))
+
+
+def _is_lazy(tree: ast.Module) -> bool:
+    """Whether a module says to type checkers what it imports on demand in its ``__getattr__``."""
+    return any(isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING" for n in tree.body)
+
+
+def _told(tree: ast.Module) -> list[ast.stmt]:
+    """The statements of a module without a ``__getattr__`` whose imports are told elsewhere."""
+    lazy = _is_lazy(tree)
+    return [n for n in tree.body if not (lazy and getattr(n, "name", "") == "__getattr__")]
 
 
 class _WithoutFunctions(ast.NodeTransformer):
@@ -141,7 +144,7 @@ def _module(name: str) -> _Module | None:
 @cache
 def _parsed(path: Path, package: str, content: bytes) -> _Module:
     tree = ast.parse(content)
-    dynamic = _is_dynamic(tree)
+    dynamic = any(map(_is_dynamic, _told(tree)))
     return _Module(
         path,
         imports=tuple(_imports(tree, package)),
@@ -202,7 +205,8 @@ def _reached(cells: ast.Module) -> dict[str, _Module] | None:
 # ---------------------------------------------------------------------------------- files
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def below(folder: Path) -> Iterator[Path]:
+    """The files in ``folder`` and its folders, in order, without what running leaves behind."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".part":
             yield path
@@ -212,7 +216,7 @@ def _beside(module: _Module) -> Iterator[Path]:
     """The files, and those in folders, that a module names by their place beside itself."""
     for text in filter(RELATIVE.fullmatch, module.texts):
         path = module.path.parent / text
-        for each in _below(path) if path.is_dir() else [path] if path.is_file() else []:
+        for each in below(path) if path.is_dir() else [path] if path.is_file() else []:
             if PACKAGE / "book" not in each.parents and each.suffix not in LIVE | {".py"}:
                 yield each
 
@@ -220,7 +224,7 @@ def _beside(module: _Module) -> Iterator[Path]:
 def _recorded(ends: set[str]) -> Iterator[Path]:
     """The records whose experiment's id ends so; all of them for an end that none has."""
     folder = repository() / "data" / "results"
-    records = {path: path.parent.relative_to(folder).as_posix() for path in _below(folder)}
+    records = {path: path.parent.relative_to(folder).as_posix() for path in below(folder)}
     for end in ends:
         named = [path for path, name in records.items() if name.endswith(end)]
         yield from named or records
@@ -229,7 +233,7 @@ def _recorded(ends: set[str]) -> Iterator[Path]:
 def _data() -> Iterator[Path]:
     """The catalogue of data sets and the sets that lie in the repository."""
     root = repository() / "data"
-    for path in _below(root):
+    for path in below(root):
         is_set = path.parent != root and root / "results" not in path.parents
         if path.name == "datasets.yaml" or (is_set and path.suffix != ".md"):
             yield path
@@ -253,14 +257,17 @@ def cells_of(notebook: NotebookNode) -> ast.Module | None:
         return None
 
 
-def reads(notebook: NotebookNode, page: Path) -> Reads:
-    """What the outputs of ``notebook``, stored at ``page``, depend on beside its own cells."""
+def key(notebook: NotebookNode, page: Path) -> str:
+    """16 hex digits over all that the outputs of ``notebook`` depend on beside its own cells.
+
+    ``page`` is its file, from which it may name others.
+    """
     root, cells = repository(), cells_of(notebook)
     modules = None if cells is None or _is_dynamic(cells) else _reached(cells)
     contents: dict[Path, bytes] = {}
     if modules is None:
-        files = [p for p in _below(PACKAGE) if PACKAGE / "book" not in p.parents]
-        files = [p for p in files if p.suffix not in LIVE] + list(_below(root / "data"))
+        files = [p for p in below(PACKAGE) if PACKAGE / "book" not in p.parents]
+        files = [p for p in files if p.suffix not in LIVE] + list(below(root / "data"))
     else:
         reached, names = list(modules.values()), set(_names(cells))
         as_text = not LOOKS_AT_TEXT.isdisjoint(names.union(*(m.names for m in reached)))
@@ -272,7 +279,7 @@ def reads(notebook: NotebookNode, page: Path) -> Reads:
         if f"{PACKAGE.name}.datasets" in modules:
             files += _data()
         if not OPENS.isdisjoint(names):
-            files += _below(root / "data")
+            files += below(root / "data")
     files += [root / name for name in PINS if (root / name).is_file()]
     found = {path: hashlib.sha256(content).digest() for path, content in contents.items()}
     for path in set(files):
@@ -282,4 +289,4 @@ def reads(notebook: NotebookNode, page: Path) -> Reads:
     for path in sorted(found):
         at = path.relative_to(PACKAGE) if PACKAGE in path.parents else os.path.relpath(path, root)
         digest.update(f"{at}\0".encode() + found[path])
-    return Reads(digest.hexdigest()[:16], frozenset(found))
+    return digest.hexdigest()[:16]

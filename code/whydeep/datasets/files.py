@@ -188,7 +188,7 @@ def _parse(text: str) -> list[DataFile]:
         raise ValueError("its end is missing")
     try:
         return _data_files(yaml.safe_load(text))
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
@@ -207,7 +207,7 @@ def _data_files(sets: Mapping) -> list[DataFile]:
                     set=set_name,
                     kind=about["kind"],
                     file=item["file"],
-                    bytes=item["bytes"],
+                    bytes=int(item["bytes"]),
                     licence=about["licence"],
                     credit=item.get("credit", about["credit"]),
                     package=about["source"]["package"],

@@ -112,9 +112,14 @@ def gradient(
 def singular_values(
     gates: Float[Tensor, "k n units"], x: Float[Tensor, "n inputs"]
 ) -> Float[Tensor, "k n"]:
-    """Singular values of D, rising. D^T D is (x_i . x_l) times the share of units on at both."""
+    """Singular values of D, rising. D^T D is (x_i . x_l) times the share of units on at both.
+
+    An eigenvalue of D^T D that is zero but for rounding counts as zero, whose root it is.
+    """
     gram = (x @ x.T) * (gates @ gates.transpose(1, 2)) / gates.shape[2]
-    return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+    eigenvalues = torch.linalg.eigvalsh(gram)
+    rounding = gram.shape[-1] * torch.finfo(gram.dtype).eps * eigenvalues[..., -1:]
+    return torch.where(eigenvalues > rounding, eigenvalues, 0).sqrt()
 
 
 def uniform_limit(x: Float[Tensor, "n inputs"]) -> float:

@@ -102,7 +102,10 @@ def distinct(
     if mirror and p == 3:
         energy = np.concatenate([energy, -energy])
         index = np.concatenate([index, n - 1 - index])
-    _, first = np.unique(np.round(energy, 7), return_index=True)
+    order = np.argsort(energy, kind="stable")
+    # Copies of a point differ by rounding, so neighbours are compared: a limit could part them.
+    new = np.flatnonzero(np.diff(energy[order], prepend=-np.inf) > 1e-7)
+    first = np.minimum.reduceat(order, new)
     return energy[first], index[first]
 
 
