@@ -81,7 +81,7 @@ def online(
     method: str,
     eta: Float[np.ndarray, "k"],
     damping: Float[np.ndarray, "k"],
-    keep: tuple[int, ...] = (),
+    keep: tuple[int | np.integer, ...] = (),
 ) -> Learned:
     """K learners go through the stream once, each with its own ``eta`` and ``damping`` (a).
 
