@@ -60,7 +60,7 @@ CLAIMS = (
         controls=(
             Control("no cause", "the cause", {"error": 0.1}, (
                 Condition("valid", "it ran", lambda r: 1.0, ">=", 0.5),
-            )),
+            ), by_design="the error is that of guessing"),
         ),
         disputed="Not by {cite}`roe2001`, who *repeated* it.",
         changes=("The bound was 0.3 before: a slip in the unit.",),
