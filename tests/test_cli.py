@@ -419,7 +419,7 @@ def test_records_of_one_age_take_turns_from_day_to_day(checkout, monkeypatch):
         (["certify", "no-such-claim"], "'no-such-claim'"),
         (["data", "verify", "no-such-data"], "no-such-data"),
         (["data", "list", "no-such-data"], "no-such-data"),
-        (["data", "fetch"], "which data set? `whydeep data list` names them all"),
+        (["data", "fetch"], "Name the data set to fetch; there are: "),
         (["data", "verify", "--mirror", "https://example.org"], "--mirror is for fetch"),
         (["data", "list", "--mirror", ""], "--mirror is for fetch"),
         (["data", "burn"], "invalid choice: 'burn'"),
