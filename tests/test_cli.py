@@ -65,7 +65,7 @@ def broken_claim(monkeypatch):
     """The registered claim with a bound that its values miss."""
     (claim,) = convex.CLAIMS
     first, *others = claim.conditions
-    broken = (dataclasses.replace(first, bound=-1.0), *others)
+    broken = (dataclasses.replace(first, bound=-1.0, words="{bound}"), *others)
     monkeypatch.setattr(convex, "CLAIMS", (dataclasses.replace(claim, conditions=broken),))
 
 
