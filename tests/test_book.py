@@ -570,7 +570,7 @@ def test_store_keeps_text_and_empties_pictures_so_that_lint_is_content(tmp_path)
             "# Title\n",
             "1 + 1",
             "print((2, 3))",
-            "from IPython.display import HTML\nHTML('<b>x</b>')",
+            "from IPython.display import HTML as figure\nfigure('<b>x</b>')",
             "'as registered'",
         ],
     )

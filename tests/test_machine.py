@@ -42,6 +42,20 @@ def test_two_arithmetics_are_the_same_only_if_both_say_so_of_everything(key):
     assert not same_arithmetic(one, silent)
 
 
+@pytest.mark.parametrize(
+    ("library", "ours"),
+    [
+        ("site-packages/numpy.libs/libscipy_openblas64_.so", True),
+        ("site-packages/scs.libs/libopenblas.so", False),
+        ("usr/lib/libopenblas.so", True),
+    ],
+)
+def test_the_blas_of_another_package_is_not_told(monkeypatch, library, ours):
+    pool = {"user_api": "blas", "internal_api": "openblas", "version": "9.9", "filepath": library}
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [pool])
+    assert ("9.9" in machine.blas()) == ours
+
+
 def test_other_kernels_of_the_same_processor_are_another_arithmetic():
     # What a reader, or `make portable`, sets before the start.
     program = "from whydeep.machine import arithmetic; print(arithmetic())"

@@ -166,7 +166,10 @@ def watch(event, args):
 sys.addaudithook(watch)
 from whydeep.experiments import experiments
 # They measure after fixed numbers of steps.
-FIXED = ("pooled_networks", "overlapping_pools", "parity_sizes", "wide_enough", "extra_layer")
+FIXED = (
+    "divide_by_ten", "extra_layer", "overlapping_pools", "parity_sizes", "pooled_networks",
+    "wide_enough",
+)
 SMALL = {"examples": 50, "held_out": 10, "steps": 10, "lines": 1, "points": 21, "width_random": 20}
 for module in experiments().values():
     quick = module.SCALES["quick"]

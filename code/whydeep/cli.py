@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from whydeep.__main__ import INTERRUPTED, leave_at_once
 from whydeep.errors import BadSettings, WhydeepError
@@ -441,6 +441,12 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        """As argparse has it, which however keeps it to itself that nothing could be written."""
+        file = file or sys.stderr
+        if message and file is not None:
+            file.write(message)
 
 
 def parser() -> argparse.ArgumentParser:

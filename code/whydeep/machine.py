@@ -42,6 +42,12 @@ def capability() -> str:
     return torch.backends.cpu.get_cpu_capability()
 
 
+def _is_ours(library: Path) -> bool:
+    """Whether numpy, scipy or torch compute with it: another package's wheel brings its own."""
+    wheels = {part for part in library.parts if part.endswith(".libs")}
+    return wheels <= {"numpy.libs", "scipy.libs", "torch.libs"}
+
+
 def blas() -> str:
     """The BLAS libraries of numpy and torch, with the kernels that they chose where they tell."""
     import numpy  # noqa: F401 - numpy and scipy load their libraries, so that they are found
@@ -52,7 +58,7 @@ def blas() -> str:
     found = {
         f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}".strip()
         for pool in threadpool_info()
-        if pool["user_api"] == "blas"
+        if pool["user_api"] == "blas" and _is_ours(Path(pool["filepath"]))
     }
     if torch.backends.mkl.is_available():
         chosen = [f"{name}={os.environ[name]}" for name in MKL_SETTINGS if os.environ.get(name)]

@@ -104,7 +104,9 @@ def _compute(work: Call[T], threads: int, task: Any) -> T:
     """``work(task)`` with so many threads for torch and for every BLAS and OpenMP."""
     from threadpoolctl import threadpool_limits
 
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # for those that are loaded from here on
+    # For those that are loaded from here on; Dask sets all three to 1 for its workers.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
     torch = sys.modules.get("torch")
     before = torch and torch.get_num_threads()
     try:

@@ -50,6 +50,7 @@ LONG, PLACES, DIGITS = 12, 6, 9
 # largest number. Elsewhere: this share of the largest number of its unit, more for a unit that
 # counts, since a prediction may tip over, than for one with such a word in it.
 SAME, COUNTED, SMOOTH = 1e-6, 0.02, 0.003
+ROUNDING = 1e-12  # what is smaller measures nothing but rounding, which may be any
 SMOOTH_WORDS = {"nats", "loss", "losses", "squared", "norm", "norms", "gradient", "gradients"}
 
 Stored = dict[str, Any]
@@ -234,7 +235,7 @@ def _close(was: Any, is_: Any, tolerance: float) -> bool:
     was, is_ = np.array(was, float), np.array(is_, float)
     # Nine digits were stored.
     return was.shape == is_.shape and np.allclose(
-        is_, was, rtol=10.0 ** (1 - DIGITS), atol=tolerance, equal_nan=True
+        is_, was, rtol=10.0 ** (1 - DIGITS), atol=max(tolerance, ROUNDING), equal_nan=True
     )
 
 
