@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from whydeep.reach import code_in
+from whydeep.evidence.reach import code_in
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENT = '''
@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whydeep.claims import REPRODUCED, Claim, Control, at_least
-from whydeep.results import Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.results import Result
 
 PAGE = "scratch/toy"
 WEIGHTS = (0.1, 0.2, 0.3)

@@ -8,9 +8,10 @@ from types import CodeType, ModuleType
 
 import pytest
 from golden.make import run, stored
-from whydeep import datasets, reach
+from whydeep import datasets
+from whydeep.evidence import reach
+from whydeep.evidence.provenance import data_of
 from whydeep.experiments import experiments
-from whydeep.provenance import data_of
 
 FILES = {
     "__init__.py": '"""A package."""\n',
@@ -572,7 +573,7 @@ def test_a_module_of_the_package_does_nothing_on_import_that_a_run_could_feel():
     # What a module does on import counts where one of its definitions is reached, and so would be
     # missed where it is imported for that alone. The figures' fonts make no number.
     acting = {name for name in modules() if (read := reach.source(name)) and read.effects}
-    assert acting <= {"whydeep.figures"}
+    assert acting <= {"whydeep.show.figures"}
 
 
 def test_no_definition_is_registered_by_a_decorator_of_the_package_which_would_hide_its_use():

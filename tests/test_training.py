@@ -12,10 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from whydeep import training
-from whydeep.errors import BadSettings
-from whydeep.networks import Convolutional, Dense, Linear, Residual
-from whydeep.training import (
+from whydeep.descent import (
     accuracy,
     corrupt_labels,
     generator,
@@ -25,6 +22,9 @@ from whydeep.training import (
     squared_error,
     train,
 )
+from whydeep.descent import stack as training
+from whydeep.errors import BadSettings
+from whydeep.networks import Convolutional, Dense, Linear, Residual
 
 F64 = torch.float64
 DEVICES = [
@@ -504,7 +504,7 @@ def test_a_notebook_that_is_executed_for_a_page_shows_no_bar(monkeypatch):
     # Execution as jupyter-book and nbval do it: nothing may reach stderr, even after the 2 s.
     for name in ("JPY_SESSION_NAME", "VSCODE_PID"):
         monkeypatch.delenv(name, raising=False)
-    cell = "from whydeep.training import can_show_progress\nprint(can_show_progress())"
+    cell = "from whydeep.descent import can_show_progress\nprint(can_show_progress())"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     nbclient.NotebookClient(notebook, kernel_name="python3").execute()
     assert [output.text for output in notebook.cells[0].outputs] == ["False\n"]

@@ -37,8 +37,8 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from whydeep.datasets import files
+from whydeep.evidence.results import MAIN, Result, with_variant
 from whydeep.experiments import experiments
-from whydeep.results import MAIN, Result, with_variant
 
 FOLDER = Path(__file__).parent
 SEED = 0

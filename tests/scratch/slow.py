@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.results import Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import Result
 
 PAGE = "scratch/slow"
 

@@ -12,11 +12,11 @@ from types import ModuleType
 
 import numpy as np
 
-from whydeep.claims import Measured, Verdict, judge
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import Measured, Verdict, judge
+from whydeep.evidence.provenance import VERSIONED, code_hash, standing
+from whydeep.evidence.results import MAIN, Record, read_record
 from whydeep.experiments import find, recorded_scale
-from whydeep.provenance import VERSIONED, code_hash, standing
-from whydeep.results import MAIN, Record, read_record
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 STATISTICS = {
@@ -100,13 +100,13 @@ def with_unit(text: str, unit: str) -> str:
 
 
 def measured_words(measured: Measured) -> str:
-    return with_unit(spread(measured.mean, measured.sd), measured.condition.unit)
+    return with_unit(spread(measured.mean, measured.sd), measured.unit)
 
 
 def bound_words(measured: Measured) -> str:
     condition = measured.condition
     sign = {">=": "≥", "<=": "≤"}[condition.sense]
-    return with_unit(f"{sign} {number(condition.bound)}", condition.unit)
+    return with_unit(f"{sign} {number(condition.bound)}", measured.unit)
 
 
 def margin_words(measured: Measured) -> str:
@@ -114,7 +114,7 @@ def margin_words(measured: Measured) -> str:
     if abs(measured.margin_in_sd) < 1000:
         return f"{measured.margin_in_sd:.1f} sd".replace("-", "−")
     margin = measured.condition.margin(measured.mean)
-    return with_unit(number(margin), measured.condition.unit)
+    return with_unit(number(margin), measured.unit)
 
 
 def seeds_words(seeds: Sequence[int]) -> str:

@@ -1,9 +1,9 @@
 """AlexNet in miniature: the recipe of 2012 on pictures of clothes, each choice taken out in turn.
 
-The network is `whydeep.miniature`, trained as in {cite}`krizhevsky2012`: momentum 0.9, weight decay
-0.0005, dropout, shifted and mirrored pictures, and a learning rate that is divided by ten at the
-end. Every variant takes one choice out and leaves the rest as it is; where a choice changes the
-size of the steps, the step keeps its size. The experiment carries no claim: the paper gives numbers
+The network is `whydeep.networks.miniature`, trained as in {cite}`krizhevsky2012`: momentum 0.9,
+weight decay 0.0005, dropout, shifted and mirrored pictures, and a learning rate that is divided by
+ten at the end. Every variant takes one choice out and leaves the rest as it is; where a choice
+changes the size of the steps, the step keeps its size. The experiment carries no claim: the paper gives numbers
 for five of the choices, on ImageNet, and a few hundred pictures are no test of those.
 
 What would refute the reading that each choice mattered here: variants whose test error and test
@@ -20,12 +20,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from torch import nn
 
-from whydeep import figures
-from whydeep.claims import Claim
+from whydeep.descent.recipe import Measure, Recipe, error, fit, mean_loss
 from whydeep.errors import BadSettings
-from whydeep.miniature import Choices, build, task
-from whydeep.recipe import Measure, Recipe, error, fit, mean_loss
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import Claim
+from whydeep.evidence.results import MAIN, Result
+from whydeep.networks.miniature import Choices, build, task
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

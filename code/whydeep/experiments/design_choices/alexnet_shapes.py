@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Condition, Control
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/convolution-is-a-matrix"
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")

@@ -26,9 +26,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Condition, Control
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/convolution-is-a-matrix"
 STRIDES = (1, 2, 4)

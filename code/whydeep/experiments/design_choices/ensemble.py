@@ -23,12 +23,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import member_seeds, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Convolutional
-from whydeep.results import MAIN, Result
-from whydeep.training import member_seeds, train
+from whydeep.show import figures
 
 PAGE = "design-choices/convolution-is-a-matrix"
 MEMBERS = 7

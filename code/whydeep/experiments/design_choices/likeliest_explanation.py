@@ -25,9 +25,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Control, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 WINDOW = 2

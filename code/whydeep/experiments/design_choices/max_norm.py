@@ -21,13 +21,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_most
-from whydeep.miniature import Task, task
+from whydeep.descent import member_seeds
+from whydeep.descent.recipe import Dropout, Recipe, bound_norms, error, fit, generators, mean_loss
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.recipe import Dropout, Recipe, bound_norms, error, fit, generators, mean_loss
-from whydeep.results import MAIN, Result
-from whydeep.training import member_seeds
+from whydeep.networks.miniature import Task, task
+from whydeep.show import figures
 
 PAGE = "design-choices/constraints-and-sizes"
 GUESSING = math.log(10)  # the loss of ten equal probabilities

@@ -2,7 +2,7 @@
 
 Krizhevsky et al. (2012, section 3.3) report that local response normalisation gains 1.4 points of
 accuracy; Lin, Chen and Yan (2014) put an average of each channel in the place of the dense layers
-and lose nothing. We take both out of `whydeep.miniature` on a few hundred pictures of clothes.
+and lose nothing. We take both out of the miniature network on a few hundred pictures of clothes.
 
 What would refute it: for the normalisation, an error that does not rise without it although it
 does where the numbers are as large as the paper's; for the average head, an error far above the
@@ -24,11 +24,19 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import NOT_AT_THIS_SCALE, PARTLY, Claim, Condition, Control, at_least, at_most
-from whydeep.miniature import Choices, Miniature, build, parameters, task
-from whydeep.recipe import Recipe, error, fit
-from whydeep.results import MAIN, Result
+from whydeep.descent.recipe import Recipe, error, fit
+from whydeep.evidence.claims import (
+    NOT_AT_THIS_SCALE,
+    PARTLY,
+    Claim,
+    Condition,
+    Control,
+    at_least,
+    at_most,
+)
+from whydeep.evidence.results import MAIN, Result
+from whydeep.networks.miniature import Choices, Miniature, build, parameters, task
+from whydeep.show import figures
 
 PAGE = "design-choices/constraints-and-sizes"
 SHARE = "fraction of test examples"

@@ -19,11 +19,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.miniature import CHANNELS, Choices, build, parameters, task
-from whydeep.recipe import Recipe, error, fit
-from whydeep.results import MAIN, Result
+from whydeep.descent.recipe import Recipe, error, fit
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.networks.miniature import CHANNELS, Choices, build, parameters, task
+from whydeep.show import figures
 
 PAGE = "design-choices/constraints-and-sizes"
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 import matplotlib.pyplot as plt
 import numpy as np
 
-from whydeep import figures
-from whydeep.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.design_choices import pooled_networks
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 

@@ -22,9 +22,9 @@ from jaxtyping import Float
 from scipy.special import ndtr
 from scipy.stats import binom, rankdata
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)

@@ -24,12 +24,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import accuracy, generator, member_seeds, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Network, initialise
-from whydeep.results import MAIN, Result
-from whydeep.training import accuracy, generator, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 SIDE = 16  # 14 x 14 pixels and a border of one, so that two poolings halve it without a remainder

@@ -23,9 +23,9 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import Claim
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import Claim
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

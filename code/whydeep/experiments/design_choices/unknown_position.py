@@ -21,9 +21,9 @@ from jaxtyping import Float, Int
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import logsumexp
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 RULES = ("Bayes", "maximum", "energy", "average")

@@ -22,12 +22,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures
-from whydeep.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
-from whydeep.miniature import task
+from whydeep.descent import mean_loss, member_seeds, train
+from whydeep.evidence.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import mean_loss, member_seeds, train
+from whydeep.networks.miniature import task
+from whydeep.show import figures
 
 PAGE = "design-choices/constraints-and-sizes"
 GUESSING = math.log(10)  # the loss of ten equal probabilities

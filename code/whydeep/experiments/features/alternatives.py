@@ -26,13 +26,14 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import features, figures
-from whydeep.claims import PARTLY, Claim, Condition, Control
 from whydeep.datasets import LabelledImages, fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import PARTLY, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.features.random_features import gaussian_kernel
+from whydeep.labs import features
 from whydeep.networks import Convolutional, Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "features/feature-maps-by-hand"
 ON_PICTURES = {

@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Condition, Control
 from whydeep.datasets import digits
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "features/raw-pixels"
 BLOCKS = ("W_1", "W_2", "V", "all")

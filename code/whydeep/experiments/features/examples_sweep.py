@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from whydeep import figures
-from whydeep.claims import Claim
+from whydeep.evidence.claims import Claim
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.features import raw_pixels
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

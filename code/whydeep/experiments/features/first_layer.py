@@ -27,13 +27,13 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
 from whydeep.datasets import fashion_mnist, first_layer_filters, photographs
-from whydeep.gabor import gabor_fit
+from whydeep.descent import train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs.gabor import gabor_fit
 from whydeep.networks import Convolutional
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import ImageExplorer

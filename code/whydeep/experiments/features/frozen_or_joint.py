@@ -23,13 +23,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import train
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

@@ -26,12 +26,13 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from whydeep import features, figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import features
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "features/feature-maps-by-hand"
 CLASSES = (2, 4)  # pullover and coat, which are hard to tell apart

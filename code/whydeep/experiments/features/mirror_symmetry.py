@@ -21,11 +21,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.descent import Trained, member_seeds, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "features/learning-the-features"
 BITS = 6

@@ -22,12 +22,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Condition, Control
 from whydeep.datasets import LabelledImages, fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import PARTLY, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Convolutional
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "features/learning-the-features"
 TASKS = {"single": "one garment: which kind?", "pairs": "two garments: the same kind?"}

@@ -23,10 +23,10 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
 from whydeep.datasets import fashion_mnist
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

@@ -23,12 +23,13 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import features, figures
-from whydeep.claims import PARTLY, Claim, Condition, Control, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import PARTLY, Claim, Condition, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import features
 from whydeep.networks import Convolutional
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "features/raw-pixels"
 MAPS = {

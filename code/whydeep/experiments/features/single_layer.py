@@ -23,11 +23,11 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
 from whydeep.datasets import fashion_mnist
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.features.raw_pixels import logistic_regression_errors
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "features/feature-maps-by-hand"
 ALGORITHMS = {"kmeans": "k-means", "random": "random patches"}

@@ -25,12 +25,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent.recipe import error, generators
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Convolutional
-from whydeep.recipe import error, generators
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

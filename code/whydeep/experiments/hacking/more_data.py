@@ -23,12 +23,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent.recipe import Recipe, error, fit, generators
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Convolutional, Dense
-from whydeep.recipe import Recipe, error, fit, generators
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

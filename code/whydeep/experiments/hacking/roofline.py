@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

@@ -23,11 +23,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import digits
-from whydeep.results import MAIN, Result
-from whydeep.training import generator
+from whydeep.descent import generator
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/a-small-step"
 DIRECTIONS = {

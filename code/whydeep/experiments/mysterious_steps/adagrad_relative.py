@@ -27,11 +27,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps import adaptive_penalty
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 METHODS = ("plain", "adagrad", "gradients", "fisher")

@@ -28,10 +28,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 PENALTIES = ("l2", "rarity", "quadratic", "dropout")

@@ -21,11 +21,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.blockwise import ACTIVATIONS, descend, draw, forward, generator, log_loss
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.one_layer_at_a_time import pictures
-from whydeep.results import MAIN, Result
+from whydeep.labs.blockwise import ACTIVATIONS, descend, draw, forward, generator, log_loss
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/theory-out-of-the-window"
 LEARNING_RATES = (0.01, 0.03, 0.1)

@@ -20,9 +20,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/a-small-step"
 INPUTS, TEACHER_UNITS, STUDENT_UNITS = 10, 8, 16

@@ -22,11 +22,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from whydeep import figures, thinned
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
-from whydeep.results import MAIN, Result
-from whydeep.training import corrupt_labels
+from whydeep.descent import corrupt_labels
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import thinned
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 ARMS = ("none", "dropout", "worded")

@@ -17,10 +17,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures, thinned
-from whydeep.claims import NO_VERDICT, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import NO_VERDICT, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
-from whydeep.results import MAIN, Result
+from whydeep.labs import thinned
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 LEARNED = 0.95

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from whydeep import figures, thinned
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.descent import corrupt_labels
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
-from whydeep.results import MAIN, Result
-from whydeep.training import corrupt_labels
+from whydeep.labs import thinned
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

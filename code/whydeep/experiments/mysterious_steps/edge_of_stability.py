@@ -23,12 +23,12 @@ from jaxtyping import Float
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import digits
+from whydeep.descent import Trained, generator, squared_error, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, generator, squared_error, train
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/a-small-step"
 LAST_LAYER = ("classifier.weight", "classifier.bias")

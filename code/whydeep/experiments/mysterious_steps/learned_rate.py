@@ -28,10 +28,10 @@ from jaxtyping import Float, Int64
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 

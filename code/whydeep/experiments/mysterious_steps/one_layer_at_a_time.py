@@ -22,11 +22,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.blockwise import ACTIVATIONS, descend, draw, forward, generator, log_loss
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
 from whydeep.datasets import digits
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs.blockwise import ACTIVATIONS, descend, draw, forward, generator, log_loss
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

@@ -25,12 +25,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 PIXELS, CLASSES = 14 * 14, 10

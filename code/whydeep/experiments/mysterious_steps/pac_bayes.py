@@ -31,12 +31,12 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.adaptive_penalty import fit_l2
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 

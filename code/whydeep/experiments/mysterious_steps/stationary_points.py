@@ -19,9 +19,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/theory-out-of-the-window"
 A = 1.5  # of the loss: two wells in each coordinate for a small tilt

@@ -25,12 +25,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Control, at_least, at_most
 from whydeep.datasets import digits
+from whydeep.descent.recipe import Dropout, Recipe, fit, generators
+from whydeep.evidence.claims import HOLDS, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Activation, Dense, identity
-from whydeep.recipe import Dropout, Recipe, fit, generators
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 CLASSES = 10

@@ -22,9 +22,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

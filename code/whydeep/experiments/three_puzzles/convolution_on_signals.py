@@ -24,11 +24,11 @@ from jaxtyping import Float, Float32, Int64
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.descent import train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense, Network, initialise
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "three-puzzles/three-puzzles"
 LENGTH = 40

@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Condition, Control
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "three-puzzles/three-puzzles"
 Implicant = tuple[int, int]

@@ -29,14 +29,15 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import bounds, figures, norms
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import train
 from whydeep.device import device as choose_device
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.generalization import spectral_margin
+from whydeep.labs import bounds, norms
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
 

@@ -24,9 +24,9 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/few-units-many-dimensions"
 CAPS = (60.0, 75.0, 90.0, 105.0, 120.0, 140.0, 160.0, 180.0)  # degrees from the pole

@@ -22,13 +22,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.descent import corrupt_labels
+from whydeep.descent.recipe import generators, mirrored
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
 from whydeep.networks import Dense
-from whydeep.recipe import generators, mirrored
-from whydeep.results import MAIN, Result
-from whydeep.training import corrupt_labels
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 SIDE = 14

@@ -24,11 +24,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import solve_triangular
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Control, at_most
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 UNIT_ROUNDING = 2.0**-53

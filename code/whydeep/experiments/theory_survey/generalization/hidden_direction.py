@@ -23,11 +23,11 @@ import torch
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.descent import squared_error, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import squared_error, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/few-units-many-dimensions"
 INPUTS = (5, 10, 20, 40)

@@ -23,11 +23,12 @@ from scipy.stats import kendalltau
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import features, figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import features
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 CLASSES = 10

@@ -21,11 +21,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures, thinned
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.descent import corrupt_labels
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
-from whydeep.results import MAIN, Result
-from whydeep.training import corrupt_labels
+from whydeep.labs import thinned
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 ARMS = ("noisy_plain", "noisy_dropout", "true_plain", "true_dropout")

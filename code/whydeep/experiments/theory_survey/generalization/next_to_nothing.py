@@ -21,12 +21,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.miniature import Task, task
+from whydeep.descent import generator
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Network, initialise
-from whydeep.results import MAIN, Result
-from whydeep.training import generator
+from whydeep.networks.miniature import Task, task
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/what-the-optimiser-prefers"
 SHARE = "fraction of test examples"

@@ -23,13 +23,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.descent import generator
 from whydeep.errors import BadSettings
-from whydeep.miniature import task
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import generator
+from whydeep.networks.miniature import task
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/what-the-optimiser-prefers"
 SHARE = "fraction of test examples"

@@ -23,12 +23,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.descent import Trained, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

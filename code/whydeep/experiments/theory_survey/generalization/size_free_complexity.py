@@ -25,10 +25,11 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import bounds, figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.generalization import spectral_margin
-from whydeep.results import MAIN, Result
+from whydeep.labs import bounds
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
 

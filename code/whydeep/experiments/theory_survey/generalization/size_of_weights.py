@@ -24,10 +24,11 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
-from whydeep import bounds, figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import bounds
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
 

@@ -27,12 +27,13 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import bounds, figures, norms
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import Trained, corrupt_labels, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import bounds, norms
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, corrupt_labels, train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

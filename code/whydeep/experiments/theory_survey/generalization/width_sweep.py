@@ -24,13 +24,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
 from whydeep.datasets import digits
+from whydeep.descent import Trained, train
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Network
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

@@ -21,9 +21,9 @@ import numpy as np
 from jaxtyping import Float, Real
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/where-gradients-fail"
 BEAM = 1.8751040687  # the smallest root of cos(b) cosh(b) = -1: a beam that is clamped at one end

@@ -19,10 +19,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/more-weights-than-data"
 DEPTHS = (1, 2, 3)

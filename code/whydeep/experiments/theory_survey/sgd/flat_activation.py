@@ -21,10 +21,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/where-gradients-fail"
 STEP = 0.5  # width and height of a stair

@@ -22,9 +22,10 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures, spin_glass
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import spin_glass
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

@@ -4,7 +4,7 @@ Bray and Dean ({cite}`braydean2007`) compute, for Gaussian landscapes in many di
 critical points there are of each height and each share of downward directions, the *index*. The two
 are tied: on average the Hessian at height E is a random symmetric matrix moved by a multiple of -E,
 and for many dimensions its eigenvalues fill a half-circle, so that the height fixes the share. Our
-landscape is the spherical 3-spin glass (`whydeep.spin_glass`), where the same law is a theorem, and
+landscape is the spherical 3-spin glass (`labs.spin_glass`), where the same law is a theorem, and
 where the expected number of critical points of every index is a known average over random matrices
 ({cite}`auffinger2013`). We find critical points by Newton's method: in few dimensions
 all of them, with a count to prove it, in 30 a sample.
@@ -24,9 +24,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
-from whydeep import figures, spin_glass
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import spin_glass
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/can-you-build-a-box"
 SLOPE = 1e-8  # a critical point has a gradient no longer than this

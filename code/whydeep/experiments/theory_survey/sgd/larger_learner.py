@@ -25,12 +25,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Condition, Control, at_least, at_most
+from whydeep.descent import mean_loss, member_seeds, squared_error, train
+from whydeep.evidence.claims import PARTLY, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs.teachers import descend, orthonormal_teacher, starts, stuck
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.teachers import descend, orthonormal_teacher, starts, stuck
-from whydeep.training import mean_loss, member_seeds, squared_error, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/more-weights-than-data"
 

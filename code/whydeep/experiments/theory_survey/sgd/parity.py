@@ -25,10 +25,10 @@ from jaxtyping import Bool, Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

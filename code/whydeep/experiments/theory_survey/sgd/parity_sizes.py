@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.sgd.parity import (
     draw_signs,
     hinge,
@@ -26,7 +26,7 @@ from whydeep.experiments.theory_survey.sgd.parity import (
     parities,
     start,
 )
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

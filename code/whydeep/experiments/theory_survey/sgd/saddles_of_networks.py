@@ -25,9 +25,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/can-you-build-a-box"
 INPUTS, HIDDEN = 7, 3  # of the autoencoder

@@ -22,12 +22,13 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures, spin_glass
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_most
 from whydeep.datasets import digits
+from whydeep.descent import Trained, log_loss, member_seeds, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import spin_glass
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, log_loss, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/are-networks-spin-glasses"
 SPINS = 512

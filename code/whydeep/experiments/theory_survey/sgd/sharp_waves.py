@@ -24,10 +24,10 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.sgd.parity import descend
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/where-gradients-fail"
 SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)

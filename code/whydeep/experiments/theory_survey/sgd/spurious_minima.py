@@ -4,7 +4,7 @@ Safran and Shamir ({cite}`safran2018`) let a ReLU network learn from another: k 
 orthonormal weights, normal examples, infinitely many of them. They prove by computer that a student
 of exactly k units has bad local minima for 6 <= k <= 20, in any number of inputs; that gradient
 descent falls into them more often the larger k; and that a unit or two more take most of them away.
-We follow the exact loss (`whydeep.teachers`) from many starts and look at where they end: at the
+We follow the exact loss (`labs.teachers`) from many starts and look at where they end: at the
 loss, at the slope, and at the curvature in all directions.
 
 What would refute it: students of the teacher's size that all find it; end points with a way down;
@@ -24,9 +24,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures, teachers
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import teachers
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

@@ -23,13 +23,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.datasets import digits
+from whydeep.descent import corrupt_labels, generator, member_seeds, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs.teachers import descend, orthonormal_teacher, starts
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.teachers import descend, orthonormal_teacher, starts
-from whydeep.training import corrupt_labels, generator, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/more-weights-than-data"
 

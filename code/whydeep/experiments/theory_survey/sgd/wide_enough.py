@@ -25,12 +25,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.datasets import digits
+from whydeep.descent import generator, mean_loss, squared_error, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Network
-from whydeep.results import MAIN, Result
-from whydeep.training import generator, mean_loss, squared_error, train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer

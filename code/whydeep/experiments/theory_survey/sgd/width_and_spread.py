@@ -20,13 +20,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
 from whydeep.datasets import digits
+from whydeep.descent import generator as start_of
+from whydeep.descent import mean_loss, member_seeds, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import generator as start_of
-from whydeep.training import mean_loss, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/are-networks-spin-glasses"
 
