@@ -35,7 +35,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from whydeep import device as devices  # noqa: E402
-from whydeep.chance import Chance
+from whydeep.chance import Chance  # noqa: E402
 from whydeep.descent import train  # noqa: E402
 from whydeep.errors import WhydeepError  # noqa: E402
 from whydeep.networks import Convolutional, Dense, Network  # noqa: E402

@@ -42,13 +42,14 @@ class Chance:
         """The generator, on the CPU, for one of `STREAMS`, at its start. KeyError for another."""
         if stream not in STREAMS:
             raise KeyError(f"no stream of chance is called {stream!r}: choose from {STREAMS}")
-        return _generator(self._child(STREAMS.index(stream)))
+        state = self._child(STREAMS.index(stream)).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(state))
 
     def torch(self) -> torch.Generator:
         """The one generator of a run that draws everything from it, on the CPU."""
-        if self._root.spawn_key:
-            return _generator(self._root)
-        return torch.Generator().manual_seed(self.seed)
+        member = self._root.spawn_key
+        state = int(self._root.generate_state(1)[0]) if member else self.seed
+        return torch.Generator().manual_seed(state)
 
     def numpy(self, *place: int) -> np.random.Generator:
         """The same for NumPy; ``place`` tells apart several (a size, a dimension)."""
@@ -63,10 +64,6 @@ class Chance:
     def _child(self, i: int) -> np.random.SeedSequence:
         """What `SeedSequence.spawn` returns as its i-th, without counting the spawns."""
         return np.random.SeedSequence(self._root.entropy, spawn_key=(*self._root.spawn_key, i))
-
-
-def _generator(root: np.random.SeedSequence) -> torch.Generator:
-    return torch.Generator().manual_seed(int(root.generate_state(1, np.uint64)[0]))
 
 
 def chances(seeds: Sequence[int | Chance]) -> list[Chance]:

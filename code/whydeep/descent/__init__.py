@@ -15,9 +15,11 @@ from whydeep.descent.rules import (
     times,
     to_zero,
 )
+from whydeep.descent.settings import SGD
 from whydeep.descent.stack import Trained, accuracy, mean_loss, train
 
 __all__ = [
+    "SGD",
     "Now",
     "Trained",
     "accuracy",

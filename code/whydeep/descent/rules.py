@@ -141,10 +141,13 @@ def max_norm(c: float, which: Sequence[int]) -> Bound:
 
 
 def epochs(
-    n: int, size: int, generator: torch.Generator, count: int | None = None
+    n: int, size: int, generator: torch.Generator, count: int | None = None, *, whole: bool = False
 ) -> Iterator[Int64[Tensor, "b"]]:
     """The rows of every batch: epochs of all n examples, each in a new order; endless without
-    ``count``. The last batch of an epoch is smaller where ``size`` does not divide n."""
+    ``count``. What is left where ``size`` does not divide n is a smaller batch, or, with ``whole``
+    batches only, left out."""
     while count is None or count > 0:
-        yield from torch.randperm(n, generator=generator).split(size)
+        for rows in torch.randperm(n, generator=generator).split(size):
+            if not whole or len(rows) == min(size, n):
+                yield rows
         count = count and count - 1

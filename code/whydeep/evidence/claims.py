@@ -72,8 +72,9 @@ FORMATS: dict[str, Callable[[float], str]] = {
 class Condition:
     """``measure(result)`` lies on the stated side of ``bound``; ``sense`` is ">=" or "<=".
 
-    ``unit`` is "" where the result has it, under the condition's name. ``words`` name the bound as ``{bound}``, or in one of FORMATS: ``{bound:%} %``. ``says`` has the
-    number in its place, so that words and bound cannot differ.
+    ``unit`` is "" where the result has it, under the condition's name. ``words`` name the bound as
+    ``{bound}``, or in one of FORMATS: ``{bound:%} %``. ``says`` has the number in its place, so
+    that words and bound cannot differ.
     """
 
     name: str

@@ -145,14 +145,17 @@ def _place(word: str, axis: str, along: list, name: str) -> int:
 
 
 def with_variant(settings: Any, changes: Mapping[str, Any]) -> Any:
-    """The frozen ``settings`` with a variant's ``changes``; BadSettings names an unknown field."""
-    unknown = set(changes) - {f.name for f in fields(settings)}
-    if unknown:
-        raise BadSettings(
-            f"unknown setting {sorted(unknown)[0]!r}: the experiment has "
-            f"{', '.join(f.name for f in fields(settings))}"
-        )
-    return replace(settings, **changes)
+    """The frozen ``settings`` with a variant's ``changes``; BadSettings names an unknown field.
+
+    A field of nested settings is named with a dot: ``{"sgd.lr": 0.1}``.
+    """
+    for name, value in changes.items():
+        outer, _, inner = name.partition(".")
+        if outer not in (known := [f.name for f in fields(settings)]):
+            raise BadSettings(f"unknown setting {name!r}: the experiment has {', '.join(known)}")
+        nested = with_variant(getattr(settings, outer), {inner: value}) if inner else value
+        settings = replace(settings, **{outer: nested})
+    return settings
 
 
 # ---------------------------------------------------------------------------------- files

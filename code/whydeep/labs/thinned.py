@@ -1,7 +1,6 @@
 """A stack of K dense networks that leave units out while they learn; no experiment by itself.
 
-The engine (`whydeep.descent`) draws no masks and `recipe.fit` takes one network at a time.
-Here K networks that differ in their settings only (dropout rate, labels, learning rate) share their
+K networks that differ in their settings only (dropout rate, labels, learning rate) share their
 start, the order of their examples and their random numbers, so that they can be compared in pairs:
 
     every step:   u_l uniform on [0, 1): one number for each example and unit of layer l
@@ -13,16 +12,19 @@ What the mask acts on is a setting (`MASKS`), because that is what the page is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from whydeep.descent.recipe import generators
+from whydeep.chance import Chance
+from whydeep.descent import Now, by_ten, descend, epochs, log_loss, momentum, times
+from whydeep.descent.loop import Weights
+from whydeep.descent.settings import SGD
 from whydeep.errors import BadSettings
 from whydeep.networks import Dense
 
@@ -33,40 +35,46 @@ columns: that mask decides which columns of W_l are updated, and no unit is left
 
 @dataclass(frozen=True)
 class Member:
-    """One network of the stack: its dropout rate, what its mask acts on, its learning rate."""
+    """One network of the stack: its dropout rate and what its mask acts on."""
 
     rate: float = 0.0
     mask: str = "units"
-    lr: float = 0.02
 
 
-Weights = list[tuple[Float[Tensor, "k _ _"], Float[Tensor, "k 1 _"]]]
-Measure = Callable[[Weights], Tensor]  # returns (k,) or (k, ...)
+def start(widths: Sequence[int], k: int, chance: Chance) -> Weights:
+    """`Dense(widths)` k times: W_1, b_1, ..., V, b, each (k, inputs, units) or (k, 1, units)."""
+    network = Dense(widths, generator=chance["init"])
+    layers = [*network.layers.values(), network.classifier]
+    parts = [part for layer in layers for part in (layer.weight.T, layer.bias[None])]
+    return [part.detach().repeat(k, 1, 1) for part in parts]
 
 
 def outputs(
-    weights: Weights, x: Float[Tensor, "n d"], factors: Sequence[Tensor] = ()
+    weights: Weights, x: Float[Tensor, "*k n d"], factors: Sequence[Tensor] = ()
 ) -> Float[Tensor, "k n classes"]:
-    """The scores of each member for the examples ``x``; layer l is multiplied by ``factors[l]``.
+    """The scores of each member for examples of its own (k, n, d) or shared ones (n, d).
 
-    A factor has shape (k, n or 1, units). Without factors this is the network as it is used.
+    Layer l is multiplied by ``factors[l]``, of shape (k, n or 1, units). Without factors this is
+    the network as it is used.
     """
-    h = x.expand(len(weights[0][0]), *x.shape)
-    for i, (w, b) in enumerate(weights[:-1]):
-        h = torch.relu(torch.baddbmm(b, h, w))
+    h = x if x.ndim == 3 else x.expand(len(weights[0]), *x.shape)
+    hidden = len(weights) // 2 - 1
+    for i in range(hidden):
+        h = torch.relu(torch.baddbmm(weights[2 * i + 1], h, weights[2 * i]))
         h = h * factors[i] if factors else h
-    w, b = weights[-1]
-    return torch.baddbmm(b, h, w)
+    return torch.baddbmm(weights[-1], h, weights[-2])
 
 
-def error_and_loss(x: Float[Tensor, "n d"], y: Int64[Tensor, "..."]) -> Measure:
+def error_and_loss(
+    x: Float[Tensor, "n d"], y: Int64[Tensor, "..."]
+) -> Callable[[Weights], Float[Tensor, "k 2"]]:
     """A measure: error and mean log-loss (nats) over the examples x, labels y (n,) or (k, n)."""
 
     def measure(weights: Weights) -> Float[Tensor, "k 2"]:
         scores = outputs(weights, x).double()
         labels = y.expand(scores.shape[:2])
-        losses = F.cross_entropy(scores.transpose(1, 2), labels, reduction="none")
-        return torch.stack([(scores.argmax(-1) != labels).double(), losses], -1).mean(1)
+        wrong = (scores.argmax(-1) != labels).double()
+        return torch.stack([wrong, log_loss(scores, labels)], -1).mean(1)
 
     return measure
 
@@ -88,21 +96,18 @@ def train(
     x: Float[Tensor, "n d"],
     labels: Int64[Tensor, "k n"],
     members: Sequence[Member],
+    sgd: SGD,
+    chance: Chance,
     *,
-    widths: Sequence[int],
-    epochs: int,
-    batch_size: int,
-    momentum: float,
-    seed: int,
-    measure: Mapping[str, Measure],
+    hidden: Sequence[int],
+    classes: int,
+    measure: Mapping[str, Callable[[Weights], Tensor]],
     every: int = 1,
-    cool: int = 0,
 ) -> dict[str, Float[np.ndarray, "k t ..."]]:
-    """Train `Dense(widths)` once for each member, side by side, by SGD on the mean log-loss.
+    """Train `Dense((d, *hidden, classes))` once for each member by SGD on the mean log-loss.
 
-    ``measure`` is taken before the first epoch and after every ``every`` epochs: t = 1 + epochs /
-    every numbers a member. The last ``cool`` epochs take a tenth of the learning rate, which ends
-    the jumping about of single steps. Runs on the CPU in float32.
+    ``sgd.lr`` is one number or one for each member. ``measure`` is taken before the first epoch and
+    after every ``every`` epochs: t = 1 + epochs / every numbers a member. On the CPU in float32.
 
     Raises BadSettings if a rate is no share below 1, a mask is unknown or the shapes do not fit.
     """
@@ -112,51 +117,41 @@ def train(
                 f"a rate of {m.rate} and the mask '{m.mask}': expected a rate of at least 0 and "
                 f"less than 1, and one of {', '.join(MASKS)}"
             )
-    if labels.shape != (len(members), len(x)) or epochs % every:
+    if labels.shape != (len(members), len(x)) or sgd.epochs % every:
         raise BadSettings(
-            f"labels have shape {tuple(labels.shape)}, and {epochs} epochs are measured every "
+            f"labels have shape {tuple(labels.shape)}, and {sgd.epochs} epochs are measured every "
             f"{every}: expected ({len(members)}, {len(x)}), and a divisor of the epochs"
         )
-    chance = generators(seed)
-    start = Dense(widths, generator=chance["init"])
-    layers = [*start.layers.values(), start.classifier]
-    k = len(members)
-    weights: Weights = [
-        tuple(
-            part.detach().repeat(k, 1, 1).requires_grad_()
-            for part in (layer.weight.T, layer.bias[None])
-        )
-        for layer in layers
-    ]
-    flat = [part for pair in weights for part in pair]
-    velocity = [torch.zeros_like(w) for w in flat]
-    lr = torch.tensor([m.lr for m in members]).view(-1, 1, 1)
-    hidden = list(widths[1:-1])
-    history: dict[str, list[Tensor]] = {name: [] for name in measure}
 
-    @torch.no_grad()
-    def look() -> None:
-        for name, values in history.items():
-            values.append(measure[name](weights))
+    def draw() -> Iterator[tuple[Tensor, list[tuple[Tensor, Tensor]]]]:
+        """A batch, and for each layer the factors of its units and of its columns' gradient."""
+        dropout = chance["dropout"]
+        for rows in epochs(len(x), sgd.batch, chance["order"]):
+            u = torch.rand(len(rows), sum(hidden), generator=dropout).split(list(hidden), 1)
+            yield rows, [factors_and_columns(members, part) for part in u]
 
-    look()
-    for epoch in range(1, epochs + 1):
-        if epoch == epochs - cool + 1:
-            lr = lr / 10
-        order = torch.randperm(len(x), generator=chance["order"])
-        for rows in order.split(batch_size):
-            u = torch.rand(len(rows), sum(hidden), generator=chance["dropout"]).split(hidden, 1)
-            masks = [factors_and_columns(members, part) for part in u]
-            scores = outputs(weights, x[rows], [factor for factor, _ in masks])
-            # Summed over the members: a member's weights appear in its own loss only.
-            loss = k * F.cross_entropy(scores.flatten(0, 1), labels[:, rows].flatten())
-            gradient = torch.autograd.grad(loss, flat)
-            with torch.no_grad():
-                for i, (w, v, g) in enumerate(zip(flat, velocity, gradient, strict=True)):
-                    # The classifier, the last two of ``flat``, has no mask.
-                    g = g * masks[i // 2][1] if i // 2 < len(masks) else g
-                    v.mul_(momentum).add_(g)
-                    w.sub_(lr * v)
-        if epoch % every == 0:
-            look()
-    return {name: torch.stack(v, dim=1).numpy() for name, v in history.items()}
+    def loss(weights: Weights, drawn: Any) -> Float[Tensor, "k"]:
+        rows, masks = drawn
+        scores = outputs(weights, x[rows], [factor for factor, _ in masks])
+        return log_loss(scores, labels[:, rows]).mean(1)
+
+    def columns(now: Now) -> list[Tensor | float]:
+        """One mask a layer, for W_l and b_l alike; the classifier has none."""
+        return [*(mask for _, mask in now.drawn[1] for _ in range(2)), 1.0, 1.0]
+
+    per_epoch = -(-len(x) // sgd.batch)
+    rule = [times(columns)] if any(m.mask == "columns" for m in members) else []
+    _, seen = descend(
+        start((x.shape[1], *hidden, classes), len(members), chance),
+        loss,
+        draw(),
+        steps=sgd.epochs * per_epoch,
+        lr=by_ten(torch.as_tensor(sgd.lr).expand(len(members)), [sgd.cooling * per_epoch]),
+        rule=(*rule, momentum(sgd.momentum)),
+        look=lambda weights: [each(weights) for each in measure.values()],
+        look_at=range(0, (sgd.epochs + 1) * per_epoch, every * per_epoch),
+    )
+    return {
+        name: torch.stack(v, 1).numpy()
+        for name, v in zip(measure, zip(*seen, strict=True), strict=True)
+    }

@@ -20,13 +20,13 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from whydeep.datasets import fashion_mnist
-from whydeep.descent.recipe import Dropout, ResponseNorm, generators
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.networks import Network, initialise
+from whydeep.networks.layers import Dropout
+from whydeep.networks.plain import Network, initialise
 
 CHANNELS = {"conv1": 8, "conv2": 16, "conv3": 16}
 POOLED = NORMALISED = ("conv1", "conv2")
@@ -63,7 +63,9 @@ class Miniature(Network):
     ) -> None:
         super().__init__()
         sigmas = {"relu": (torch.relu, 2.0), "tanh": (torch.tanh, 1.0)}
-        norms = {"response": lambda _: ResponseNorm(), "batch": nn.BatchNorm2d, "": nn.Identity}
+        # PyTorch divides alpha by the number of channels that are summed; the paper does not.
+        response = nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
+        norms = {"response": lambda _: response, "batch": nn.BatchNorm2d, "": nn.Identity}
         if (
             choices.activation not in sigmas
             or choices.norm not in norms
@@ -115,32 +117,9 @@ class Miniature(Network):
         return F.max_pool2d(x, 2, ceil_mode=True)
 
 
-def build(choices: Choices, *, seed: int, device: str = "cpu") -> Miniature:
-    """The network before training: its weights and its dropout masks are drawn by ``seed``."""
-    chance = generators(seed)
-    return Miniature(choices, init=chance["init"], dropout=chance["dropout"]).to(device)
-
-
-@dataclass(frozen=True)
-class Task:
-    """Standardised pictures x (n, 1, 14, 14) with labels y, to train on and to test on."""
-
-    x: Float[Tensor, "n 1 14 14"]
-    y: Int64[Tensor, " n"]
-    x_test: Float[Tensor, "m 1 14 14"]
-    y_test: Int64[Tensor, " m"]
-
-
-def task(examples: int, test: int | None = None, *, seed: int, device: str = "cpu") -> Task:
-    """Fashion-MNIST at 14 x 14 pixels: each is the mean of 2 x 2; ``examples`` drawn by ``seed``.
-
-    Standardised by one mean and one standard deviation, those of the training pictures.
-    """
-    data = fashion_mnist().subset(examples, test, seed=seed)
-    x, x_test = (F.avg_pool2d(z, 2) for z in (data.train_x, data.test_x))
-    mean, sd = x.mean(), x.std()
-    x, x_test = (((z - mean) / sd).to(device) for z in (x, x_test))
-    return Task(x, data.train_y.to(device), x_test, data.test_y.to(device))
+def build(choices: Choices, chance: Chance) -> Miniature:
+    """The network before training: its weights and its dropout masks are drawn by ``chance``."""
+    return Miniature(choices, init=chance["init"], dropout=chance["dropout"])
 
 
 def parameters(network: nn.Module) -> int:

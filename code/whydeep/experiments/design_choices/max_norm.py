@@ -178,14 +178,12 @@ CLAIMS = (
                 "ratio",
                 "at the learning rate 0.4 the bound leaves at most {bound} of the training loss",
                 0.7,
-                "ratio of training losses",
             ),
             at_most(
                 "dropout_ratio",
                 "with dropout, each at its best learning rate, the bound leaves at most {bound} "
                 "of the test error (0.85 in the paper)",
                 0.9,
-                "ratio of test errors",
             ),
         ),
         controls=(
@@ -199,7 +197,6 @@ CLAIMS = (
                         "best_bounded",
                         "at its best learning rate it trains to a loss of at most {bound}",
                         0.4,
-                        "nats",
                     ),
                 ),
             ),

@@ -163,19 +163,16 @@ CLAIMS = (
                 "shifts of up to 4 pixels narrow the gap between test and training error by "
                 "{bound} or more",
                 0.1,
-                "fraction of examples",
             ),
             at_least(
                 "moved_gain",
                 "they lower the error on test images moved by 4 pixels by {bound} or more",
                 0.2,
-                "fraction of examples",
             ),
             at_least(
                 "still_gain",
                 "they lower the error on the test images as they are by {bound} or more",
                 0.02,
-                "fraction of examples",
             ),
         ),
         controls=(
@@ -189,7 +186,6 @@ CLAIMS = (
                         "its network learns: its error on test images as they are is at most "
                         "{bound}",
                         0.25,
-                        "fraction of examples",
                     ),
                 ),
             ),

@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
+from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.labs import spin_glass
@@ -110,7 +111,7 @@ def distinct(
     return energy[first], index[first]
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Critical points with their energies and indices; numbers and shares of minima by dimension.
 
     ``found`` and ``expected``: critical points of a landscape of 3 to 7 spins. ``share``: minima
@@ -119,7 +120,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     ``departure`` of the index from the half-circle (root of the mean square) for each N;
     ``spearman``: rank correlation at 30 spins, mean over landscapes. On the CPU, in float64.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     p = settings.p
     arrived = []
 
@@ -185,18 +186,12 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 
 ENOUGH = (
-    at_least(
-        "arrived",
-        "Newton's method arrives from at least {bound:word} of the states",
-        0.5,
-        "share of walkers",
-    ),
+    at_least("arrived", "Newton's method arrives from at least {bound:word} of the states", 0.5),
     at_least(
         "spread",
         "the energies of the points at 30 spins differ: their standard deviation is at least "
         "{bound}",
         0.2,
-        "energy per spin",
     ),
 )
 
@@ -226,26 +221,18 @@ CLAIMS = (
                 "spearman",
                 "at 30 spins energy and index have a rank correlation of at least {bound}",
                 0.93,
-                "rank correlation",
             ),
             at_most(
                 "departure_30",
                 "at 30 spins the index is within {bound} (root mean square) of the half-circle's",
                 0.05,
-                "share of directions",
             ),
-            at_most(
-                "narrows",
-                "that is at most {bound} of what it is at 8 spins",
-                0.6,
-                "ratio",
-            ),
+            at_most("narrows", "that is at most {bound} of what it is at 8 spins", 0.6),
             at_most(
                 "common",
                 "from 3 spins to 7 the share of minima falls faster than that of a quadratic form, "
                 "1/N: times N it falls to at most {bound}",
                 0.75,
-                "ratio",
             ),
         ),
         controls=(
