@@ -292,7 +292,7 @@ def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
 
 def command_record(args: argparse.Namespace) -> int:
     """Run the seeds and write the record; --calibration: the seeds that fix the thresholds."""
-    from whydeep.evidence.results import Record, Result, sweep, write_record
+    from whydeep.evidence.results import Record, sweep, write_record
     from whydeep.experiments import find
 
     for option in ("scale", "device_named", "scheduler"):
@@ -308,7 +308,7 @@ def command_record(args: argparse.Namespace) -> int:
     if args.calibration:
         runs = {
             variant: {
-                seed: Result(**{n: (v, result.units[n]) for n, v in result.items() if v.ndim == 0})
+                seed: result.only(n for n, v in result.items() if v.ndim == 0)
                 for seed, result in by_seed.items()
             }
             for variant, by_seed in record.runs.items()

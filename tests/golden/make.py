@@ -124,7 +124,7 @@ def run(module: ModuleType, golden: Stored) -> dict[str, Result]:
         with _small(module, golden.get("constants", {})):
             result = module.run(settings, Chance(SEED))
         kept = [name for name in result if name not in getattr(module, "TIMED", ())]
-        found[variant] = Result(**{name: (result[name], result.units[name]) for name in kept})
+        found[variant] = result.only(kept)
     return found
 
 

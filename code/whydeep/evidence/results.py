@@ -101,6 +101,10 @@ class Result(Mapping[str, np.ndarray]):
         """The unit of a quantity, or of a place in one."""
         return self.units[name.partition("[")[0]]
 
+    def only(self, names: Iterable[str]) -> Result:
+        """A result with these quantities only."""
+        return _result({name: self[name] for name in names}, self.units, self.axes)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
