@@ -49,13 +49,13 @@ def per_member(value: float | int | Tensor, w: Tensor) -> float | int | Tensor:
 
 def walk(
     weights: Weights,
-    loss: Callable[[Weights, Any], Float[Tensor, "k"]],
+    loss: Callable[[Weights, Any], Float[Tensor, " k"]],
     chance: Iterable[Any],
     *,
     lr: Rate,
     rule: Sequence[Change] = (),
     bounds: Sequence[Bound] = (),
-) -> Iterator[Float[Tensor, "k"]]:
+) -> Iterator[Float[Tensor, " k"]]:
     """One step after the other, in place, as long as ``chance`` draws; each yields the losses.
 
     ``weights`` are leaves that require gradients. ``loss(w, drawn)`` is one number a member, of
@@ -92,7 +92,7 @@ def _move(weights: Weights, gradient: Sequence[Tensor], rates: float | int | lis
 
 def descend(
     weights: Sequence[Tensor],
-    loss: Callable[[Weights, Any], Float[Tensor, "k"]],
+    loss: Callable[[Weights, Any], Float[Tensor, " k"]],
     chance: Iterable[Any],
     *,
     steps: int,

@@ -142,7 +142,7 @@ def max_norm(c: float | int, which: Sequence[int]) -> Bound:
 
 def epochs(
     n: int, size: int, generator: torch.Generator, count: int | None = None, *, whole: bool = False
-) -> Iterator[Int64[Tensor, "b"]]:
+) -> Iterator[Int64[Tensor, " b"]]:
     """The rows of every batch: epochs of all n examples, each in a new order; endless without
     ``count``. What is left where ``size`` does not divide n is a smaller batch, or, with ``whole``
     batches only, left out."""

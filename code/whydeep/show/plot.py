@@ -70,7 +70,7 @@ def panels(
 
 def ticks(
     axes: Axes,
-    places: Sequence[float | int] | Real[np.ndarray, "n"],
+    places: Sequence[float | int] | Real[np.ndarray, " n"],
     labels: Sequence[str] | None = None,
 ) -> None:
     """Ticks of the horizontal axis at these ``places`` only, also where it is logarithmic."""
