@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 Weights = list[Tensor]  # each (K, ...); of one network alone, as its module has them
+Gradient = list[Tensor] | tuple[Tensor, ...]  # one a weight; both are what torch returns
 Rate = (
     float | int | Tensor | Callable[[int], float | Tensor]
 )  # for all, for each of K, or by the step
@@ -36,13 +37,15 @@ class Now:
     drawn: Any
 
 
-Change = Callable[[Sequence[Tensor], Weights, Now], Sequence[Tensor]]
+Change = Callable[[Gradient, Weights, Now], Gradient]
 Bound = Callable[[Weights], None]
+Value = TypeVar("Value", bound=float | int | Tensor)
 
 
-def per_member(value: float | int | Tensor, w: Tensor) -> float | int | Tensor:
+def per_member(value: Value, w: Tensor) -> Value:
     """One number as it is; K numbers with as many dimensions as ``w``, the members first."""
-    return (
+    # A view of a Value that is a Tensor is no Value to the checker, which thinks of subclasses.
+    return (  # pyright: ignore[reportReturnType]
         value.view(-1, *[1] * (w.ndim - 1)) if isinstance(value, Tensor) and value.ndim else value
     )
 
@@ -67,7 +70,7 @@ def walk(
         # One backward pass gives every member its own gradient: the losses of the members are
         # added, and a member's weights appear in its own loss only.
         total = losses.sum() if len(losses) > 1 else losses
-        gradient: Sequence[Tensor] = torch.autograd.grad(total, weights)
+        gradient: Gradient = torch.autograd.grad(total, weights)
         with torch.no_grad():
             for change in rule:
                 gradient = change(gradient, weights, Now(t, drawn))
@@ -82,7 +85,7 @@ def _rates(lr: float | int | Tensor, weights: Weights) -> float | int | list[Ten
     return [per_member(-lr, w) for w in weights] if isinstance(lr, Tensor) else -lr
 
 
-def _move(weights: Weights, gradient: Sequence[Tensor], rates: float | int | list[Tensor]) -> None:
+def _move(weights: Weights, gradient: Gradient, rates: float | int | list[Tensor]) -> None:
     """w <- w - lr g, in place."""
     if isinstance(rates, list):
         torch._foreach_addcmul_(weights, gradient, rates)
