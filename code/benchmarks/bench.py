@@ -114,7 +114,7 @@ def playground(options: argparse.Namespace) -> Iterator[Row]:
                 return float(words), page.evaluate("performance.now()") / 1000
 
             page.wait_for_timeout(1000)
-            browser.start_tracing(page, categories=["disabled-by-default-devtools.timeline"])
+            browser.start_tracing(page=page, categories=["disabled-by-default-devtools.timeline"])
             epochs, began = seen()
             frames = page.evaluate(FRAMES)
             end, ended = seen()

@@ -32,7 +32,8 @@ class Chance:
     @property
     def seed(self) -> int:
         """The seed that the reader chose, for what takes a seed as such (scikit-learn)."""
-        return self._root.entropy
+        # A root that has been given another entropy than one number is nobody's choice.
+        return self._root.entropy  # pyright: ignore[reportReturnType]
 
     def __repr__(self) -> str:
         place = "".join(f".members()[{i}]" for i in self._root.spawn_key)

@@ -42,9 +42,10 @@ def _seeds(text: str) -> list[int]:
     spans = [
         re.fullmatch(r"([0-9]{1,10})(?:-([0-9]{1,10}))?", part.strip()) for part in text.split(",")
     ]
-    if not all(spans):
+    known = [span for span in spans if span]
+    if len(known) < len(spans):
         raise BadSettings(f"seeds {text!r} not understood: write 0-4, 7 or 1,3,5-8")
-    ends = [(int(span[1]), int(span[2] or span[1])) for span in spans]
+    ends = [(int(span[1]), int(span[2] or span[1])) for span in known]
     for first, last in ends:
         if last < first:
             raise BadSettings(f"seeds {text!r} run backwards from {first} to {last}: write 0-4")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from whydeep.errors import DataError
 
@@ -77,7 +77,7 @@ def download(url: str, most: int) -> bytes:
     transfer = _Transfer(url, most)
     began = time.monotonic()
     transfer.start()
-    shown = dict(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
+    shown: dict[str, Any] = dict(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
     try:
         with tqdm(**shown) as bar:
             while transfer.is_alive():
@@ -102,7 +102,7 @@ def _tell(url: str, error: BaseException) -> NoReturn:
     """Raise what ended a transfer as a `DataError`; a fault of the book as it is."""
     from requests import exceptions as failed
 
-    if isinstance(error, failed.HTTPError):
+    if isinstance(error, failed.HTTPError) and error.response is not None:
         raise DataError(f"{url} answered {error.response.status_code}") from error
     if isinstance(error, failed.ChunkedEncodingError):
         raise DataError(f"{url} broke off before the end") from error

@@ -34,7 +34,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import platformdirs
@@ -294,7 +294,7 @@ def check_arrays(entry: DataFile, arrays: Mapping[str, np.ndarray], where: str) 
             raise DataError(f"{where} has no array {key!r}; {_mend(entry)}")
         array = arrays[key]
         _check_form(entry, key, array.shape, array.dtype, where)
-        digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+        digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
         if digest != spec.sha256:
             raise DataError(
                 f"{where} is altered: array {key!r} has sha256 {digest[:12]}…, "
@@ -503,6 +503,7 @@ def _verify_one(entry: DataFile) -> Path:
     if entry.kind == "package":
         return _package_arrays(entry)[1]
     path = _on_disk(entry) if entry.kind == "download" else _shipped_path(entry)
+    assert path is not None, f"{entry.name} should be here"
     if entry.arrays:
         _load_npz(path, entry)
     else:
@@ -528,7 +529,7 @@ def _package_arrays(entry: DataFile) -> tuple[dict[str, np.ndarray], Path]:
     except ImportError as error:
         raise DataError(f"{entry.package} is not installed; {_mend(entry)}") from error
     try:
-        digits = datasets.load_digits()
+        digits: Any = datasets.load_digits()  # a pair only where return_X_y asks for one
     except (OSError, ValueError) as error:
         raise DataError(f"{entry.package}'s digits cannot be read; {_mend(entry)}") from error
     # scikit-learn stores the levels 0 to 16 as float64; as bytes they are the same numbers.

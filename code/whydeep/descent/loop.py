@@ -74,7 +74,8 @@ def walk(
         with torch.no_grad():
             for change in rule:
                 gradient = change(gradient, weights, Now(t, drawn))
-            _move(weights, gradient, _rates(lr(t), weights) if rates is None else rates)
+            # `rates` is None where `lr` is a function.
+            _move(weights, gradient, _rates(lr(t), weights) if rates is None else rates)  # pyright: ignore[reportCallIssue]
             for bound in bounds:
                 bound(weights)
         yield losses.detach()
@@ -120,7 +121,7 @@ def descend(
     for t in range(steps + 1):
         if t in stops:
             with torch.no_grad():
-                seen.append(look(w))
+                seen.append(look(w))  # pyright: ignore[reportOptionalCall]
         if t < steps and next(taken, None) is None:
             raise ValueError(f"chance ends after {t} draws, expected {steps}, one a step")
     return [each.detach() for each in w], seen

@@ -89,7 +89,8 @@ def fit(
         network.eval()
         with torch.no_grad():
             for name, values in history.items():
-                values.append(float(measure[name](network)))
+                # Without measures the history has no names yet.
+                values.append(float(measure[name](network)))  # pyright: ignore[reportOptionalSubscript]
         network.train()
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
@@ -101,7 +102,7 @@ def fit(
             yield batch, y[rows.to(x.device)]
 
     taken = walk(
-        weights,
+        weights,  # pyright: ignore[reportArgumentType]  # a Parameter is a Tensor, but lists are invariant
         lambda _, batch: F.cross_entropy(network(batch[0]), batch[1])[None],
         batches(),
         lr=by_ten(recipe.lr, [epoch * per_epoch for epoch in recipe.divide_at]),

@@ -40,7 +40,8 @@ def momentum(beta: float | int | Tensor, on: Callable[[Now], Weights] | None = N
             v[:] = [torch.zeros_like(each) for each in g]
         if on is None:
             many = isinstance(beta, Tensor)
-            torch._foreach_mul_(v, [per_member(beta, each) for each in v] if many else beta)
+            # The checker does not see that beta is a number where it is not `many`.
+            torch._foreach_mul_(v, [per_member(beta, each) for each in v] if many else beta)  # pyright: ignore[reportCallIssue, reportArgumentType]
             torch._foreach_add_(v, g)
             return v
         share = on(now)

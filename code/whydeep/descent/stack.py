@@ -225,7 +225,7 @@ def train(
             f"batch_size is {batch_size}, expected 1 or more, or None for all examples"
         )
     steps_per_epoch = -(-n // batch_size)
-    steps = steps if steps is not None else epochs * steps_per_epoch
+    steps = steps if steps is not None else epochs * steps_per_epoch  # pyright: ignore[reportOptionalOperand]
     if measure_at == "epoch":
         measure_at = {*range(0, steps, steps_per_epoch), steps}
     if not all(0 <= step <= steps for step in measure_at):
@@ -266,7 +266,7 @@ def train(
             if step in trained.measured_at:
                 for name, values in measured.items():
                     # A copy: a measure may return the weights themselves, which go on changing.
-                    values.append(measure[name](trained).detach().to("cpu", copy=True))
+                    values.append(measure[name](trained).detach().to("cpu", copy=True))  # pyright: ignore[reportOptionalSubscript]
             if step < steps:
                 for losses, run in zip(columns, runs, strict=True):
                     losses[step].copy_(next(run))

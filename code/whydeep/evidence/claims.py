@@ -27,7 +27,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
 HOLDS, DOES_NOT_HOLD = "holds", "does not hold"
@@ -191,7 +191,7 @@ class Claim:
     def paper_says(self) -> tuple[tuple[str, str, str], ...]:
         """The rows of ``paper`` in words."""
         return tuple(
-            (what, value if isinstance(value, str) else value[0].format(*value[1:]), where)
+            (what, value if isinstance(value, str) else str(value[0]).format(*value[1:]), where)
             for what, value, where in self.paper
         )
 
@@ -199,14 +199,16 @@ class Claim:
         """Whether a condition of the claim, or of a control's, measures one of ``quantities``."""
         seen: set[str] = set()
 
-        class Noting(dict):
+        class Noting(Result):
             def __getitem__(self, name: str) -> np.ndarray:
-                seen.add(name)
+                seen.add(name.partition("[")[0])
                 return super().__getitem__(name)
 
+        units, axes = result.units, result.axes
+        noting = Noting(**{n: Quantity(v, units[n], **axes.get(n, {})) for n, v in result.items()})
         checks = (*self.conditions, *(c for control in self.controls for c in control.valid))
         for condition in checks:
-            condition.measure(Noting(result))
+            condition.measure(noting)
         return not seen.isdisjoint(quantities)
 
 

@@ -61,7 +61,7 @@ def compare(record: Record, rerun: Record, timed: Collection[str] = ()) -> Compa
                 continue
             a, b = ([runs[seed].get(quantity) for seed in seeds] for runs in (old, new))
             where = quantity if variant == MAIN else f"{variant} {quantity}"
-            if any(each is None for each in (*a, *b)) or _misfit(a, b):
+            if _misfit(a, b):
                 lines.append(f"{where} is not what it was, or is missing")
                 continue
             units = {runs[seed].units[quantity] for runs in (old, new) for seed in seeds}
@@ -83,8 +83,9 @@ def _every(old: Mapping[int, Result], new: Mapping[int, Result], seeds: list) ->
     yield from dict.fromkeys(name for runs in (old, new) for seed in seeds for name in runs[seed])
 
 
-def _misfit(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
-    return len({each.shape for each in (*a, *b)}) > 1
+def _misfit(a: list[np.ndarray | None], b: list[np.ndarray | None]) -> bool:
+    shapes = {None if each is None else each.shape for each in (*a, *b)}
+    return None in shapes or len(shapes) > 1
 
 
 def _within(before: np.ndarray, after: np.ndarray) -> bool:

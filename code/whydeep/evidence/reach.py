@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 PACKAGE = Path(__file__).parents[1]
 ROOTS = ("run", "SCALES", "VARIANTS")
@@ -123,7 +123,7 @@ def _imports(node: ast.stmt) -> Iterator[tuple[str, tuple[str, str | None]]]:
             top = alias.name.partition(".")[0]
             yield (alias.asname, (alias.name, None)) if alias.asname else (top, (top, None))
     elif isinstance(node, ast.ImportFrom):
-        if node.level or any(alias.name == "*" for alias in node.names):
+        if node.module is None or node.level or any(alias.name == "*" for alias in node.names):
             raise ValueError("relative and star imports hide what they bind: write them out")
         for alias in node.names:
             yield alias.asname or alias.name, (node.module, alias.name)
@@ -149,7 +149,7 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-def _asks(node: ast.stmt, test: str) -> bool:
+def _asks(node: ast.stmt, test: str) -> TypeGuard[ast.If]:
     return isinstance(node, ast.If) and ast.unparse(node.test) == test and not node.orelse
 
 
@@ -331,11 +331,11 @@ class _Reader:
             raise ValueError(f"class {node.name} imports in its body: import above it")
         scope = _Scope(node) if isinstance(node, SCOPED) else None
         given = []
-        for name, value in ast.iter_fields(self._bare(node)):
+        for name, value in self._bare(node).items():
             # Decorators, defaults and what is iterated over are read outside of the new names.
-            inside = scope is not None and name not in ("decorator_list", "args", "generators")
+            inside = scope if name not in ("decorator_list", "args", "generators") else None
             if value not in (None, []):
-                self.scopes += [scope] if inside else []
+                self.scopes += [inside] if inside else []
                 given.append((name, self.plain(value)))
                 self.scopes = self.scopes[:-1] if inside else self.scopes
         return type(node).__name__, *given
@@ -347,21 +347,20 @@ class _Reader:
         return bare or isinstance(node, (ast.Import, ast.ImportFrom))
 
     @staticmethod
-    def _bare(node: ast.AST) -> ast.AST:
-        """The node without docstring and annotations; those that a dataclass acts on stay."""
+    def _bare(node: ast.AST) -> dict[str, Any]:
+        """The node's fields without docstring and annotations; what a dataclass acts on stays."""
         if isinstance(node, ast.arg):
-            return ast.arg(arg=node.arg)
+            return {"arg": node.arg}
         if isinstance(node, ast.AnnAssign):
             acts = any(word in ast.unparse(node.annotation) for word in DATACLASS_WORDS)
-            return ast.AnnAssign(
-                target=node.target, value=node.value, annotation=node.annotation if acts else None
-            )
-        if not isinstance(node, (*FUNCTIONS, ast.ClassDef)):
-            return node
-        fields = dict(ast.iter_fields(node)) | {"returns": None}
-        if ast.get_docstring(node, clean=False) is not None:
-            fields["body"] = node.body[1:]
-        return type(node)(**fields)
+            annotation = node.annotation if acts else None
+            return {"target": node.target, "annotation": annotation, "value": node.value}
+        fields = dict(ast.iter_fields(node))
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            fields["returns"] = None
+            if ast.get_docstring(node, clean=False) is not None:
+                fields["body"] = node.body[1:]
+        return fields
 
 
 # ------------------------------------------------------------------------------ the walk

@@ -134,7 +134,7 @@ def _axes(name: str, shape: tuple[int, ...], axes: Mapping[str, Iterable[Any] | 
     if len(axes) != len(shape) or [len(along) for along in places.values()] != list(shape):
         told = ", ".join(f"{axis} {len(along)}" for axis, along in places.items())
         raise ValueError(f"{name} has shape {shape}, but its axes are {told}")
-    return places
+    return places  # pyright: ignore[reportReturnType]  # whole numbers are places as good as any
 
 
 def _place(word: str, axis: str, along: list, name: str) -> int:
@@ -241,9 +241,10 @@ def checksums() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     rows = [re.fullmatch(r"([0-9a-f]{64})  (\S+)", line) for line in lines]
+    whole = {row[2]: row[1] for row in rows if row}
     if not all(rows):
         raise WhydeepError(f"{path} is damaged: restore it with git")
-    return {row[2]: row[1] for row in rows}
+    return whole
 
 
 def write_record(record: Record) -> Path:
@@ -391,7 +392,7 @@ def _run_there(
     """`run_once` in another process; the result and its CPU seconds travel."""
     experiment, scale, variant, seed = task
     module = modules[experiment]
-    how = dict(device=used_device(module, device), resume=resume)
+    how: dict[str, Any] = dict(device=used_device(module, device), resume=resume)
     return run_once(module, experiment, scale, variant, seed, **how)
 
 
@@ -471,8 +472,8 @@ def _all_runs(
 
     def here(task: Task) -> tuple[Result, float]:
         module = home[task].module
-        how = dict(device=used_device(module, device), progress=progress, resume=resume)
-        return run_once(module, *task, **how)
+        used = used_device(module, device)
+        return run_once(module, *task, device=used, progress=progress, resume=resume)
 
     if jobs == 1 and scheduler is None:
         for index, (result, spent) in spread(here, tasks):
@@ -485,8 +486,8 @@ def _all_runs(
             yield task, *here(task)
     modules = {each.experiment: _portable(each.module) for each in home.values()}
     work = partial(_run_there, modules=modules, device=device, resume=resume)
-    how = dict(jobs=jobs, scheduler=scheduler, cost=[cost(task) for task in due] if cost else None)
-    for index, (result, spent) in spread(work, due, **how):
+    costs = [cost(task) for task in due] if cost else None
+    for index, (result, spent) in spread(work, due, jobs=jobs, scheduler=scheduler, cost=costs):
         if resume and not kept[due[index]].is_file():  # it ran on another machine
             _keep_run(kept[due[index]], result, spent)
         yield due[index], result, spent

@@ -28,7 +28,7 @@ from importlib.metadata import version
 from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from whydeep.errors import BadSettings, WhydeepError
@@ -200,7 +200,7 @@ class _Processes:
     def __init__(self, jobs: int):
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-        self.killed = TerminatedWorkerError
+        self.killed: type[Exception] = TerminatedWorkerError
         self.jobs = jobs
         self.idle: list[Any] = []
         self.busy: dict[Future, Any] = {}
@@ -300,7 +300,7 @@ class _Cluster:
             ) from None
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # told in one line, by us
         self.address = address
-        self.killed = distributed.KilledWorker
+        self.killed: type[Exception] = distributed.KilledWorker
         self.last_worker_seen = time.monotonic()
         try:
             parts = urlsplit(address)  # asked first, since Dask tries again when it is refused
@@ -316,7 +316,9 @@ class _Cluster:
             ) from error
 
     def size(self) -> int:
-        workers = self._ask(partial(self.client.nthreads, callback_timeout=ANSWER_S))
+        # A client that is not asynchronous answers at once; Dask's types know coroutines only.
+        asked = partial(self.client.nthreads, callback_timeout=ANSWER_S)
+        workers = cast("dict[str, int]", self._ask(asked))
         for worker, threads in workers.items():
             if threads != 1:
                 raise WhydeepError(

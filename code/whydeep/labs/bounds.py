@@ -47,7 +47,8 @@ def kl_inverse(q: float, c: float) -> float:
     almost = 1 - 1e-15
     if kl(q, almost) <= c:
         return 1.0
-    return float(brentq(lambda p: kl(q, p) - c, q, almost, xtol=1e-13)) if q < almost else 1.0
+    # brentq gives a pair only where full_output asks for one.
+    return float(brentq(lambda p: kl(q, p) - c, q, almost, xtol=1e-13)) if q < almost else 1.0  # pyright: ignore[reportArgumentType]
 
 
 def held_out(errors: int, m: int, delta: float) -> float:

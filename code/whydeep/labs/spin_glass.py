@@ -164,7 +164,8 @@ def descend(
             break
         spins = spins - rate * (raw - along * spins)
         if heat[step]:
-            noise = rng.standard_normal(spins.shape, dtype=spins.dtype)
+            # Where there is heat there is a generator, by the check above.
+            noise = rng.standard_normal(spins.shape, dtype=spins.dtype)  # pyright: ignore[reportOptionalMemberAccess]
             spins = spins + math.sqrt(2 * heat[step] * rate) * noise
         spins = on_sphere(spins)
     energies = np.stack(kept, -1) if kept else np.empty((*spins.shape[:2], 0), spins.dtype)
@@ -206,7 +207,8 @@ def floor_of_index(p: int, index: int = 0) -> float:
     edge = threshold(p)
     if p == 2:
         return edge
-    return float(brentq(lambda u: complexity(u, p, index), 2 * edge, edge))
+    # brentq gives a pair only where full_output asks for one.
+    return float(brentq(lambda u: complexity(u, p, index), 2 * edge, edge))  # pyright: ignore[reportArgumentType]
 
 
 def index_fraction(energies: Float[np.ndarray, "*shape"], p: int) -> Float[np.ndarray, "*shape"]:

@@ -95,7 +95,8 @@ class Miniature(Network):
             units *= 4 * 4
             self.layers["fc4"] = nn.utils.skip_init(nn.Linear, units, choices.units)
             units = choices.units
-        self.classifier = nn.utils.skip_init(nn.Linear, units, 10)
+        # skip_init returns what it is given, here Linear, and says Module.
+        self.classifier = nn.utils.skip_init(nn.Linear, units, 10)  # pyright: ignore[reportAttributeAccessIssue]
         initialise(self, init, init="he", gain=gain)
 
     def features(self, x: Float[Tensor, "n 1 14 14"]) -> Float[Tensor, "n features"]:

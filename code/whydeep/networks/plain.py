@@ -242,13 +242,14 @@ def initialise(
             continue
         fan_in = layer.weight[0].numel()
         bound = 1 / math.sqrt(fan_in)
+        # Every layer of the book's networks has biases.
         if init == "he":
             variance = (1.0 if layer is network.classifier else gain) / fan_in
             layer.weight.normal_(0.0, math.sqrt(variance), generator=generator)
-            layer.bias.zero_()
+            layer.bias.zero_()  # pyright: ignore[reportOptionalMemberAccess]
         else:
             layer.weight.uniform_(-bound, bound, generator=generator)
-            layer.bias.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)  # pyright: ignore[reportOptionalMemberAccess]
         layer.weight.mul_(scale)
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
@@ -65,7 +66,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 THEORY = {"color": INK, "linestyle": (0, (4, 3)), "linewidth": 1.4, "marker": "None"}
 """Keyword arguments for the curve that a theorem predicts: dashed, ink, without markers."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib has a type of its own for the names, a list of all
     "figure.figsize": (6.8, 4.0),
     "figure.dpi": 100,
     "figure.facecolor": BACKGROUND,
@@ -215,7 +216,7 @@ class Figure:
 
     def __init__(
         self,
-        figure: mpl.figure.Figure,
+        figure: matplotlib.figure.Figure,
         *,
         label: str,
         caption: str,
