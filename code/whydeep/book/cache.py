@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import nbformat
 from filelock import FileLock, Timeout
@@ -79,7 +80,8 @@ def executed(cache: JupyterCacheBase, notebook: NotebookNode) -> NotebookNode | 
 def _forget(cache: JupyterCacheBase, notebook: NotebookNode) -> None:
     name = cache.create_hashed_notebook(notebook)[1]
     with suppress(KeyError):
-        NbCacheRecord.remove_record(NbCacheRecord.record_from_hashkey(name, cache.db).pk, cache.db)
+        record = NbCacheRecord.record_from_hashkey(name, cache.db)
+        NbCacheRecord.remove_record(cast(int, record.pk), cache.db)  # SQLAlchemy types the column
     shutil.rmtree(cache.path / "executed" / name, ignore_errors=True)
 
 
@@ -108,51 +110,58 @@ def alone(built: Path, say: Callable[[str], None]) -> FileLock:
 # ---------------------------------------------------------------------------------- Sphinx
 
 
-def _configure(app: Sphinx, config: Config) -> None:
-    built = Path(app.outdir).resolve().parent
-    app.whydeep_lock = alone(built, logger.info)
-    app.whydeep_cache = opened(built)
-    app.whydeep_executed = {}
-    config.nb_execution_cache_path = str(app.whydeep_cache.path)
-    config.whydeep_source_hash = source_hash()
-    kernels_import_this_package()
+class _Build:
+    """One build: its lock, its cache, and which of the pages that were read will be executed."""
 
+    lock: FileLock
+    cache: JupyterCacheBase
 
-def _key(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Give the notebook that is about to be read its key, and note whether it will be executed."""
-    path = Path(app.env.doc2path(docname))
-    if path.suffix != ".ipynb":
-        return
-    try:
-        notebook = keyed(source[0], path)
-    except ValueError:  # no notebook: the parser says so in its own words
-        return
-    source[0] = nbformat.writes(notebook)
-    app.whydeep_executed[docname] = executed(app.whydeep_cache, notebook) is None
+    def __init__(self) -> None:
+        self.executed: dict[str, bool] = {}
 
+    def configure(self, app: Sphinx, config: Config) -> None:
+        built = Path(app.outdir).resolve().parent
+        self.lock = alone(built, logger.info)
+        self.cache = opened(built)
+        config.nb_execution_cache_path = str(self.cache.path)
+        config.whydeep_source_hash = source_hash()
+        kernels_import_this_package()
 
-def _report(app: Sphinx, exception: Exception | None) -> None:
-    """Say which pages were executed, which came from the cache, which were not read; unlock."""
-    if exception is None and app.env is not None:
-        metadata = getattr(app.env, "nb_metadata", {})
-        ran = {name for name, data in metadata.items() if data.get("exec_data")}
-        read = {name: new for name, new in app.whydeep_executed.items() if name in ran}
-        misses = sorted(name for name, new in read.items() if new)
-        hits = sorted(name for name, new in read.items() if not new)
-        logger.info(
-            "execution cache: %d executed%s, %d from the cache%s, %d unchanged",
-            len(misses),
-            f" ({', '.join(misses)})" if misses else "",
-            len(hits),
-            f" ({', '.join(hits)})" if hits else "",
-            len(ran - set(read)),
-        )
-    app.whydeep_lock.release()
+    def key(self, app: Sphinx, docname: str, source: list[str]) -> None:
+        """Give the notebook that is about to be read its key; note whether it will be executed."""
+        path = Path(app.env.doc2path(docname))
+        if path.suffix != ".ipynb":
+            return
+        try:
+            notebook = keyed(source[0], path)
+        except ValueError:  # no notebook: the parser says so in its own words
+            return
+        source[0] = nbformat.writes(notebook)
+        self.executed[docname] = executed(self.cache, notebook) is None
+
+    def report(self, app: Sphinx, exception: Exception | None) -> None:
+        """Say which pages were executed, which came from the cache, which were not read; unlock."""
+        if exception is None and app.env is not None:
+            metadata = getattr(app.env, "nb_metadata", {})
+            ran = {name for name, data in metadata.items() if data.get("exec_data")}
+            read = {name: new for name, new in self.executed.items() if name in ran}
+            misses = sorted(name for name, new in read.items() if new)
+            hits = sorted(name for name, new in read.items() if not new)
+            logger.info(
+                "execution cache: %d executed%s, %d from the cache%s, %d unchanged",
+                len(misses),
+                f" ({', '.join(misses)})" if misses else "",
+                len(hits),
+                f" ({', '.join(hits)})" if hits else "",
+                len(ran - set(read)),
+            )
+        self.lock.release()
 
 
 def setup(app: Sphinx) -> None:
     """Lock the build, give each notebook its key, and report what came from the cache."""
+    build = _Build()
     app.add_config_value("whydeep_source_hash", "", "env", str)
-    app.connect("config-inited", _configure)
-    app.connect("source-read", _key)
-    app.connect("build-finished", _report)
+    app.connect("config-inited", build.configure)
+    app.connect("source-read", build.key)
+    app.connect("build-finished", build.report)

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from docutils import nodes
 from pybtex.database import BibliographyData
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.domains.std import StandardDomain
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinxcontrib.bibtex.domain import BibtexDomain
 
 from whydeep.book.evidence import (
     Evidence,
@@ -61,7 +64,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Cell]], *classes: str) 
     """A table node; the first cell of each row is its heading. A cell is text or nodes."""
     group = nodes.tgroup("", cols=len(header))
     for i in range(len(header)):
-        group += nodes.colspec(colwidth=1, **({"stub": 1} if i == 0 else {}))
+        group += nodes.colspec("", colwidth=1, **({"stub": 1} if i == 0 else {}))
 
     def row(cells: Sequence[Cell]) -> nodes.row:
         filled = nodes.row()
@@ -95,6 +98,11 @@ class EvidenceDirective(SphinxDirective):
             refwarn=True,
             refdoc=self.env.docname,
         )
+
+    def target(self, anchor: str, title: str) -> None:
+        """Let references from any page find ``anchor`` on this one."""
+        domain = cast(StandardDomain, self.env.get_domain("std"))
+        domain.note_hyperlink_target(anchor, self.env.docname, anchor, title)
 
     def warn(self, message: object) -> None:
         logger.warning("%s", message, location=self.get_location(), type="whydeep")
@@ -144,7 +152,7 @@ class ClaimDirective(EvidenceDirective):
         anchor = f"claim-{claim_id}"
         box = claim_box(ids=[anchor])
         self.set_source_info(box)
-        self.env.get_domain("std").note_hyperlink_target(anchor, self.env.docname, anchor, claim_id)
+        self.target(anchor, claim_id)
         box += self._head(verdict, anchor)
         box += self._paper(verdict)
         box += self._measured(found, verdict)
@@ -237,7 +245,7 @@ class ClaimDirective(EvidenceDirective):
         line += provenance_line(found)
         address = self.config.whydeep_repository
         text = citation_text(found, verdict, address)
-        entries = self.env.get_domain("cite").bibdata.data.entries
+        entries = cast(BibtexDomain, self.env.get_domain("cite")).bibdata.data.entries
         for key in (key.strip() for key in verdict.claim.cite.split(",")):
             if key in entries:
                 text += "\n\n" + BibliographyData({key: entries[key]}).to_string("bibtex").strip()

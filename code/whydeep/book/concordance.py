@@ -32,6 +32,7 @@ TREATED, IN_PART, WAITING, UNDECIDABLE = STATUSES = (
     "not yet run",
     "no experiment can decide it",
 )
+TYPES = {"str": str, "bool": bool}  # of fields, by annotation; those of any other hold tuples
 
 
 class BadConcordance(WhydeepError):
@@ -157,7 +158,7 @@ def _make(kind: type, given: dict, what: str) -> Any:
         if name not in values:
             if expected.default is MISSING:
                 raise BadConcordance(f"{what} has no field {name!r}")
-        elif not isinstance(values[name], {"str": str, "bool": bool}.get(expected.type, tuple)):
+        elif not isinstance(values[name], TYPES.get(str(expected.type), tuple)):
             raise BadConcordance(
                 f"{what}: {name} should be of type {expected.type}, not {given[name]!r}"
             )
@@ -291,11 +292,11 @@ class ConcordanceDirective(EvidenceDirective):
         done = [[self._page(page)] for page in statement.pages]
         done += [self._claim(claim) for claim in statement.claims if claim in self.running]
         waiting = [self._claim(claim) for claim in statement.claims if claim not in self.running]
-        lines = [self._line(status, done)] if done else []
+        lines: list[nodes.Node] = [self._line(status, done)] if done else []
         return [*lines, self._line(WAITING, waiting)] if waiting else lines
 
     @staticmethod
-    def _line(head: str, parts: list[list[nodes.Node]]) -> nodes.paragraph:
+    def _line(head: str, parts: Sequence[Sequence[nodes.Node]]) -> nodes.paragraph:
         """``Head: part, part, ...``, where a status also gets its mark."""
         known = [f"status-{STATUSES.index(head)}"] if head in STATUSES else []
         line = nodes.paragraph("", "", classes=["treatment"])
@@ -335,9 +336,7 @@ class ConcordanceDirective(EvidenceDirective):
             again = nodes.Text(" applies here too.")
             return nodes.paragraph("", "", link, again, classes=["treatment"])
         shown.add(name)
-        self.env.get_domain("std").note_hyperlink_target(
-            name, self.env.docname, name, f"Correction {correction.id}"
-        )
+        self.target(name, f"Correction {correction.id}")
         words = nodes.paragraph("", "", nodes.strong("", f"Correction {correction.id}. "))
         words += [*self.inline(correction.document), nodes.Text(" "), nodes.emphasis("", "Rather:")]
         words += [nodes.Text(" "), *self.inline(correction.right)]

@@ -125,7 +125,7 @@ def draw(found: Threads, look: str, *, title: bool = False) -> bytes:
             (found.wrong, wrong, 0.5, 0.62, 3),
         ):
             axes.add_collection(LineCollection(
-                lines[chosen], colors=colour, linewidths=width, alpha=alpha, zorder=above,
+                list(lines[chosen]), colors=colour, linewidths=width, alpha=alpha, zorder=above,
                 capstyle="round",
             ))  # fmt: skip
         axes.set(xlim=(0, across[-1]), ylim=(9.6, -0.6))
@@ -165,7 +165,7 @@ def _thumbnails(figure: plt.Figure, found: Threads, box: tuple, look: str) -> No
     rng = np.random.default_rng(SEED)
     ends = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (paper, ink)])
 
-    def show(i: np.integer, x: float, y: float, scale: float) -> None:
+    def show(i: int | np.integer, x: float, y: float, scale: float) -> None:
         panel = figure.add_axes((x, y - scale * cell / 2, scale * wide, scale * cell))
         tone = found.pictures[i][..., None]
         panel.imshow(ends[0] + tone * (ends[1] - ends[0]), interpolation="bilinear")
@@ -175,7 +175,7 @@ def _thumbnails(figure: plt.Figure, found: Threads, box: tuple, look: str) -> No
     for c in range(10):
         kind = np.flatnonzero((found.own == c) & right)  # and of these the most usual one
         middle = found.pictures[kind].mean(0)
-        i = kind[np.square(found.pictures[kind] - middle).sum((1, 2)).argmin()]
+        i = int(kind[np.square(found.pictures[kind] - middle).sum((1, 2)).argmin()])
         show(i, left + width + 0.35 * wide, bottom + height * (9.6 - c) / 10.2, 1.12)
     mixed = rng.permutation(len(found.own))[:12]
     for k, i in enumerate(mixed):

@@ -80,8 +80,11 @@ class Run:
 
     def stop(self) -> None:
         """Kill the kernel, whatever it is doing."""
-        with contextlib.suppress(AttributeError, TypeError, ProcessLookupError):
-            os.kill(self.client.km.provisioner.pid, signal.SIGKILL)
+        # The kernel of this machine has a process; before it has started there is none.
+        process = getattr(getattr(self.client.km, "provisioner", None), "pid", None)
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
     def _failure(self, error: Exception) -> str:
         code = [(i, c) for i, c in enumerate(self.notebook.cells, 1) if c.cell_type == "code"]

@@ -6,7 +6,7 @@ myst-nb finds `FigureRenderer` through the package's entry points.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from docutils import nodes
 from myst_nb.core.render import MimeData, MimeRenderPlugin, NbElementRenderer
@@ -30,8 +30,11 @@ class FigureRenderer(MimeRenderPlugin):
         """The figure node for a cell's output, or None where the output is no book figure."""
         if data.mime_type != MIME or inline:
             return None
-        about, document = data.content, renderer.renderer.document
-        where = (renderer.renderer.sphinx_env.docname, data.line)
+        about, document = cast(dict[str, str], data.content), renderer.renderer.document
+        env = renderer.renderer.sphinx_env
+        assert env is not None  # it renders a page
+        assert data.cell_index is not None  # and the output of a cell
+        where = (env.docname, data.line)
         for field in ("label", "caption", "alt"):
             if not about.get(field):
                 logger.warning("a figure has no %s", field, location=where, type="whydeep")

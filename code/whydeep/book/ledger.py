@@ -12,7 +12,7 @@ import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from whydeep.book.claims import EvidenceDirective, table
+from whydeep.book.claims import Cell, EvidenceDirective, table
 from whydeep.book.evidence import (
     Evidence,
     bound_words,
@@ -114,7 +114,9 @@ class LedgerDirective(EvidenceDirective):
     def _counts(self) -> list[nodes.Node]:
         verdicts = self._verdicts()
         counts = Counter(verdict.word for _, verdict in verdicts)
-        rows = [([verdict_badge(word)], str(n)) for word, n in sorted(counts.items())]
+        rows: list[tuple[Cell, str]] = [
+            ([verdict_badge(word)], str(n)) for word, n in sorted(counts.items())
+        ]
         disputed = sum(bool(verdict.claim.disputed) for _, verdict in verdicts)
         rows.append(("of these, disputed", str(disputed)))
         rows.append(("not yet run", str(len(self._waiting()))))
@@ -230,9 +232,7 @@ class LedgerDirective(EvidenceDirective):
             items = nodes.bullet_list(classes=["not-yet-run"])
             for entry in entries:
                 name = anchor(entry["id"])
-                self.env.get_domain("std").note_hyperlink_target(
-                    name, self.env.docname, name, entry["id"]
-                )
+                self.target(name, entry["id"])
                 items += nodes.list_item(
                     "",
                     nodes.paragraph(

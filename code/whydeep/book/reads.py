@@ -72,8 +72,8 @@ def _is_dynamic(node: ast.AST) -> bool:
     ``import_module`` of a written-out name is an import like any other. ``eval`` and ``exec`` are
     Python's functions, not the methods of the same name.
     """
-    if _called(node) == "import_module" and node.args and isinstance(node.args[0], ast.Constant):
-        return False
+    if isinstance(node, ast.Call) and _called(node) == "import_module":
+        return not (node.args and isinstance(node.args[0], ast.Constant))
     if isinstance(node, ast.Name) and node.id in DYNAMIC:
         return True
     if isinstance(node, ast.alias) and node.asname and node.name in DYNAMIC:
@@ -170,7 +170,7 @@ def _records(tree: ast.AST) -> Iterator[str]:
 
     A name may be put together, ``PART + "width-sweep"``: then the last text counts.
     """
-    calls = [node for node in ast.walk(tree) if _called(node) in RECORDS]
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _called(n) in RECORDS]
     if sum(name in RECORDS for name in _names(tree)) > len(calls):
         yield ""
     for call in calls:
@@ -195,10 +195,12 @@ def _reached(cells: ast.Module) -> dict[str, _Module] | None:
         parts = name.split(".")
         for parent in (".".join(parts[:i]) for i in range(1, len(parts) + 1)):
             if parent not in found:
-                found[parent] = _module(parent)
-                if found[parent].dynamic_at_import:
+                package = _module(parent)
+                assert package is not None  # a module lies in it, or it is the module
+                found[parent] = package
+                if package.dynamic_at_import:
                     return None
-                queue.extend(found[parent].imports)
+                queue.extend(package.imports)
     return found
 
 
@@ -265,7 +267,7 @@ def key(notebook: NotebookNode, page: Path) -> str:
     root, cells = repository(), cells_of(notebook)
     modules = None if cells is None or _is_dynamic(cells) else _reached(cells)
     contents: dict[Path, bytes] = {}
-    if modules is None:
+    if cells is None or modules is None:
         files = [p for p in below(PACKAGE) if PACKAGE / "book" not in p.parents]
         files = [p for p in files if p.suffix not in LIVE] + list(below(root / "data"))
     else:

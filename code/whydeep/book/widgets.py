@@ -105,8 +105,9 @@ def compact(models: dict[str, Any], shown: list[str]) -> tuple[dict[str, Any], d
 def _rewrite(app: Sphinx, doctree: nodes.document) -> None:
     """Put the compact state and the new ids into the page that has just been read."""
     scripts = getattr(app.env, "nb_metadata", {}).get(app.env.docname, {}).get("js_files", {})
-    views = [node for node in doctree.findall(nodes.raw) if VIEW.search(node.astext())]
-    shown = [json.loads(VIEW.search(node.astext())[1])["model_id"] for node in views]
+    raw = [(node, VIEW.search(node.astext())) for node in doctree.findall(nodes.raw)]
+    views = [(node, found[1]) for node, found in raw if found]
+    shown = [json.loads(view)["model_id"] for _, view in views]
     if "ipywidgets_state" not in scripts:
         return
     if not shown:  # widgets were made, but none is on the page
@@ -120,8 +121,7 @@ def _rewrite(app: Sphinx, doctree: nodes.document) -> None:
         logger.warning("%s", error, location=app.env.docname, type="whydeep")
         return
     scripts["ipywidgets_state"] = (None, {"type": STATE, "body": script_json(page)})
-    for node, old in zip(views, shown, strict=True):
-        view = VIEW.search(node.astext())[1]
+    for (node, view), old in zip(views, shown, strict=True):
         new_view = script_json(json.loads(view) | {"model_id": names[old]})
         new = nodes.raw("", node.astext().replace(view, new_view) + NOSCRIPT, format="html")
         node.replace_self(new)

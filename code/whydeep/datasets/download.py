@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from whydeep.errors import DataError
 
@@ -77,9 +77,8 @@ def download(url: str, most: int) -> bytes:
     transfer = _Transfer(url, most)
     began = time.monotonic()
     transfer.start()
-    shown: dict[str, Any] = dict(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False)
     try:
-        with tqdm(**shown) as bar:
+        with tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
             while transfer.is_alive():
                 transfer.join(0.1)
                 bar.total = transfer.announced

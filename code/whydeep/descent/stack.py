@@ -17,7 +17,7 @@ settings only: not on K, and not on its neighbours, even if one of them diverges
 
 import copy
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -148,7 +148,7 @@ def train(
     trainable: Sequence[str] = ("*",),
     loss: Loss = log_loss,
     measure: Mapping[str, Measure] | None = None,
-    measure_at: Literal["epoch"] | Sequence[int] = "epoch",
+    measure_at: Literal["epoch"] | Collection[int] = "epoch",
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
     progress: bool = True,

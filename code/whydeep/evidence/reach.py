@@ -387,6 +387,7 @@ def reach(module: str, roots: Iterable[str] = ROOTS) -> Reached:
     modules: set[str] = set()
     whole: set[str] = set()
     here = source(module)
+    assert here is not None, f"{module} is no module of this package"
     queue = [(module, root) for root in roots if root in here.defined]
 
     def take(where: str, name: str) -> None:
@@ -412,11 +413,12 @@ def reach(module: str, roots: Iterable[str] = ROOTS) -> Reached:
             where = where.rpartition(".")[0]
 
     def count_whole(where: str) -> None:
-        if where in whole or source(where) is None:
+        read = source(where)
+        if where in whole or read is None:
             return
         whole.add(where)
         visit(where)
-        queue.extend((where, name) for name in source(where).defined)
+        queue.extend((where, name) for name in read.defined)
 
     def whole_package() -> None:
         for path in sorted(PACKAGE.rglob("*.py")):

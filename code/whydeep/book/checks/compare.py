@@ -45,7 +45,9 @@ def allowed(stored: str, tolerance: float) -> Decimal:
     digits = Decimal(stored.replace(",", ""))
     if "." not in stored:
         return Decimal(0)
-    unit = Decimal(1).scaleb(digits.as_tuple().exponent)
+    exponent = digits.as_tuple().exponent
+    assert isinstance(exponent, int)  # digits are neither infinite nor NaN
+    unit = Decimal(1).scaleb(exponent)
     return max(UNITS * unit, Decimal(str(tolerance)) * abs(digits))
 
 
@@ -144,9 +146,9 @@ def pytest_configure(config: Any) -> None:
     """Let nbval compare by the rule above."""
     from nbval.plugin import IPyNbCell
 
-    def compare_outputs(cell: Any, test: Any, ref: Any, skip_compare: Any = None) -> bool:
-        found = difference(ref, test, cell.cell.metadata.get("tolerance", 0.0))
-        cell.comparison_traceback = [found]
+    def compare_outputs(self: Any, test: Any, ref: Any, skip_compare: Any = None) -> bool:
+        found = difference(ref, test, self.cell.metadata.get("tolerance", 0.0))
+        self.comparison_traceback = [found]
         return not found
 
     IPyNbCell.compare_outputs = compare_outputs

@@ -140,6 +140,7 @@ def facts() -> Facts:
     }
     found["corrections"] = {e["id"]: digest(e) for e in _yaml("corrections.yaml")["corrections"]}
     for name, module in experiments().items():
+        assert module.__file__ is not None
         found["experiments"][name] = digest(shown(Path(module.__file__)))
         for claim in module.CLAIMS:
             found["sources"][claim.id] = digest([claim.cite, claim.paper_says, claim.disputed])

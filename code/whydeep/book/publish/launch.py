@@ -22,9 +22,11 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import nbformat
 from docutils import nodes
+from docutils.utils import new_document
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from myst_parser.config.main import MdParserConfig
@@ -33,6 +35,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from sphinx.application import Sphinx
 from sphinx.builders import Builder
+from sphinxcontrib.bibtex.domain import BibtexDomain
 
 from whydeep.book.checks.notebooks import METADATA
 from whydeep.book.publish.markdown import BOOK, Block, CodeCell, Heading, Page
@@ -103,7 +106,7 @@ def without_glue(source: str, where: str) -> str:
         raise WhydeepError(f"{where} is no Python ({error.msg}): mend it") from None
     lines: list[str | None] = list(source.splitlines())
     for statement in filter(_is_glue, statements):
-        span = range(statement.lineno - 1, statement.end_lineno)
+        span = range(statement.lineno - 1, statement.end_lineno or statement.lineno)
         lines[span.start : span.stop] = [None] * len(span)
     left = "\n".join(line for line in lines if line is not None).strip()
     if any(getattr(node, "id", "") == "glue" for node in ast.walk(ast.parse(left))):
@@ -119,7 +122,7 @@ def _only_names(source: str, later: Sequence[str]) -> bool:
     if not all(isinstance(s, (ast.Assign, ast.Import, ast.ImportFrom)) for s in statements):
         return False
     names = {
-        (getattr(node, "asname", None) or getattr(node, "name", None) or node.id).split(".")[0]
+        (node.id if isinstance(node, ast.Name) else node.asname or node.name).split(".")[0]
         for s in statements
         for node in ast.walk(s)
         if isinstance(node, ast.alias)
@@ -154,9 +157,10 @@ def _collapsible(blocks: Sequence[Block], at: int) -> bool:
     A collapsed heading hides all up to the next heading of its level; a solution ends there if what
     comes next is an exercise, a section, or the end.
     """
-    level = blocks[at].level
+    folded = blocks[at]
+    assert isinstance(folded, Heading)
     following = [block for block in blocks[at + 1 :] if isinstance(block, Heading)]
-    return not following or following[0].level <= level
+    return not following or following[0].level <= folded.level
 
 
 def _text_cells(blocks: Sequence[Block]) -> Iterator[NotebookNode | CodeCell]:
@@ -301,11 +305,11 @@ class LaunchBuilder(Builder):
     def _works(self) -> dict[str, str]:
         """The entries of the bibliography as Markdown, by their address within the book."""
         works = {}
-        domain = self.env.get_domain("cite")
+        domain = cast(BibtexDomain, self.env.get_domain("cite"))
         for docname in sorted({key.docname for key in domain.bibliographies}):
             doctree = self.env.get_and_resolve_doctree(docname, self)
             for entry in doctree.findall(nodes.citation):
-                page = self._page(docname, nodes.document(None, None, source=docname))
+                page = self._page(docname, new_document(docname))
                 text = "\n".join(page._inner(entry.children, 0))
                 works |= {f"{self.get_relative_uri('', docname)}#{i}": text for i in entry["ids"]}
         return works

@@ -89,7 +89,9 @@ class Page:
         method = getattr(self, f"_{kind}", None)
         if isinstance(node, SILENT) or kind in ("index", "toctree"):
             return
-        if node.get("nb_element") == "cell_code":
+        if not isinstance(node, nodes.Element):
+            yield self._paragraph_text([node])
+        elif node.get("nb_element") == "cell_code":
             yield self._cell(node)
         elif "realtype" in node:
             yield from self._box(self._numbered(node, node["realtype"]), node, level)
@@ -102,7 +104,7 @@ class Page:
             yield from self._box(kind.title(), node, level, titled=False)
         elif method is not None:
             yield from method(node, level)
-        elif isinstance(node, (nodes.Inline, nodes.Text)) and kind != "image":
+        elif isinstance(node, nodes.Inline) and kind != "image":
             yield self._paragraph_text([node])
         else:
             raise WhydeepError(
@@ -188,7 +190,7 @@ class Page:
         head = 0
         for part in group.children:
             if isinstance(part, (nodes.thead, nodes.tbody)):
-                rows += [[self._table_cell(entry, level) for entry in row] for row in part]
+                rows += [[self._table_cell(e, level) for e in row.children] for row in part]
                 head += len(part.children) if isinstance(part, nodes.thead) else 0
         if not head:
             rows.insert(0, [""] * len(rows[0]))
@@ -198,7 +200,7 @@ class Page:
             lines[:0] = [f"**{self._text(title)}**", ""]
         yield "\n".join(lines)
 
-    def _table_cell(self, entry: nodes.entry, level: int) -> str:
+    def _table_cell(self, entry: nodes.Node, level: int) -> str:
         blocks = [block.replace("\n", " ") for block in self._inner(entry.children, level)]
 
         def formula(match: re.Match) -> str:
@@ -217,7 +219,7 @@ class Page:
     def _line_block(self, node: nodes.line_block, level: int) -> Iterator[Block]:
         yield "  \n".join(self._text(line) for line in node.findall(nodes.line))
 
-    def _raw(self, node: nodes.raw, level: int) -> Iterator[Block]:
+    def _raw(self, node: nodes.raw, level: int) -> Iterator[str]:
         text = node.astext()
         if node.get("format") == "html" and "<script" not in text and "claim-actions" not in text:
             yield text
@@ -259,8 +261,9 @@ class Page:
         for link in title.findall(nodes.reference):
             link.attributes.pop("refuri", None)  # the exercise stands right above
         title = self._text(title)
-        if all(isinstance(block, str) for block in content):
-            yield details(title, content)
+        text = [block for block in content if isinstance(block, str)]
+        if len(text) == len(content):
+            yield details(title, text)
         else:  # no <details> can span cells, but a heading can be collapsed with what is below it
             yield Heading(level + 2, title, folded=True)
             yield from content
@@ -297,12 +300,12 @@ class Page:
 
     # ------------------------------------------------------------------------------ inline
 
-    def _text(self, node: nodes.Element) -> str:
+    def _text(self, node: nodes.Node) -> str:
         """The inline content of ``node`` on one line."""
         return " ".join("".join(self._inline(child) for child in node.children).split())
 
     def _inline(self, node: nodes.Node) -> str:
-        if isinstance(node, nodes.Text):
+        if not isinstance(node, nodes.Element):  # it is text
             return escaped(node.astext())
         if isinstance(node, nodes.math):
             return f"${' '.join(node.astext().split())}$"
