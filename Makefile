@@ -42,9 +42,12 @@ serve: book  ## show the book on http://127.0.0.1:8000
 test: install  ## everything that CI runs, with the time of each stage at the end
 	@.ci/stages lint unit claims book notebooks rotation site
 
-lint: install  ## style of code, notebooks and words, changes told, facts looked up
+lint: install  ## style of code, notebooks and words, layers, types, changes told, facts looked up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check code tests data
+	cd code && said=$$(../$(BIN)/lint-imports .importlinter --no-cache --no-logo) || \
+	  { echo "$$said"; exit 1; }
+	$(BIN)/basedpyright -p code/pyrightconfig.json --level error
 	$(BIN)/python -m whydeep.book.checks.notebooks lint chapters
 	$(BIN)/python -m whydeep.book.checks.vocabulary
 	$(BIN)/python -m whydeep.book.checks.changes

@@ -194,7 +194,7 @@ def bars(
     axes.plot(np.asarray(places) + aside[:, None], values, marker, color=colour, ls="none")
 
 
-def spread(values: Float[np.ndarray, "seeds *rest"]) -> Float[np.ndarray, "*rest"] | None:
+def spread(values: Float[np.ndarray, " seeds *rest"]) -> Float[np.ndarray, "*rest"] | None:
     """The standard deviation over the first axis, with n - 1; None for a single seed."""
     return values.std(axis=0, ddof=1) if len(values) > 1 else None
 

@@ -45,7 +45,7 @@ class Axis:
 
 def over_seeds(
     runs: Runs, quantity: str, variant: str = MAIN, *, factor: float = 1.0
-) -> Float[np.ndarray, "seeds *rest"]:
+) -> Float[np.ndarray, " seeds *rest"]:
     """A quantity, or a place in one, of every run of a variant: one row a seed."""
     return factor * np.array([result[quantity] for result in runs[variant].values()], dtype=float)
 
