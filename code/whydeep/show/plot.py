@@ -55,6 +55,24 @@ def first(runs: Runs, quantity: str, variant: str = MAIN) -> np.ndarray:
     return next(iter(runs[variant].values()))[quantity]
 
 
+def compare(
+    axes: Axes,
+    runs: Runs,
+    quantity: str,
+    at: str,
+    variants: Mapping[str, str],
+    *,
+    factor: float = 1.0,
+    **line: Any,
+) -> None:
+    """One quantity of several ``variants`` (name -> label), of those that ``runs`` have, over the
+    quantity ``at``: means and bands over seeds."""
+    for variant, label in variants.items():
+        if variant in runs:
+            values = over_seeds(runs, quantity, variant, factor=factor)
+            figures.band(axes, first(runs, at, variant), values, label=label, **line)
+
+
 @contextmanager
 def panels(
     columns: int = 1, rows: int = 1, *, size: tuple[float, float] | None = None, **how: Any
@@ -64,7 +82,11 @@ def panels(
         yield plt.subplots(rows, columns, figsize=size, **how)
 
 
-def ticks(axes: Axes, places: Sequence[float], labels: Sequence[str] | None = None) -> None:
+def ticks(
+    axes: Axes,
+    places: Sequence[float | int] | np.ndarray,
+    labels: Sequence[str] | None = None,
+) -> None:
     """Ticks of the horizontal axis at these ``places`` only, also where it is logarithmic."""
     axes.set_xticks(places, labels or [f"{place:g}" for place in places])
     axes.minorticks_off()
