@@ -107,8 +107,8 @@ def distinct(
 def run(settings: Settings, chance: Chance) -> Result:
     """Critical points with their energies and indices; numbers and shares of minima by dimension.
 
-    ``found`` and ``expected``: critical points of a landscape of 3 to 7 spins. ``share``: minima
-    among them. ``common``: how common minima are at 7 spins, measured in 1 / N, over the same at 3.
+    ``complete``: critical points found of a landscape of 3 to 7 spins, over their expected number;
+    ``share``: minima among them. ``common``: how common minima are at 7 spins, measured in 1 / N, over the same at 3.
     ``energy_N``, ``index_N``: points of LARGE, with the index as a share of the N - 1 directions;
     ``departure`` of the index from the half-circle (root of the mean square) for each N;
     ``spearman``: rank correlation at 30 spins, mean over landscapes. On the CPU, in float64.
@@ -161,8 +161,6 @@ def run(settings: Settings, chance: Chance) -> Result:
     common = share * sizes
     return Result(
         spins=(sizes, "spins"),
-        found=(np.array(found), "critical points"),
-        expected=(total, "critical points"),
         share=(share, "share of critical points"),
         share_expected=([e[0] / e.sum() for e in expected], "share of critical points"),
         complete=(np.mean(np.array(found) / total), "ratio of numbers"),
