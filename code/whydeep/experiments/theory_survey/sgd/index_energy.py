@@ -108,10 +108,11 @@ def run(settings: Settings, chance: Chance) -> Result:
     """Critical points with their energies and indices; numbers and shares of minima by dimension.
 
     ``complete``: critical points found of a landscape of 3 to 7 spins, over their expected number;
-    ``share``: minima among them. ``common``: how common minima are at 7 spins, measured in 1 / N, over the same at 3.
-    ``energy_N``, ``index_N``: points of LARGE, with the index as a share of the N - 1 directions;
-    ``departure`` of the index from the half-circle (root of the mean square) for each N;
-    ``spearman``: rank correlation at 30 spins, mean over landscapes. On the CPU, in float64.
+    ``share``: minima among them; ``common``: how common these are at 7 spins, measured in 1 / N,
+    over the same at 3. ``energy_N``, ``index_N``: points of LARGE, with the index as a share of the
+    N - 1 directions; ``departure`` of the index from the half-circle (root of the mean square) for
+    each N; ``spearman``: rank correlation at 30 spins, mean over landscapes. On the CPU, in
+    float64.
     """
     rng = chance.numpy()
     p = settings.p

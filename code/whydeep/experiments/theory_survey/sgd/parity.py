@@ -280,10 +280,7 @@ def figure(runs: Runs) -> figures.Figure:
     with panels(2, size=(8.4, 3.6), width_ratios=(3, 2)) as (drawn, (left, right)):
         compare(left, runs, "variance", "bits", FAMILIES)
         left.plot(
-            first(runs, "bits"),
-            first(runs, "theory"),
-            **figures.THEORY,
-            label="theorem, $2^{-d}$",
+            first(runs, "bits"), first(runs, "theory"), **figures.THEORY, label="theorem, $2^{-d}$"
         )
         left.set(xlabel="signs $d$", ylabel="relative variance over targets", yscale="log")
         left.set_ylim(2e-4, 0.5)

@@ -42,7 +42,7 @@ SIZES = (1, 2, 3, 4, 5, 6, 15, 24, 28, 30)
 
 @dataclass(frozen=True)
 class Settings:
-    """``init`` draws the first layer: "gaussian" or "signs", see ``parity.start``.
+    """``init`` draws the first layer: "gaussian" or "signs", see `start`.
 
     ``units`` ReLU units, hinge loss and Adam of rate ``lr``, on ``batch`` fresh examples in each
     of ``steps`` steps; the accuracy is measured ``times`` times on ``test`` fresh examples.
