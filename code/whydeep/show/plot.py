@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 
 from whydeep.evidence.results import MAIN, Result
@@ -75,7 +75,11 @@ def compare(
 
 @contextmanager
 def panels(
-    columns: int = 1, rows: int = 1, *, size: tuple[float, float] | None = None, **how: Any
+    columns: int = 1,
+    rows: int = 1,
+    *,
+    size: tuple[float | int, float | int] | None = None,
+    **how: Any,
 ) -> Iterator[tuple[Any, Any]]:
     """A figure and its axes in the house style: one `Axes`, or an array of them."""
     with figures.style():
@@ -84,7 +88,7 @@ def panels(
 
 def ticks(
     axes: Axes,
-    places: Sequence[float | int] | np.ndarray,
+    places: Sequence[float | int] | Real[np.ndarray, " n"],
     labels: Sequence[str] | None = None,
 ) -> None:
     """Ticks of the horizontal axis at these ``places`` only, also where it is logarithmic."""

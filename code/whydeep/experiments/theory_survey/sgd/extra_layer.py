@@ -65,7 +65,7 @@ VARIANTS = {
 
 def regression(
     settings: Settings, rng: np.random.Generator
-) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]]:
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
     """The examples and their targets; a weight vector that meets all of them exists."""
     if not settings.features:
         return np.eye(2), np.array(settings.targets)
@@ -76,8 +76,8 @@ def regression(
 
 
 def loss_and_gradient(
-    w: Float[np.ndarray, "k d"], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], power: int
-) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k d"]]:
+    w: Float[np.ndarray, "k d"], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], power: int
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
     """The mean of |w . x - y|^power / power and its gradient, for each of k weight vectors."""
     residual = w @ x.T - y
     size, push = np.abs(residual), residual
@@ -88,9 +88,9 @@ def loss_and_gradient(
 
 def by_product(
     w: Float[np.ndarray, "k d"],
-    rate: Float[np.ndarray, "k"],
+    rate: Float[np.ndarray, " k"],
     depth: int,
-    problem: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"], int],
+    problem: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"], int],
     steps: int,
 ) -> tuple[Float[np.ndarray, "t k"], Float[np.ndarray, "t k d"]]:
     """Gradient descent on a vector and depth - 1 numbers whose product starts at ``w``.
@@ -116,9 +116,9 @@ def by_product(
 
 def by_rule(
     w: Float[np.ndarray, "k d"],
-    rate: Float[np.ndarray, "k"],
+    rate: Float[np.ndarray, " k"],
     depth: int,
-    problem: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"], int],
+    problem: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"], int],
     steps: int,
     projected: bool = True,
 ) -> Float[np.ndarray, "t k d"]:

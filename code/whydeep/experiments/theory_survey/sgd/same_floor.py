@@ -93,7 +93,7 @@ def floors(settings: Settings, n: int, child: Chance) -> tuple[float, float]:
 
 def training_losses(
     settings: Settings, chance: Chance, batch_size: int | None
-) -> Float[Tensor, "k"]:
+) -> Float[Tensor, " k"]:
     """The training loss in the end of each network of the stack, noisy labels included."""
     data = digits().subset(settings.examples, seed=chance.seed)
     x = data.train_x.flatten(1)

@@ -70,7 +70,7 @@ def with_products(
     return torch.cat([x, products * (x.shape[1] / more) ** 0.5], 1)
 
 
-def correlation(a: Float[np.ndarray, "k"], b: Float[np.ndarray, "k"]) -> float:
+def correlation(a: Float[np.ndarray, " k"], b: Float[np.ndarray, " k"]) -> float:
     """Pearson's correlation."""
     return float(np.corrcoef(a, b)[0, 1])
 
