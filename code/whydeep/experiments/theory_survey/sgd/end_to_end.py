@@ -185,9 +185,14 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     with threadpool_limits(1):
         snr = [signal_to_noise(k, plane, settings, generator) for k in PARTS]
-        begin = start(members, settings, generator)
-        how = dict(steps=settings.steps, lr=settings.lr, rule=(adam(),))
-        weights, _ = descend(begin, losses, fresh(), **how)
+        weights, _ = descend(
+            start(members, settings, generator),
+            losses,
+            fresh(),
+            steps=settings.steps,
+            lr=settings.lr,
+            rule=(adam(),),
+        )
         x, labels, answers = draw(settings.test)
         parts, _, whole = outputs(x, weights, alive)
         right = (whole * labels > 0).double().mean(1).view(2, -1)

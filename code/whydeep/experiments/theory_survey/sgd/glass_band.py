@@ -84,8 +84,13 @@ def run(settings: Settings, chance: Chance) -> Result:
             else:
                 couplings = spin_glass.draw_couplings(settings.p, n, glasses, rng, np.float32)
             start = spin_glass.random_spins(glasses, settings.walkers, n, rng)
-            how = dict(steps=settings.steps, rate=settings.rate, record_at=[settings.steps])
-            spins, energies = spin_glass.descend(couplings, start, **how)
+            spins, energies = spin_glass.descend(
+                couplings,
+                start,
+                steps=settings.steps,
+                rate=settings.rate,
+                record_at=[settings.steps],
+            )
             e = energies[..., 0].astype(float)
             spread = np.sqrt(e.var(axis=1, ddof=1).mean())
             left = spin_glass.gradient(couplings, spins)

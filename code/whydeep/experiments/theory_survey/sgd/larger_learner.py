@@ -119,15 +119,16 @@ def error_curves(
     units, inputs = size
     x, y = random_labels(settings, units, inputs, chance.numpy(10_000))
     n, sgd, teachers = settings.examples, settings.sgd, settings.teachers
-    y = y.repeat(len(sgd.lr), 1, 1)
+    rates = np.atleast_1d(sgd.lr).tolist()
+    y = y.repeat(len(rates), 1, 1)
     curves = []
     for width, copied in ((1, 1), (settings.times, settings.times if settings.copies else 1)):
         trained = train(
             partial(learner, inputs, units * width // copied, copied),
             x[:n],
             y[:, :n],
-            seeds=chance.members(teachers) * len(sgd.lr),
-            lr=[rate for rate in sgd.lr for _ in range(teachers)],
+            seeds=chance.members(teachers) * len(rates),
+            lr=[rate for rate in rates for _ in range(teachers)],
             momentum=sgd.momentum,
             steps=measured[-1],
             batch_size=sgd.batch,
@@ -137,7 +138,7 @@ def error_curves(
             device=device.current(),
         )
         errors = trained.history["error"].double().nan_to_num(math.inf)
-        errors = errors.view(len(sgd.lr), teachers, -1)
+        errors = errors.view(len(rates), teachers, -1)
         best = errors[:, :, -1].argmin(0)
         curves.append(errors[best, torch.arange(teachers)].mean(0).numpy())
     return np.array(curves)

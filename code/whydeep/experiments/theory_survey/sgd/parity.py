@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,9 +145,7 @@ def trained_accuracy(settings: Settings, generator: torch.Generator) -> tuple[fl
         half = torch.randperm(d, generator=generator)[: d // 2]
         sets = torch.zeros(1, d, dtype=torch.bool)
         sets[0, half] = True
-
-        def label(x: Tensor) -> Tensor:
-            return parities(x, sets)
+        label = partial(parities, sets=sets)
     else:
         label = draw_targets(1, d, settings.family, generator)
 

@@ -83,8 +83,16 @@ def floors(settings: Settings, n: int, child: Chance) -> tuple[float, float]:
     start = spin_glass.random_spins(glasses, settings.walkers, n, rng)
 
     def end(steps: int, heat: list[float]) -> float:
-        how = dict(steps=steps, rate=settings.rate, temperature=heat, rng=rng, record_at=[steps])
-        return float(spin_glass.descend(couplings, start, **how)[1].astype(float).mean())
+        _, energies = spin_glass.descend(
+            couplings,
+            start,
+            steps=steps,
+            rate=settings.rate,
+            temperature=heat,
+            rng=rng,
+            record_at=[steps],
+        )
+        return float(energies.astype(float).mean())
 
     patient = settings.steps * settings.patience
     heat = cooling(patient, settings.temperature, settings.cools)

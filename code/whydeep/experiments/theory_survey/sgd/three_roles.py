@@ -270,8 +270,9 @@ def figure(runs: Runs) -> figures.Figure:
             for place, (variant, quantity) in enumerate(rows.values()):
                 values = over_seeds(runs, quantity, variant, factor=100.0)[:, None]
                 colour, marker = ("blue", "o") if variant == MAIN else ("vermillion", "s")
-                look = dict(colour=figures.COLOURS[colour], marker=marker, width=0.5)
-                figures.bars(panel, np.array([place]), values, **look)
+                colour = figures.COLOURS[colour]
+                at = np.array([place])
+                figures.bars(panel, at, values, colour=colour, marker=marker, width=0.5)
             panel.set_xticks(range(len(rows)), list(rows), fontsize=8)
             panel.set_ylim(0, 108)
         axes[0].set_ylabel("starts that find the teacher (%)")
