@@ -12,7 +12,8 @@ import { asCsv, mapAsCsv } from "./words.js";
 
 const HINT = "Point at a pixel, or go there with the arrow keys, to read its value.";
 
-/** The enlarged images. What is pointed at in one of them is held, and left in the one before. */
+/** The enlarged images. What is pointed at in one of them is held, and left in the one before.
+ *  @returns {any} */
 function enlargements(view) {
   const point = (text, enlarged, at) => {
     if (view.held?.enlarged !== enlarged) view.held?.enlarged.leave();

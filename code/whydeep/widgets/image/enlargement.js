@@ -6,7 +6,8 @@ import { paint } from "./gallery.js";
 
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
-/** Where a key goes to from [row, column] in an image; undefined for another key. */
+/** Where a key goes to from [row, column] in an image; undefined for another key.
+ *  @returns {[number, number] | undefined} */
 export function target(key, [row, column], { height, width }) {
   if (key in STEPS) return [row + STEPS[key][0], column + STEPS[key][1]];
   return {
@@ -30,8 +31,10 @@ export function pixelWords({ height, width, channels, values }, [row, column]) {
  *  can be dragged, or moved by Shift and arrows: it gets the pixels [down, right] of each move. */
 export class Enlargement {
   constructor(onPoint, onMove = null) {
-    Object.assign(this, { onPoint, onMove });
+    this.onPoint = onPoint;
+    this.onMove = onMove;
     this.shown = null;
+    /** @type {[number, number] | null} */
     this.at = null; // the pixel that is pointed at
     this.grip = null; // where a drag has come to
     this.caption = make("p", { class: "wd-word" });
@@ -90,7 +93,7 @@ export class Enlargement {
     this.onPoint(`${this.caption.textContent}, ${pixelWords(this.shown, this.at)}`, this, this.at);
   }
 
-  /** The pixel that the pointer is on. */
+  /** The pixel that the pointer is on.  @returns {[number, number]} */
   placeOf(event) {
     const box = this.canvas.getBoundingClientRect();
     const place = (along, from, length, count) => Math.floor(((along - from) / length) * count);

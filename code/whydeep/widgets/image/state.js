@@ -1,6 +1,7 @@
 // What the reader has chosen: a bank and an item of it, a picture, a stride, a pool, a shift. It lives in
 // the model; here it is read, changed, carried into the page's address and back, and made into maps.
 
+import { valuesOf } from "../kit/page.js";
 import { changes, correlate, magnitude, matrixOf, moved, pooled, rectify } from "./maps.js";
 
 export const NAMES = [
@@ -9,7 +10,7 @@ export const NAMES = [
 
 /** The state, whose item is the last of its bank if the bank holds fewer. */
 export function stateOf(model, { banks }) {
-  const now = Object.fromEntries(NAMES.map((name) => [name, model.get(name)]));
+  const now = valuesOf(model, NAMES);
   return { ...now, item: Math.min(now.item, banks[now.bank].items - 1) };
 }
 

@@ -1,4 +1,4 @@
-// Between a widget and its page: words for all, the address, changes of the model, files to keep.
+// Between a widget, its model and its page: words for all, the address, changes, files to keep.
 
 import { make } from "./dom.js";
 
@@ -49,6 +49,11 @@ export function address(key, onPage) {
     window.history.replaceState(window.history.state, "", all.size ? `#${all}` : pathname + search);
   }, 300);
   return { read, write };
+}
+
+/** The model's values, by name.  @returns {any} */
+export function valuesOf(model, names) {
+  return Object.fromEntries(names.map((name) => [name, model.get(name)]));
 }
 
 /** Keeps a drawn widget up to date, until it is closed: `update` when the model's `names` change,

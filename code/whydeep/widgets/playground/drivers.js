@@ -5,7 +5,7 @@ import { verdict } from "./engine/run.js";
 
 /** The engine between two frames of the page itself, where a page may have no Worker. */
 function inline(post) {
-  const core = new Core(post, () => performance.now(), setTimeout);
+  const core = new Core(post, () => performance.now(), (act, wait) => setTimeout(act, wait));
   return { send: (message) => core.handle(message), close: () => core.handle({ type: "pause" }) };
 }
 

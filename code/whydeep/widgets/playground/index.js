@@ -4,7 +4,7 @@
 
 import { make } from "../kit/dom.js";
 import { legend } from "../kit/drawing.js";
-import { address, live } from "../kit/page.js";
+import { address, live, valuesOf } from "../kit/page.js";
 import { build } from "./controls.js";
 import { choose, measureRoom } from "./network.js";
 import { newPicture, refresh } from "./picture.js";
@@ -18,7 +18,7 @@ function newView({ model, el, page }) {
     model, el, spec,
     fields: Object.fromEntries(spec.fields.map((field) => [field.name, field])),
     link: address(spec.key, page),
-    initial: Object.fromEntries(NAMES.map((name) => [name, model.get(name)])),
+    initial: valuesOf(model, NAMES),
     still: window.matchMedia("(prefers-reduced-motion: reduce)"),
     root: make("div", { class: "wd wd-play", role: "group" }),
     pasted: spec.paste ? parsePoints(spec.paste) : [],

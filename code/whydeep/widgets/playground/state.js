@@ -1,6 +1,7 @@
 // What the reader has chosen: settings, a twin that differs in one of them, a unit, the open gate. It
 // lives in the model; here it is read, checked, changed, and carried into the page's address and back.
 
+import { valuesOf } from "../kit/page.js";
 import { shapeOf } from "./engine/network.js";
 
 export const PACE = ["speed", "stop_at"]; // of the show, not of the networks
@@ -109,7 +110,7 @@ export function change(view, state) {
   const { model, link, initial } = view;
   for (const [name, value] of Object.entries(state)) model.set(name, value);
   model.save_changes();
-  link.write(addressOf(Object.fromEntries(NAMES.map((name) => [name, model.get(name)])), initial));
+  link.write(addressOf(valuesOf(model, NAMES), initial));
 }
 
 export function setTo(view, name, value) {

@@ -6,14 +6,12 @@ import { button, choice, folded, gate, slider, tableOf } from "../kit/controls.j
 import { freshId, make } from "../kit/dom.js";
 import { legend } from "../kit/drawing.js";
 import { nearest } from "../kit/numbers.js";
-import { address, download, live, twin } from "../kit/page.js";
+import { address, download, live, twin, valuesOf } from "../kit/page.js";
 import { dataOf } from "./data.js";
 import { draw } from "./picture.js";
 import { asCsv, sentence, tabulate } from "./words.js";
 
 const NAMES = ["position", "variant", "opened", "predicted"];
-
-const stateOf = (model) => Object.fromEntries(NAMES.map((name) => [name, model.get(name)]));
 
 /** What differs from the `initial` state, as the address tells it; null for what does not. */
 export function addressOf({ position, variant, opened }, initial, { sweep, variants }) {
@@ -37,7 +35,7 @@ export function fromAddress({ at, show, open }, { sweep, variants }) {
 function change({ model, spec, link, initial }, state) {
   for (const [name, value] of Object.entries(state)) model.set(name, value);
   model.save_changes();
-  link.write(addressOf(stateOf(model), initial, spec));
+  link.write(addressOf(valuesOf(model, NAMES), initial, spec));
 }
 
 function follow(view) {
@@ -90,7 +88,7 @@ function show(view, state) {
 
 function update(view) {
   const { model, data, parts } = view;
-  const state = stateOf(model);
+  const state = valuesOf(model, NAMES);
   parts.question?.show(state.opened, state.predicted);
   for (const part of parts.afterwards) part.hidden = !state.opened;
   parts.position.show(state.position);
@@ -104,13 +102,13 @@ function update(view) {
 function render({ model, el, signal, page = false }) {
   const spec = model.get("spec");
   const view = {
-    model, el, spec, link: address(spec.key, page), initial: stateOf(model),
+    model, el, spec, link: address(spec.key, page), initial: valuesOf(model, NAMES),
     data: dataOf(spec, model.get("data")), parts: null,
   };
   view.parts = build(view);
   return live({ model, el, signal }, NAMES, {
     update: () => update(view),
-    resize: () => show(view, stateOf(model)),
+    resize: () => show(view, valuesOf(model, NAMES)),
     follow: () => follow(view),
   });
 }

@@ -11,7 +11,9 @@ const BETWEEN = 30; // milliseconds between two frames
  *  `post` takes a frame, `clock` gives milliseconds, `later(act, wait)` calls `act` in `wait` of them. */
 export class Core {
   constructor(post, clock, later) {
-    Object.assign(this, { post, clock, later });
+    this.post = post;
+    this.clock = clock;
+    this.later = later;
     this.runs = [];
     this.id = 0;
     this.kept = []; // the moments of each run
