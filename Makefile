@@ -45,10 +45,10 @@ test: install  ## everything that CI runs, with the time of each stage at the en
 lint: install  ## style of code, notebooks and words, changes told, facts looked up
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check code tests data
-	$(BIN)/python -m whydeep.book.notebooks lint chapters
-	$(BIN)/python -m whydeep.book.vocabulary
-	$(BIN)/python -m whydeep.book.changes
-	$(BIN)/python -m whydeep.book.reviewed
+	$(BIN)/python -m whydeep.book.checks.notebooks lint chapters
+	$(BIN)/python -m whydeep.book.checks.vocabulary
+	$(BIN)/python -m whydeep.book.checks.changes
+	$(BIN)/python -m whydeep.book.checks.reviewed
 
 unit: install  ## the package, the claim logic, the data, the book's own machinery
 	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist worksteal
@@ -60,19 +60,19 @@ claims: install  ## verdicts from the recorded runs; reruns what changed and the
 
 # Other processors give other last digits: see the module. ONLY="sse avx2" names some of them.
 portable: install  ## tests that compute, notebooks and verdicts as other processors would do them
-	$(BIN)/python -m whydeep.book.portable $(if $(ONLY),--only $(ONLY))
+	$(BIN)/python -m whydeep.book.checks.portable $(if $(ONLY),--only $(ONLY))
 
 rotation: install  ## one of these arithmetics and a third of tests and notebooks, by the commit
-	$(BIN)/python -m whydeep.book.portable --rotate
+	$(BIN)/python -m whydeep.book.checks.portable --rotate
 
 # nbval starts its own kernels, so it finds what the book's one execution cannot: a cell that gives
 # something else the next time.
-NBVAL := $(BIN)/python -m pytest -p whydeep.book.compare --nbval --nbval-cell-timeout=300 -q -n 2 \
+NBVAL := $(BIN)/python -m pytest -p whydeep.book.checks.compare --nbval --nbval-cell-timeout=300 -q -n 2 \
   --dist loadfile -p no:cacheprovider
 
 notebooks: install  ## what the chapters store beside what make book has run; a third run once more
-	$(BIN)/python -m whydeep.book.compare
-	pages=$$($(BIN)/python -m whydeep.book.compare --due) && $(NBVAL) $$pages
+	$(BIN)/python -m whydeep.book.checks.compare
+	pages=$$($(BIN)/python -m whydeep.book.checks.compare --due) && $(NBVAL) $$pages
 
 nbval: install  ## all chapters run once more and compared
 	$(NBVAL) chapters
@@ -96,11 +96,11 @@ bench: book system  ## how fast, how heavy: a stack of K networks, Playground, p
 # REPOSITORY=owner/name names what the notebooks install from; SITE=address, where the book is.
 launch: book  ## plain notebooks for Colab, Binder and Jupyter, into _build/launch
 	rm -rf _build/launch
-	$(BIN)/python -m whydeep.book.launch $(if $(REPOSITORY),--repository "$(REPOSITORY)") \
+	$(BIN)/python -m whydeep.book.publish.launch $(if $(REPOSITORY),--repository "$(REPOSITORY)") \
 	  $(if $(SITE),--site "$(SITE)")
 
 archive: book  ## the site as a zip to read offline, with its sha256
-	$(BIN)/python -m whydeep.book.archive _build/html _build/why-does-deep-learning-work.zip
+	$(BIN)/python -m whydeep.book.publish.archive _build/html _build/why-does-deep-learning-work.zip
 
 # The branch is HEAD and one commit on top of it, in which the launch notebooks take the place of
 # their sources. Made in an index of its own: the checkout stays as it is.

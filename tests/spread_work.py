@@ -1,4 +1,4 @@
-"""What the tests of `whydeep.spread` have other processes do, which import it from here."""
+"""What the tests of `evidence.spread` have other processes do, which import it from here."""
 
 import importlib
 import os
@@ -11,13 +11,14 @@ from whydeep.errors import WhydeepError
 
 def experiment(task: tuple[str, str, int]) -> dict[str, list]:
     """A run of an experiment, at the scale ``quick``, by the names of module and variant."""
-    from whydeep.results import with_variant
+    from whydeep.chance import Chance
+    from whydeep.evidence.results import with_variant
 
     name, variant, seed = task
     module = importlib.import_module(f"whydeep.experiments.{name}")
     changes = {} if variant == "main" else module.VARIANTS[variant]
     settings = with_variant(module.SCALES["quick"], changes)
-    result = module.run(settings, seed=seed, device="cpu", progress=False)
+    result = module.run(settings, Chance(seed))
     return {quantity: values.tolist() for quantity, values in result.items()}
 
 

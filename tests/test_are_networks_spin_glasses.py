@@ -11,9 +11,9 @@ import pytest
 import torch
 from scipy.integrate import quad
 from scipy.optimize import brentq
-from whydeep import spin_glass
 from whydeep.errors import BadSettings
 from whydeep.experiments.theory_survey.sgd import glass_band, same_floor, width_and_spread
+from whydeep.labs import spin_glass
 from whydeep.networks import Dense
 
 RNG = np.random.default_rng

@@ -4,8 +4,8 @@ import datetime
 
 import nbformat
 import pytest
-from whydeep.book import changes, vocabulary
-from whydeep.book.changes import Change, History, Registration, Told
+from whydeep.book.checks import changes, vocabulary
+from whydeep.book.checks.changes import Change, History, Registration, Told
 from whydeep.errors import WhydeepError
 
 GLOSSARY = """# Glossary

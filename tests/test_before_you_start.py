@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from whydeep.claims import Condition, Measured
+from whydeep.evidence.claims import Condition, Measured
 
 
 @pytest.mark.parametrize("margin", [0.5, 1.0, 2.0, 3.0])

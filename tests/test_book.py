@@ -13,11 +13,12 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from whydeep.book import evidence, notebooks, site
-from whydeep.claims import Condition, Measured
+from whydeep.book import evidence, site
+from whydeep.book.checks import notebooks
 from whydeep.errors import WhydeepError
-from whydeep.provenance import PACKAGE
-from whydeep.results import MAIN, read_record
+from whydeep.evidence.claims import Condition, Measured
+from whydeep.evidence.provenance import PACKAGE
+from whydeep.evidence.results import MAIN, read_record
 
 ROOT = PACKAGE.parents[1]
 # Five seeds whose mean is 0.12 and whose standard deviation (n - 1) is sqrt(0.0008 / 4) = 0.01414.
@@ -27,8 +28,8 @@ EXPERIMENT = '''
 """A scratch experiment."""
 from dataclasses import dataclass
 
-from whydeep.claims import Claim, Condition, Control
-from whydeep.results import Result
+from whydeep.evidence.claims import Claim, Condition, Control
+from whydeep.evidence.results import Result
 
 PAGE = "page"
 
@@ -43,11 +44,11 @@ VARIANTS = {"no cause": {"broken": True}}
 ANSWER = 41
 
 
-def run(settings, *, seed, device="cpu", progress=False):
+def run(settings, chance):
     return Result(error=(0.5 if settings.broken else 0.12, "fraction"))
 
 
-small = Condition("error", "the error is small", lambda r: float(r["error"]), "<=", 0.2, "fraction")
+small = Condition("error", "the error is small", lambda r: float(r["error"]), "<=", 0.2)
 CLAIMS = (
     Claim(
         id="scratch-claim",
@@ -121,7 +122,7 @@ PAGE = [
     '{num}`"scratch/coin@no cause" error .1%`, as a condition {num}`scratch-claim:error .2f`. '
     "It was {verdict}`scratch-claim`: {experiment}`scratch/coin`. See {numref}`fig-line`.",
     "from whydeep.experiments.scratch import coin\ncoin.ANSWER + 1",
-    "import matplotlib.pyplot as plt\nfrom whydeep import figures\n"
+    "import matplotlib.pyplot as plt\nfrom whydeep.show import figures\n"
     "with figures.style():\n    figure, axes = plt.subplots()\n    axes.plot([0, 1])\n"
     "figures.Figure(figure, label='fig-line', caption='A *line* with $x_2$ {cite}`doe1999`.', "
     "alt='A straight line rises from the left to the right.')",
@@ -380,7 +381,7 @@ def test_a_changed_module_or_datum_is_never_served_stale(built):
 
 def test_a_docstring_a_style_or_a_widgets_script_is_shown_without_running_anything(built):
     built.edit("code/whydeep/experiments/scratch/coin.py", "A scratch experiment", "Anew")
-    built.edit("code/whydeep/results.py", "Results of experiments in", "Results, in")
+    built.edit("code/whydeep/evidence/results.py", "Results of experiments in", "Results, in")
     for script, old in (("sweep/index.js", "export default"), ("kit.css", ".wd-")):
         path = built.root / "code/whydeep/widgets" / script
         path.write_text(f"/* shown at once */\n{path.read_text('utf-8')}", "utf-8")

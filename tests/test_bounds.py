@@ -8,7 +8,6 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import binom, binomtest, norm
 from torch.distributions import Normal, kl_divergence
-from whydeep import bounds
 from whydeep.errors import BadSettings
 from whydeep.experiments.theory_survey.generalization import (
     certificates,
@@ -16,6 +15,7 @@ from whydeep.experiments.theory_survey.generalization import (
     size_of_weights,
     spectral_margin,
 )
+from whydeep.labs import bounds
 
 
 @pytest.mark.parametrize("c", [1e-6, 0.01, 0.3, 2.0])

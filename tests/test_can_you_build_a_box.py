@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from whydeep import spin_glass, teachers
 from whydeep.experiments.theory_survey.sgd import (
     index_energy,
     saddles_of_networks,
     spurious_minima,
 )
+from whydeep.labs import spin_glass, teachers
 
 # --- spurious minima -------------------------------------------------------------------------
 

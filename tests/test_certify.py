@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from whydeep.reach import code_in
+from whydeep.evidence.reach import code_in
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENT = '''
@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from whydeep.claims import REPRODUCED, Claim, Control, at_least
-from whydeep.results import Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.results import Result
 
 PAGE = "scratch/toy"
 WEIGHTS = (0.1, 0.2, 0.3)
@@ -34,14 +35,14 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"no cause": {"cause": False}}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """An effect that is a sum of three numbers."""
     # In this order.
     effect = (WEIGHTS[0] + WEIGHTS[1]) + WEIGHTS[2]
     return Result(
         effect=(effect if settings.cause else 0.0, "units"),
-        seed=(seed, "seeds"),
-        trace=([seed * weight for weight in WEIGHTS], "units"),
+        seed=(chance.seed, "seeds"),
+        trace=([chance.seed * weight for weight in WEIGHTS], "units"),
     )
 
 

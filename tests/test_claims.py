@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from whydeep.claims import (
+from whydeep.evidence.claims import (
     DOES_NOT_HOLD,
     HOLDS,
     NO_VERDICT,
@@ -22,7 +22,7 @@ from whydeep.claims import (
     Measured,
     judge,
 )
-from whydeep.results import Result
+from whydeep.evidence.results import Result
 
 UNIT = "ratio"
 GAIN = Condition("gain", "the gain is at least 1", lambda r: float(r["gain"]), ">=", 1.0)

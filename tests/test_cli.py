@@ -18,13 +18,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 import yaml
-from whydeep import cli, compare, results
+from whydeep import cli
 from whydeep import experiments as registry
 from whydeep.errors import BadSettings
+from whydeep.evidence import compare, results
+from whydeep.evidence.provenance import code_hash, reached, repository
+from whydeep.evidence.results import Result, read_record, record_path, write_record
 from whydeep.experiments import experiments
 from whydeep.experiments.features import convex_in_which_block as convex
-from whydeep.provenance import code_hash, reached, repository
-from whydeep.results import Result, read_record, record_path, write_record
 
 CLAIM = "convex-in-which-block"
 EXPERIMENT = "features/convex-in-which-block"
@@ -224,8 +225,8 @@ def rerun_gives(monkeypatch, tmp_path):
     monkeypatch.setenv("WHYDEEP_RUNS", str(tmp_path / "runs"))
 
     def give(factor):
-        def run(settings, *, seed, device, progress):
-            found = recorded[settings_of[settings]][seed]
+        def run(settings, chance):
+            found = recorded[settings_of[settings]][chance.seed]
             return Result(
                 **{
                     name: (value * factor if name.startswith("rise") else value, found.units[name])

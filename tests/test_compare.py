@@ -4,13 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from whydeep import cli, thinned
-from whydeep.claims import REPRODUCED, VOID, Claim, Control, at_least, at_most, judge
-from whydeep.compare import ERRORS, MOVED, SAME, WITHIN, compare
+from whydeep import cli
+from whydeep.evidence.claims import REPRODUCED, VOID, Claim, Control, at_least, at_most, judge
+from whydeep.evidence.compare import ERRORS, MOVED, SAME, WITHIN, compare
+from whydeep.evidence.machine import KEYS, arithmetic
+from whydeep.evidence.provenance import repository
+from whydeep.evidence.results import Record, Result, sweep, write_record
 from whydeep.experiments.mysterious_steps import dropout
-from whydeep.machine import KEYS, arithmetic
-from whydeep.provenance import repository
-from whydeep.results import Record, Result, sweep, write_record
+from whydeep.labs import thinned
 
 HERE = arithmetic()
 ELSEWHERE = HERE | {"processor": "another"}

@@ -7,7 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from jupyter_cache.base import CacheBundleIn
-from whydeep.book import cache, compare, notebooks
+from whydeep.book import cache
+from whydeep.book.checks import compare, notebooks
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_nbval_fails_by_the_same_rule_and_on_nothing_else(tmp_path):
         ("print('anything')", "", IGNORED),
     ]
     nbformat.write(book(cells), tmp_path / "page.ipynb")
-    nbval = ["pytest", "-q", "--nbval", "-p", "whydeep.book.compare"]
+    nbval = ["pytest", "-q", "--nbval", "-p", "whydeep.book.checks.compare"]
     done = subprocess.run(
         [sys.executable, "-m", *nbval, "page.ipynb"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
@@ -165,7 +166,7 @@ def test_a_page_is_run_again_if_it_has_changed_or_if_the_commit_chooses_it():
         sorted(page for pages in third for page in pages) == PAGES
     )  # three commits in a row look at all pages, once each
     assert min(map(len, third)) >= 2
-    changed = {PAGES[1], Path("code/whydeep/training.py")}
+    changed = {PAGES[1], Path("code/whydeep/descent/stack.py")}
     assert set(compare.due(PAGES, "0", changed)) == {*third[0], PAGES[1]}
 
 

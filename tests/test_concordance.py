@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pybtex.database import parse_file
 from test_book import Book
-from whydeep.book import vocabulary
+from whydeep.book.checks import vocabulary
 from whydeep.book.concordance import (
     IN_PART,
     STATUSES,

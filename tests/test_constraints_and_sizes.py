@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from whydeep.descent.recipe import ResponseNorm
 from whydeep.errors import BadSettings
+from whydeep.evidence.results import MAIN, Result, read_record, with_variant
 from whydeep.experiments.design_choices import alexnet_in_miniature as mini
 from whydeep.experiments.design_choices import max_norm, one_layer_out, weight_decay
-from whydeep.miniature import CHANNELS, Choices, build, parameters, task
-from whydeep.recipe import ResponseNorm
-from whydeep.results import MAIN, Result, read_record, with_variant
+from whydeep.networks.miniature import CHANNELS, Choices, build, parameters, task
 
 X = torch.randn(6, 1, 14, 14, generator=torch.Generator().manual_seed(0))
 

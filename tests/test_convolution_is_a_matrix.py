@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from scipy.signal import correlate2d
+from whydeep.evidence.results import MAIN, read_record, with_variant
 from whydeep.experiments.design_choices import alexnet_shapes, convolution_matrix, ensemble
-from whydeep.results import MAIN, read_record, with_variant
 
 
 def generator(seed):

@@ -9,13 +9,13 @@ from scipy import integrate, optimize, stats
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from whydeep.errors import BadSettings
+from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.mysterious_steps import (
     adagrad_relative,
     adaptive_penalty,
     learned_rate,
     pac_bayes,
 )
-from whydeep.results import MAIN, read_record
 
 
 def examples(seed, n=60, d=5, size=1.0):

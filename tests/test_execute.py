@@ -10,7 +10,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from whydeep.book import cache, execute, notebooks
+from whydeep.book import cache, execute
+from whydeep.book.checks import notebooks
 
 HOLDS = "import sys, time; from whydeep.book import cache; from pathlib import Path\n"
 HOLDS += "lock = cache.alone(Path(sys.argv[1]), print); print('held', flush=True); time.sleep(600)"

@@ -20,17 +20,14 @@ from hypothesis.extra import numpy as arrays_of
 from pybtex.database import parse_file
 from scipy.spatial import ConvexHull
 from whydeep import datasets
-from whydeep.certify import MOST, UNKNOWN, stale
-from whydeep.claims import PARTLY, Condition, judge
-from whydeep.compare import MOVED, compare
 from whydeep.datasets import digits
-from whydeep.experiments import experiments, find, recorded_scale
-from whydeep.experiments.features import convex_in_which_block as convex
-from whydeep.experiments.features import raw_pixels
-from whydeep.machine import KEYS, arithmetic
-from whydeep.provenance import VERSIONED, data_of, distributions, reached, repository
-from whydeep.reach import code_of, takes_device
-from whydeep.results import (
+from whydeep.evidence.certify import MOST, UNKNOWN, stale
+from whydeep.evidence.claims import PARTLY, Condition, judge
+from whydeep.evidence.compare import MOVED, compare
+from whydeep.evidence.machine import KEYS, arithmetic
+from whydeep.evidence.provenance import VERSIONED, data_of, distributions, reached, repository
+from whydeep.evidence.reach import code_of, takes_device
+from whydeep.evidence.results import (
     CHECKSUMS,
     MAIN,
     Record,
@@ -41,6 +38,9 @@ from whydeep.results import (
     with_variant,
     write_record,
 )
+from whydeep.experiments import experiments, find, recorded_scale
+from whydeep.experiments.features import convex_in_which_block as convex
+from whydeep.experiments.features import raw_pixels
 
 ROOT = repository()
 EXPERIMENTS = experiments()

@@ -15,10 +15,10 @@ from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 from PIL import Image
 from test_figures import contrast
-from whydeep import figures
 from whydeep.book import cover, face
+from whydeep.evidence.provenance import PACKAGE
 from whydeep.experiments import experiments
-from whydeep.provenance import PACKAGE
+from whydeep.show import figures
 
 ROOT = PACKAGE.parents[1]
 STATIC = PACKAGE / "book" / "static"

@@ -7,13 +7,22 @@ from functools import lru_cache
 import nbformat
 import pytest
 import yaml
-from whydeep.book import changes, notebooks, reviewed
-from whydeep.book.changes import Told, registered
-from whydeep.claims import BOUND, KINDS, REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.book.checks import changes, notebooks, reviewed
+from whydeep.book.checks.changes import Told, registered
 from whydeep.errors import WhydeepError
+from whydeep.evidence.claims import (
+    BOUND,
+    KINDS,
+    REPRODUCED,
+    Claim,
+    Condition,
+    Control,
+    at_least,
+    at_most,
+)
+from whydeep.evidence.provenance import repository
+from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments import experiments, recorded_scale
-from whydeep.provenance import repository
-from whydeep.results import MAIN, read_record
 
 ROOT = repository()
 CLAIMS = [(name, claim) for name, module in experiments().items() for claim in module.CLAIMS]
@@ -311,7 +320,7 @@ def test_a_fact_that_changes_comes_or_goes_is_told_in_one_line_until_it_is_accep
         for before, after in ((now, changed), (changed, now)):
             (line,) = reviewed.problems(before, after)
             assert line.startswith(f"{section}/{key}: ")
-            assert line.endswith(f"`python -m whydeep.book.reviewed accept {section}/{key}`")
+            assert line.endswith(f"`python -m whydeep.book.checks.reviewed accept {section}/{key}`")
             for keys in ([f"{section}/{key}"], [section]):
                 assert reviewed.problems(reviewed.accept(keys, before, after), after) == []
 

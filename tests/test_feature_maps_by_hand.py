@@ -12,13 +12,13 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.svm import SVC
 from whydeep.errors import BadSettings
+from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.features import (
     alternatives,
     kernel_learning,
     random_features,
     single_layer,
 )
-from whydeep.results import MAIN, read_record
 
 
 def generator(seed):

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from whydeep.errors import BadSettings
-from whydeep.features import hog, pixels, random_relu
+from whydeep.labs.features import hog, pixels, random_relu
 
 
 def pictures(seed, n=2, h=12, w=16):

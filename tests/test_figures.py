@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
-from whydeep import figures
+from whydeep.show import figures
 
 
 def luminance(colour: str) -> float:

@@ -7,8 +7,8 @@ training pictures for the test pictures, a control that is the untreated arm.
 
 import pytest
 from golden.make import FOLDER, arithmetic, faults, path_of, run, stored
+from whydeep.evidence.results import MAIN
 from whydeep.experiments import experiments
-from whydeep.results import MAIN
 
 EXPERIMENTS = experiments()
 every_experiment = pytest.mark.parametrize("name", EXPERIMENTS)

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.hacking import backward, more_data, roofline
-from whydeep.results import MAIN, read_record
 
 # --- more data for free ------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_sample_image
 from torch.utils.flop_counter import FlopCounterMode
-from whydeep import datasets, imagenet
+from whydeep import datasets
 from whydeep.errors import DataError
+from whydeep.networks import imagenet
 
 
 @pytest.fixture

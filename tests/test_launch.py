@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from docutils import nodes
 from test_book import Book, notebook
-from whydeep.book import archive, launch, markdown
+from whydeep.book.publish import archive, launch, markdown
 from whydeep.errors import WhydeepError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,7 +85,7 @@ a = b
 1990\. was a year. 5 * 3 is 15, and snake_case stays, and so does a<b.
 ---
 import matplotlib.pyplot as plt
-from whydeep import figures
+from whydeep.show import figures
 with figures.style():
     figure, axes = plt.subplots()
     axes.plot([0, 1])
@@ -150,7 +150,7 @@ def source() -> str:
 def launched(book: Book, *options: str) -> subprocess.CompletedProcess:
     environment = {k: v for k, v in os.environ.items() if not re.match("WHYDEEP|GITHUB", k)}
     return subprocess.run(
-        [sys.executable, "-m", "whydeep.book.launch", *options],
+        [sys.executable, "-m", "whydeep.book.publish.launch", *options],
         cwd=book.root, env=environment | {"PYTHONPATH": str(book.root / "code")},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from whydeep.book import launch
+from whydeep.book.publish import launch
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILT = Path(os.environ.get("WHYDEEP_BUILT", ROOT / "_build"))
@@ -131,7 +131,7 @@ def commit():
 def notebooks(tmp_path_factory, bare, commit):
     """The launch notebooks, whose first cell installs from the bare clone, and their folder."""
     out = tmp_path_factory.mktemp("launch")
-    command = [sys.executable, "-m", "whydeep.book.launch", "--out", out, "--built", BUILT]
+    command = [sys.executable, "-m", "whydeep.book.publish.launch", "--out", out, "--built", BUILT]
     said = run(*command, "--repository", bare.as_uri(), "--commit", commit, cwd=ROOT)
     assert "0 raw roles or directives left" in said
     return sorted(out.rglob("*.ipynb")), out

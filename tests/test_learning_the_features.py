@@ -9,7 +9,7 @@ from scipy.optimize import least_squares
 from whydeep.datasets import fashion_mnist, first_layer_filters
 from whydeep.errors import BadSettings
 from whydeep.experiments.features import first_layer, frozen_or_joint, mirror_symmetry, one_layer
-from whydeep.gabor import gabor_fit
+from whydeep.labs.gabor import gabor_fit
 from whydeep.networks import Convolutional
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from whydeep import machine
-from whydeep.machine import KEYS, arithmetic, same_arithmetic
+from whydeep.evidence import machine
+from whydeep.evidence.machine import KEYS, arithmetic, same_arithmetic
 
 
 def test_the_arithmetic_is_told_in_full():
@@ -58,7 +58,7 @@ def test_the_blas_of_another_package_is_not_told(monkeypatch, library, ours):
 
 def test_other_kernels_of_the_same_processor_are_another_arithmetic():
     # What a reader, or `make portable`, sets before the start.
-    program = "from whydeep.machine import arithmetic; print(arithmetic())"
+    program = "from whydeep.evidence.machine import arithmetic; print(arithmetic())"
     package = Path(machine.__file__).parents[1]
     changes = {
         "ATEN_CPU_CAPABILITY": "default",

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy import ndimage, stats
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
+from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.design_choices import (
     likeliest_explanation,
     overlapping_pools,
@@ -16,7 +17,6 @@ from whydeep.experiments.design_choices import (
     pooled_networks,
     unknown_position,
 )
-from whydeep.results import MAIN, read_record
 
 # --- rare and common features ----------------------------------------------------------------
 

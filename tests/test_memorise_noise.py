@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from torch import nn
+from whydeep.descent.recipe import Recipe, fit, generators
 from whydeep.errors import BadSettings
 from whydeep.experiments.mysterious_steps.dropout import pictures
 from whydeep.experiments.theory_survey.generalization import (
@@ -20,7 +21,6 @@ from whydeep.experiments.theory_survey.generalization import (
     random_labels,
 )
 from whydeep.networks import Dense
-from whydeep.recipe import Recipe, fit, generators
 
 # --- random labels ---------------------------------------------------------------------------
 

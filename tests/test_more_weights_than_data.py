@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from whydeep.evidence.results import MAIN, read_record, with_variant
 from whydeep.experiments.theory_survey.sgd import (
     extra_layer,
     larger_learner,
     three_roles,
     wide_enough,
 )
-from whydeep.results import MAIN, read_record, with_variant
-from whydeep.teachers import loss, orthonormal_teacher
+from whydeep.labs.teachers import loss, orthonormal_teacher
 
 
 def generator(seed):

@@ -5,8 +5,8 @@ import math
 
 import pytest
 import torch
-from whydeep import norms
 from whydeep.errors import BadSettings
+from whydeep.labs import norms
 
 
 def layers(*widths, seed=0, k=()):

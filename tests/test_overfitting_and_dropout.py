@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from whydeep import thinned
+from whydeep.descent import mean_loss, train
 from whydeep.errors import BadSettings
+from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.mysterious_steps import (
     dropout,
     dropout_cost,
@@ -17,9 +18,8 @@ from whydeep.experiments.mysterious_steps import (
     one_pass_or_many,
     thinned_average,
 )
+from whydeep.labs import thinned
 from whydeep.networks import Dense
-from whydeep.results import MAIN, read_record
-from whydeep.training import mean_loss, train
 
 
 def generator(seed):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import whydeep.experiments
-from whydeep.book import portable
+from whydeep.book.checks import portable
+from whydeep.evidence.results import read_record
 from whydeep.experiments import recorded_scale
-from whydeep.results import read_record
 
 ROOT = Path(__file__).parents[1]
 READS_A_CLOCK = re.compile(r"\b(process_time|perf_counter|monotonic|time\.time|Timer|timeit)\b")

@@ -5,13 +5,21 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from whydeep import datasets, provenance
+from whydeep import datasets
 from whydeep.errors import WhydeepError
+from whydeep.evidence import provenance
+from whydeep.evidence.machine import arithmetic
+from whydeep.evidence.provenance import (
+    code_hash,
+    data_of,
+    distributions,
+    reached,
+    repository,
+    standing,
+)
+from whydeep.evidence.reach import OPAQUE, Reached
 from whydeep.experiments import experiments
 from whydeep.experiments.features import raw_pixels
-from whydeep.machine import arithmetic
-from whydeep.provenance import code_hash, data_of, distributions, reached, repository, standing
-from whydeep.reach import OPAQUE, Reached
 
 NAME = raw_pixels.__name__
 
@@ -44,7 +52,7 @@ def test_provenance_names_the_arithmetic_and_the_versions_that_the_numbers_rest_
 
 def test_the_version_of_every_other_package_that_a_run_reaches_is_told():
     assert distributions({"cvxpy.Variable", "PIL.Image.open", "math.sqrt"}) == ["cvxpy", "pillow"]
-    assert distributions({"sklearn.svm.SVC", "numpy.sum", "whydeep.claims.judge"}) == []
+    assert distributions({"sklearn.svm.SVC", "numpy.sum", "whydeep.evidence.claims.judge"}) == []
 
 
 def test_the_code_that_a_record_stands_for_is_the_last_that_was_certified():
@@ -63,10 +71,10 @@ def test_the_hash_of_an_experiment_does_not_depend_on_what_was_imported_before()
 def test_the_hash_of_a_registered_experiment_covers_training_data_and_features_but_no_reader():
     modules = {module for module, _ in reached(NAME).where}
     assert modules >= {
-        "whydeep.datasets.images", "whydeep.features", "whydeep.networks", "whydeep.training",
-        "whydeep.results", NAME,
+        "whydeep.datasets.images", "whydeep.labs.features", "whydeep.networks", "whydeep.descent",
+        "whydeep.evidence.results", NAME,
     }  # fmt: skip
-    assert not modules & {"whydeep.claims", "whydeep.figures", "whydeep.cli", *OPAQUE}
+    assert not modules & {"whydeep.evidence.claims", "whydeep.show.figures", "whydeep.cli", *OPAQUE}
 
 
 def test_a_run_without_data_asks_for_no_catalogue(monkeypatch):

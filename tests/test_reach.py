@@ -8,9 +8,10 @@ from types import CodeType, ModuleType
 
 import pytest
 from golden.make import run, stored
-from whydeep import datasets, reach
+from whydeep import datasets
+from whydeep.evidence import reach
+from whydeep.evidence.provenance import data_of
 from whydeep.experiments import experiments
-from whydeep.provenance import data_of
 
 FILES = {
     "__init__.py": '"""A package."""\n',
@@ -145,7 +146,7 @@ VARIANTS = {"none": {"steps": 0}}
 CLAIMS = (BOUND,)
 
 
-def run(settings, *, seed, device="cpu", progress=False):
+def run(settings, seed):
     """Run."""
     # Why.
     return training.step(seed) * settings.steps
@@ -334,7 +335,7 @@ def test_what_newer_pythons_add_to_the_parsed_code_does_not_change_the_hash(pack
     [
         (TOY, "* settings.steps", "+ settings.steps", "run"),
         (TOY, "# Why.\n", "# Why.\n    'a' and 'b'\n", "run"),
-        (TOY, "seed, device", "seed=0, device", "run"),
+        (TOY, "seed):", "seed=0):", "run"),
         (TOY, '"steps": 0', '"steps": 1', "VARIANTS"),
         (TOY, "Settings()}", "Settings(4)}", "SCALES"),
         (TOY, "steps: int = 3", "steps: int = 4", "Settings"),
@@ -553,10 +554,11 @@ def test_the_code_in_another_copy_of_the_package_is_that_copys(package, tmp_path
     assert package.folder == reach.PACKAGE
 
 
-def test_a_run_takes_the_device_if_it_reads_it(package):
+def test_a_run_takes_the_device_if_it_asks_for_it(package):
     assert not reach.takes_device(NAME)
-    package.edit(TOY, "* settings.steps", "* settings.steps + (device == 'cuda')")
-    reach._read.cache_clear()
+    package.edit(TOY, "import figures, training", "import device, figures, training")
+    package.edit(TOY, "* settings.steps", "* settings.steps + (device.current() == 'cuda')")
+    package.reached()
     assert reach.takes_device(NAME)
 
 
@@ -572,7 +574,7 @@ def test_a_module_of_the_package_does_nothing_on_import_that_a_run_could_feel():
     # What a module does on import counts where one of its definitions is reached, and so would be
     # missed where it is imported for that alone. The figures' fonts make no number.
     acting = {name for name in modules() if (read := reach.source(name)) and read.effects}
-    assert acting <= {"whydeep.figures"}
+    assert acting <= {"whydeep.show.figures"}
 
 
 def test_no_definition_is_registered_by_a_decorator_of_the_package_which_would_hide_its_use():

@@ -5,9 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from whydeep.errors import BadSettings
-from whydeep.networks import Dense
-from whydeep.recipe import (
+from whydeep.descent.recipe import (
     Dropout,
     Recipe,
     ResponseNorm,
@@ -19,6 +17,8 @@ from whydeep.recipe import (
     mirrored,
     shifted,
 )  # fmt: skip
+from whydeep.errors import BadSettings
+from whydeep.networks import Dense
 
 DATA = torch.Generator().manual_seed(0)
 X = torch.randn(60, 8, generator=DATA)

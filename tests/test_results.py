@@ -19,10 +19,18 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
-from whydeep import results
 from whydeep.errors import BadSettings, WhydeepError
-from whydeep.machine import arithmetic
-from whydeep.results import MAIN, Record, Result, Sweep, read_record, record_path, write_record
+from whydeep.evidence import results
+from whydeep.evidence.machine import arithmetic
+from whydeep.evidence.results import (
+    MAIN,
+    Record,
+    Result,
+    Sweep,
+    read_record,
+    record_path,
+    write_record,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVENANCE = {"code": "0123456789ab", "settings": {"steps": 1}}
@@ -243,7 +251,7 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file(root):
     path = root / "data" / "file.json"
     results.write_atomically(path, "old")
     script = (
-        "import os, signal, sys; from pathlib import Path; from whydeep import results\n"
+        "import os, signal, sys; from pathlib import Path; from whydeep.evidence import results\n"
         "os.replace = lambda a, b: os.kill(os.getpid(), signal.SIGKILL)\n"
         "results.write_atomically(Path(sys.argv[1]), 'new' * 100000)\n"
     )
@@ -262,9 +270,9 @@ class Toy:
 
 
 def toy_module(calls):
-    def run(settings, *, seed, device, progress):
-        calls.append((settings.slope, seed))
-        return Result(y=(settings.slope * seed, "1"))
+    def run(settings, chance):
+        calls.append((settings.slope, chance.seed))
+        return Result(y=(settings.slope * chance.seed, "1"))
 
     module = ModuleType("whydeep.experiments")  # a name that has a code hash
     module.SCALES, module.run = {"quick": Toy()}, run

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import spread_work as work
 import torch
-from whydeep import spread as module
 from whydeep.errors import BadSettings, WhydeepError
-from whydeep.spread import spread
+from whydeep.evidence import spread as module
+from whydeep.evidence.spread import spread
 
 TESTS = Path(__file__).parent
 RUNS = [
@@ -161,7 +161,7 @@ ENDLESS = """
 import sys
 from functools import partial
 import spread_work as work
-from whydeep.spread import spread
+from whydeep.evidence.spread import spread
 try:
     print("begun", flush=True)
     list(spread(partial(work.endless, sys.argv[1]), range(3), jobs=2))

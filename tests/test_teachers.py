@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from whydeep import teachers
 from whydeep.errors import BadSettings
+from whydeep.labs import teachers
 
 
 def students(count, units, inputs, seed=0):

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate, stats
+from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.design_choices import (
     gradient_cost,
     non_linearity_race,
     signal_through_depth,
 )
 from whydeep.networks import Dense
-from whydeep.results import MAIN, read_record
 
 
 def generator(seed):

@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch.utils.flop_counter import FlopCounterMode
-from whydeep import blockwise
 from whydeep.errors import BadSettings
+from whydeep.evidence.results import read_record
 from whydeep.experiments.mysterious_steps import (
     alternating,
     one_layer_at_a_time,
     stationary_points,
 )
-from whydeep.results import read_record
+from whydeep.labs import blockwise
 
 WIDTHS = (5, 4, 4, 3)
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy.integrate import dblquad
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import binom
+from whydeep.evidence.results import read_record
 from whydeep.experiments.three_puzzles import box_of_walls as box
 from whydeep.experiments.three_puzzles import convolution_on_signals as convolution
 from whydeep.experiments.three_puzzles import depth_writes_parity as parity
-from whydeep.results import read_record
 
 # --- walls -----------------------------------------------------------------------------------
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from whydeep import norms
+from whydeep.descent import train
 from whydeep.errors import BadSettings
 from whydeep.experiments.theory_survey.generalization import (
     next_to_nothing,
     path_sgd,
     width_sweep,
 )
-from whydeep.miniature import Task
-from whydeep.training import train
+from whydeep.labs import norms
+from whydeep.networks.miniature import Task
 
 
 def generator(seed):

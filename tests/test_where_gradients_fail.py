@@ -9,6 +9,7 @@ import torch
 from scipy import integrate, stats
 from scipy.linalg import hadamard
 from whydeep.errors import BadSettings
+from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.theory_survey.sgd import (
     conditioning,
     end_to_end,
@@ -17,7 +18,6 @@ from whydeep.experiments.theory_survey.sgd import (
     parity_sizes,
     sharp_waves,
 )
-from whydeep.results import MAIN, read_record
 
 EXPERIMENTS = (conditioning, end_to_end, flat_activation, parity, parity_sizes, sharp_waves)
 

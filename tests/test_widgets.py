@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as arrays_of
 from ipywidgets.widgets.widget import _remove_buffers
 from whydeep.book import widgets as page
 from whydeep.errors import WhydeepError
+from whydeep.evidence.results import Result, read_record
 from whydeep.experiments.features import examples_sweep, raw_pixels
-from whydeep.results import Result, read_record
 from whydeep.widgets import Axis, ImageExplorer, Pool, Prediction, SweepExplorer
 from whydeep.widgets.kit import dequantise, quantise
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whydeep.errors import WhydeepError
+from whydeep.evidence.results import read_record
 from whydeep.experiments import experiments, recorded_scale
-from whydeep.results import read_record
 
 NEIGHBOURS = (2, 4)  # the least and the most of a claim
 NEIGHBOUR_SEEDS = 5

@@ -3,7 +3,7 @@
 All three solve the same problem: the same K starting networks, the same batches in the same order,
 the same number of SGD steps, on the same cores. They must agree in their losses, or the run fails.
 
-* ours: `whydeep.training.train`, everything included (making the networks, drawing the batches).
+* ours: `whydeep.descent.train`, everything included (making the networks, drawing the batches).
 * loop: one network after another, `torch.nn.Sequential` and `torch.optim.SGD`, likewise included.
   Its images lie in memory as PyTorch has them by default; ours lie with the channels last.
 * jax:  `jit(vmap(scan))`. It gets weights and batch order ready-made; compiling is timed apart.
@@ -35,9 +35,10 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from whydeep import device as devices  # noqa: E402
+from whydeep.chance import Chance  # noqa: E402
+from whydeep.descent import train  # noqa: E402
 from whydeep.errors import WhydeepError  # noqa: E402
 from whydeep.networks import Convolutional, Dense, Network  # noqa: E402
-from whydeep.training import generator, train  # noqa: E402
 
 LR = 0.05
 # kind -> (network, shape of an example, classes, examples, batch size, steps)
@@ -101,9 +102,9 @@ def loop(problem, k: int, steps: int, device: torch.device) -> np.ndarray:
     x, y = (t.to(device) for t in data(shape, classes, n))
     losses = torch.empty(k, steps, device=device)
     for seed in range(k):
-        network = plain(make(generator=generator(seed, "init"))).to(device)
+        network = plain(make(generator=Chance(seed)["init"])).to(device)
         optimizer = torch.optim.SGD(network.parameters(), lr=LR)
-        chance = generator(seed, "order")
+        chance = Chance(seed)["order"]
         for step in range(steps):
             first = step * batch % n
             if first == 0:
@@ -128,10 +129,10 @@ def jax_contender(problem, k: int, steps: int, device: torch.device) -> tuple[Ca
     x, y = (t.numpy() for t in data(shape, classes, n))
     rows, weights = [], []
     for seed in range(k):
-        chance = generator(seed, "order")
+        chance = Chance(seed)["order"]
         epochs = [torch.randperm(n, generator=chance) for _ in range(-(-steps * batch // n))]
         rows.append(torch.cat(epochs)[: steps * batch].view(steps, batch).numpy())
-        network = make(generator=generator(seed, "init"))
+        network = make(generator=Chance(seed)["init"])
         layers = [*network.layers.values(), network.classifier]
         weights.append([(la.weight.detach().numpy(), la.bias.detach().numpy()) for la in layers])
     rows = np.stack(rows)

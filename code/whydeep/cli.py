@@ -16,7 +16,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from whydeep.__main__ import INTERRUPTED, leave_at_once
 from whydeep.errors import BadSettings, WhydeepError
@@ -24,9 +24,9 @@ from whydeep.errors import BadSettings, WhydeepError
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from whydeep.certify import Outcome
-    from whydeep.claims import Verdict
-    from whydeep.results import Record
+    from whydeep.evidence.certify import Outcome
+    from whydeep.evidence.claims import Verdict
+    from whydeep.evidence.results import Record
 
 RECORDED = "0-4"
 CALIBRATION = "1000-1019"
@@ -70,7 +70,7 @@ def _whole(least: int, most: int) -> Any:
 
 
 def _verdicts(module: ModuleType, record: Record, only: str | None = None) -> list[Verdict]:
-    from whydeep.claims import judge
+    from whydeep.evidence.claims import judge
 
     claims = [claim for claim in module.CLAIMS if only in (None, claim.id)] or module.CLAIMS
     try:
@@ -130,7 +130,7 @@ def _catalogue() -> list[str]:
     """The ids of the catalogue's entries."""
     import yaml
 
-    from whydeep.provenance import repository
+    from whydeep.evidence.provenance import repository
 
     path = repository() / "data" / "catalogue.yaml"
     try:
@@ -146,8 +146,8 @@ def _catalogue() -> list[str]:
 
 def command_run(args: argparse.Namespace) -> int:
     """One seed of an experiment and its controls, with the verdicts that this seed alone gives."""
+    from whydeep.evidence.results import MAIN, sweep
     from whydeep.experiments import find
-    from whydeep.results import MAIN, sweep
 
     name, module = find(args.id)
     record = sweep(module, name, args.scale, [args.seed], device=args.device, progress=True)
@@ -199,7 +199,7 @@ def command_check(args: argparse.Namespace) -> int:
                 "--jobs and --scheduler, or leave out --recorded to run anew"
             )
         return _check_recorded(chosen)
-    from whydeep.results import read_record
+    from whydeep.evidence.results import read_record
 
     records = {name: read_record(name, _scale(module)) for name, module in chosen.items()}
     due = _due(chosen, records) if args.changed else set(chosen)
@@ -229,8 +229,8 @@ def _scale(module: ModuleType) -> str:
 
 
 def _check_recorded(chosen: dict[str, ModuleType]) -> int:
-    from whydeep.certify import UNKNOWN, stale
-    from whydeep.results import read_record
+    from whydeep.evidence.certify import UNKNOWN, stale
+    from whydeep.evidence.results import read_record
 
     good = True
     for name, module in chosen.items():
@@ -251,7 +251,7 @@ def _check_recorded(chosen: dict[str, ModuleType]) -> int:
 
 def _rerun(chosen: dict[str, ModuleType], records: dict[str, Record], args) -> Iterator[Record]:
     """The experiments run anew, each as soon as its last run has ended."""
-    from whydeep.results import Sweep, sweeps
+    from whydeep.evidence.results import Sweep, sweeps
 
     seeds = tuple(_seeds(RECORDED if args.seeds is None else args.seeds))
     return sweeps(
@@ -271,8 +271,8 @@ def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
     Where the numbers are within chance on another arithmetic, a word that tips over is told, and is
     no failure: then the seeds do not settle it, and no processor's word is better than another's.
     """
-    from whydeep.compare import MOVED, WITHIN, compare
-    from whydeep.results import MAIN
+    from whydeep.evidence.compare import MOVED, WITHIN, compare
+    from whydeep.evidence.results import MAIN
 
     timed = getattr(module, "TIMED", ())
     print(f"{rerun.experiment} ({rerun.scale}, rerun)")
@@ -292,8 +292,8 @@ def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
 
 def command_record(args: argparse.Namespace) -> int:
     """Run the seeds and write the record; --calibration: the seeds that fix the thresholds."""
+    from whydeep.evidence.results import Record, sweep, write_record
     from whydeep.experiments import find
-    from whydeep.results import Record, Result, sweep, write_record
 
     for option in ("scale", "device_named", "scheduler"):
         if getattr(args, option) == "":
@@ -308,7 +308,7 @@ def command_record(args: argparse.Namespace) -> int:
     if args.calibration:
         runs = {
             variant: {
-                seed: Result(**{n: (v, result.units[n]) for n, v in result.items() if v.ndim == 0})
+                seed: result.only(n for n, v in result.items() if v.ndim == 0)
                 for seed, result in by_seed.items()
             }
             for variant, by_seed in record.runs.items()
@@ -321,7 +321,7 @@ def command_record(args: argparse.Namespace) -> int:
 
 def _certify(task: tuple[str, str]) -> Outcome:
     """Certify one record, by names, so that another process can."""
-    from whydeep.certify import certify
+    from whydeep.evidence.certify import certify
     from whydeep.experiments import experiments
 
     name, scale = task
@@ -330,9 +330,9 @@ def _certify(task: tuple[str, str]) -> Outcome:
 
 def command_certify(args: argparse.Namespace) -> int:
     """Whether rewritten code makes a record's numbers bit by bit; then the record stays valid."""
+    from whydeep.evidence.results import write_record
+    from whydeep.evidence.spread import spread
     from whydeep.experiments import experiments, find
-    from whydeep.results import write_record
-    from whydeep.spread import spread
 
     chosen = dict(find(each) for each in args.ids) if args.ids else experiments()
     tasks = [
@@ -380,7 +380,7 @@ def _due(chosen: dict[str, ModuleType], records: dict[str, Record]) -> set[str]:
     A record is as old as its last check on this machine, or else its recording; among equals the
     day draws, so that each has its turn wherever nothing is remembered.
     """
-    from whydeep.certify import stale
+    from whydeep.evidence.certify import stale
 
     changed = {name for name, module in chosen.items() if stale(module, records[name])}
     verified, left = _verified(), SHARE
@@ -408,7 +408,7 @@ def _age(name: str, records: dict[str, Record], verified: dict[str, str]) -> tup
 
 
 def _verified_path():
-    from whydeep.provenance import repository
+    from whydeep.evidence.provenance import repository
 
     return repository() / ".whydeep" / "verified.json"
 
@@ -426,7 +426,7 @@ def _note_verified(name: str) -> None:
     from contextlib import suppress
     from datetime import date
 
-    from whydeep.results import write_atomically
+    from whydeep.evidence.results import write_atomically
 
     with suppress(OSError):
         days = _verified() | {name: date.today().isoformat()}
@@ -442,7 +442,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         """As argparse has it, which however keeps it to itself that nothing could be written."""
         file = file or sys.stderr
         if message and file is not None:

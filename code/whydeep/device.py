@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from whydeep.errors import UnknownDevice
@@ -16,6 +19,22 @@ if TYPE_CHECKING:
     import torch
 
 KINDS = ("cuda", "mps", "cpu")
+_current: ContextVar[str] = ContextVar("device", default="cpu")
+
+
+def current() -> torch.device:
+    """The device that a run is to compute on; an experiment that asks for none stays on the CPU."""
+    return device(_current.get())
+
+
+@contextmanager
+def using(name: str) -> Iterator[None]:
+    """Runs within the block compute on the device ``name``: see `device` for its names."""
+    before = _current.set(str(name))
+    try:
+        yield
+    finally:
+        _current.reset(before)
 
 
 def device(name: str | torch.device | None = None) -> torch.device:

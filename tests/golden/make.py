@@ -36,9 +36,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
+from whydeep.chance import Chance
 from whydeep.datasets import files
+from whydeep.evidence.results import MAIN, Result, with_variant
 from whydeep.experiments import experiments
-from whydeep.results import MAIN, Result, with_variant
 
 FOLDER = Path(__file__).parent
 SEED = 0
@@ -105,25 +106,25 @@ def _like(old: Any, new: Any) -> Any:
         return tuple(_like(None, each) for each in new)
     if not isinstance(new, dict):
         return new
+    if is_dataclass(old):
+        fields = {name: _like(getattr(old, name, None), value) for name, value in new.items()}
+        return partial(old, **fields) if isinstance(old, type) else replace(old, **fields)
     by_key = old if isinstance(old, dict) else {"": None}
     key = type(next(iter(by_key)))
-    fields = {key(k): _like(by_key.get(key(k)), v) for k, v in new.items()}
-    if is_dataclass(old):
-        return partial(old, **fields) if isinstance(old, type) else replace(old, **fields)
-    return fields
+    return {key(k): _like(by_key.get(key(k)), v) for k, v in new.items()}
 
 
 def run(module: ModuleType, golden: Stored) -> dict[str, Result]:
     """The main run and that of every variant, at the golden settings."""
-    small = with_variant(module.SCALES["quick"], _like(None, golden["settings"]))
+    small = _like(module.SCALES["quick"], golden["settings"])
     found = {}
     for variant in (MAIN, *module.VARIANTS):
         settings = with_variant(small, module.VARIANTS.get(variant, {}))
-        settings = with_variant(settings, _like(None, golden.get("variants", {}).get(variant, {})))
+        settings = _like(settings, golden.get("variants", {}).get(variant, {}))
         with _small(module, golden.get("constants", {})):
-            result = module.run(settings, seed=SEED, device="cpu", progress=False)
+            result = module.run(settings, Chance(SEED))
         kept = [name for name in result if name not in getattr(module, "TIMED", ())]
-        found[variant] = Result(**{name: (result[name], result.units[name]) for name in kept})
+        found[variant] = result.only(kept)
     return found
 
 

@@ -3,13 +3,14 @@
 # without one and looks at everything.
 import hashlib
 import json
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
 
 from browsing import CHROMIUM, ROOT, SITE
 from firefox import FIREFOX
-from whydeep.results import write_atomically
+from whydeep.evidence.results import write_atomically
 
 PASSED = ROOT / ".whydeep" / "looked-at.json"
 EVERY = 3
@@ -35,7 +36,8 @@ def _shared() -> str:
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    for browser in filter(None, (CHROMIUM, FIREFOX)):
+    # None on a fresh machine, where the tests are collected before `make system` has run.
+    for browser in filter(os.path.exists, filter(None, (CHROMIUM, FIREFOX))):
         status = Path(browser).resolve().stat()
         digest.update(f"{browser} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()

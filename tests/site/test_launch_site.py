@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from whydeep.book import launch
+from whydeep.book.publish import launch
 
 pytestmark = pytest.mark.site
 
@@ -22,7 +22,15 @@ SOURCES = [path for path in SOURCES if ".ipynb_checkpoints" not in path.parts]
 def folder(tmp_path_factory):
     """The folder of the launch notebooks, made from the doctrees of the built book."""
     out = tmp_path_factory.mktemp("launch")
-    command = [sys.executable, "-m", "whydeep.book.launch", "--out", out, "--built", SITE.parent]
+    command = [
+        sys.executable,
+        "-m",
+        "whydeep.book.publish.launch",
+        "--out",
+        out,
+        "--built",
+        SITE.parent,
+    ]
     done = subprocess.run(
         [*command, "--repository", "some/book", "--commit", "0" * 40],
         cwd=ROOT, capture_output=True, text=True, check=False,

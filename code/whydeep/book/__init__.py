@@ -28,7 +28,7 @@ PARTS = (
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension's parts with the Sphinx application ``app``."""
-    # Imported here, so that whydeep.book.notebooks works where Sphinx is not installed.
+    # Imported here, so that whydeep.book.checks.notebooks works where Sphinx is not installed.
     for part in PARTS:
         import_module(f"whydeep.book.{part}").setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -31,9 +31,9 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
-from whydeep.book.notebooks import METADATA, kernels_raise
+from whydeep.book.checks.notebooks import METADATA, kernels_raise
 from whydeep.book.reads import PINS, below, key
-from whydeep.provenance import PACKAGE, repository
+from whydeep.evidence.provenance import PACKAGE, repository
 
 logger = logging.getLogger(__name__)
 

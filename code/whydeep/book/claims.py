@@ -29,8 +29,8 @@ from whydeep.book.evidence import (
     with_unit,
 )
 from whydeep.book.numbers import provenance_line, verdict_badges
-from whydeep.claims import ControlOutcome, Measured, Verdict
 from whydeep.errors import UnknownExperiment, WhydeepError
+from whydeep.evidence.claims import ControlOutcome, Measured, Verdict
 
 logger = logging.getLogger(__name__)
 Cell = str | Sequence[nodes.Node]
@@ -227,7 +227,7 @@ class ClaimDirective(EvidenceDirective):
     def _asked(outcome: ControlOutcome, measured: Measured, kind: str) -> str:
         """What the control had to do to one condition, in brackets."""
         condition = measured.condition
-        by = with_unit(number(outcome.control.misses[condition.name]), condition.unit)
+        by = with_unit(number(outcome.control.misses[condition.name]), measured.unit)
         verb = "be met" if kind == "null" else "be missed"
         return f"({condition.name}, {bound_words(measured)}, must {verb} by {by})"
 

@@ -24,7 +24,7 @@ from whydeep.book.evidence import evidence
 from whydeep.book.ledger import anchor, catalogue, runnable
 from whydeep.book.numbers import verdict_badge
 from whydeep.errors import WhydeepError
-from whydeep.provenance import repository
+from whydeep.evidence.provenance import repository
 
 TREATED, IN_PART, WAITING, UNDECIDABLE = STATUSES = (
     "treated",

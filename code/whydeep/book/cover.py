@@ -27,10 +27,10 @@ from matplotlib.collections import LineCollection
 from PIL import Image
 from scipy.interpolate import PchipInterpolator
 
-from whydeep import figures
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import Trained, train
 from whydeep.networks import Dense
-from whydeep.training import Trained, train
+from whydeep.show import figures
 
 STATIC = Path(__file__).parent / "static"
 PLACES = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from types import ModuleType
 
 import numpy as np
 
-from whydeep.claims import Measured, Verdict, judge
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import Measured, Verdict, judge
+from whydeep.evidence.provenance import VERSIONED, code_hash, standing
+from whydeep.evidence.results import MAIN, Record, read_record
 from whydeep.experiments import find, recorded_scale
-from whydeep.provenance import VERSIONED, code_hash, standing
-from whydeep.results import MAIN, Record, read_record
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 STATISTICS = {
@@ -100,13 +99,13 @@ def with_unit(text: str, unit: str) -> str:
 
 
 def measured_words(measured: Measured) -> str:
-    return with_unit(spread(measured.mean, measured.sd), measured.condition.unit)
+    return with_unit(spread(measured.mean, measured.sd), measured.unit)
 
 
 def bound_words(measured: Measured) -> str:
     condition = measured.condition
     sign = {">=": "≥", "<=": "≤"}[condition.sense]
-    return with_unit(f"{sign} {number(condition.bound)}", condition.unit)
+    return with_unit(f"{sign} {number(condition.bound)}", measured.unit)
 
 
 def margin_words(measured: Measured) -> str:
@@ -114,7 +113,7 @@ def margin_words(measured: Measured) -> str:
     if abs(measured.margin_in_sd) < 1000:
         return f"{measured.margin_in_sd:.1f} sd".replace("-", "−")
     margin = measured.condition.margin(measured.mean)
-    return with_unit(number(margin), measured.condition.unit)
+    return with_unit(number(margin), measured.unit)
 
 
 def seeds_words(seeds: Sequence[int]) -> str:
@@ -143,8 +142,6 @@ def versions_words(provenance: dict) -> str:
 
 # ---------------------------------------------------------------------------------- numbers
 
-_ELEMENT = re.compile(r"(?P<name>.+?)(?:\[(?P<index>-?\d+)\])?")
-
 
 def _statistic(values: Iterable[float], words: list[str], text: str) -> str:
     values = np.asarray(list(values), dtype=float)
@@ -171,9 +168,10 @@ def _statistic(values: Iterable[float], words: list[str], text: str) -> str:
 def resolve(text: str) -> str:
     """The number that ``{num}`` shows for ``text``, from the committed record.
 
-    ``EXPERIMENT[@VARIANT] QUANTITY[[INDEX]] [mean|sd|min|max] [FORMAT] [±]`` gives a recorded
-    quantity, ``CLAIM[@VARIANT]:CONDITION ...`` what a claim's condition measures; a name with
-    spaces stands in double quotes. The mean is over the seeds; ``±`` adds the standard deviation.
+    ``EXPERIMENT[@VARIANT] QUANTITY[[PLACE,...]] [mean|sd|min|max] [FORMAT] [±]`` gives a recorded
+    quantity, or a place in one: along each axis a number, or a name (no space after the comma).
+    ``CLAIM[@VARIANT]:CONDITION ...`` is what a claim's condition measures; a name with spaces
+    stands in double quotes. The mean is over the seeds; ``±`` adds the standard deviation.
     WhydeepError names what is unknown.
     """
     words = shlex.split(text)
@@ -200,17 +198,20 @@ def resolve(text: str) -> str:
         return _statistic(map(conditions[condition].measure, results), words[1:], text)
     if len(words) < 2:
         raise BadSettings(f"number {text!r}: name a quantity after the experiment")
-    quantity = _ELEMENT.fullmatch(words[1])
-    if quantity["name"] not in results[0]:
+    quantity = words[1]
+    name = quantity.partition("[")[0]
+    if name not in results[0]:
         raise BadSettings(
-            f"number {text!r}: no quantity {quantity['name']!r}; there are {', '.join(results[0])}"
+            f"number {text!r}: no quantity {name!r}; there are {', '.join(results[0])}"
         )
-    values = [result[quantity["name"]] for result in results]
-    if quantity["index"]:
-        values = [value[int(quantity["index"])] for value in values]
+    try:
+        values = [result[quantity] for result in results]
+    except (KeyError, IndexError) as error:
+        raise BadSettings(f"number {text!r}: {error.args[0]}") from None
     if values[0].ndim:
+        place = ",".join(["-1"] * results[0][name].ndim)
         raise BadSettings(
-            f"number {text!r}: {quantity['name']} has shape {values[0].shape}; write one element, "
-            f"such as {quantity['name']}[-1]"
+            f"number {text!r}: {quantity} has shape {values[0].shape}; write one element, such as "
+            f"{name}[{place}]"
         )
     return _statistic(map(float, values), words[2:], text)

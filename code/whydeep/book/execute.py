@@ -29,7 +29,7 @@ from nbformat import NotebookNode
 from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 
 from whydeep.book import cache
-from whydeep.book.notebooks import TIMEOUT, last_line
+from whydeep.book.checks.notebooks import TIMEOUT, last_line
 from whydeep.errors import WhydeepError
 
 KERNELS = 2

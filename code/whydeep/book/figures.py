@@ -1,4 +1,4 @@
-"""Makes numbered figures, with caption and alternative text, of what whydeep.figures.Figure shows.
+"""Makes numbered figures, with caption and alternative text, of each whydeep.show.figures.Figure.
 
 myst-nb finds `FigureRenderer` through the package's entry points.
 """
@@ -12,7 +12,7 @@ from docutils import nodes
 from myst_nb.core.render import MimeData, MimeRenderPlugin, NbElementRenderer
 from sphinx.util import logging
 
-from whydeep.figures import MIME
+from whydeep.show.figures import MIME
 
 logger = logging.getLogger(__name__)
 PICTURES = ("image/svg+xml", "image/png")

@@ -24,11 +24,11 @@ from whydeep.book.evidence import (
     seeds_words,
 )
 from whydeep.book.numbers import verdict_badge, verdict_badges
-from whydeep.claims import Verdict, judge
 from whydeep.errors import WhydeepError
+from whydeep.evidence.claims import Verdict, judge
+from whydeep.evidence.provenance import repository
+from whydeep.evidence.results import read_record, record_path
 from whydeep.experiments import experiments
-from whydeep.provenance import repository
-from whydeep.results import read_record, record_path
 
 CHAPTERS = {
     "features": "It is all about the features",

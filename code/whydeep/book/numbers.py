@@ -19,8 +19,8 @@ from whydeep.book.evidence import (
     seeds_words,
     versions_words,
 )
-from whydeep.claims import Verdict
 from whydeep.errors import WhydeepError
+from whydeep.evidence.claims import Verdict
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from whydeep.provenance import PACKAGE, repository
+from whydeep.evidence.provenance import PACKAGE, repository
 
 PINS = ("requirements.txt", "requirements.lock")
 # Names whose use means that other code runs than an import statement says.
@@ -150,7 +150,7 @@ def _parsed(path: Path, package: str, content: bytes) -> _Module:
         imports=tuple(_imports(tree, package)),
         texts=frozenset(_texts(tree)),
         names=frozenset(_names(tree)),
-        records=() if path == PACKAGE / "results.py" else tuple(_records(tree)),
+        records=() if path == PACKAGE / "evidence" / "results.py" else tuple(_records(tree)),
         dynamic=dynamic,
         dynamic_at_import=dynamic and _is_dynamic(_WithoutFunctions().visit(copy.deepcopy(tree))),
         code=_code(tree),

@@ -16,7 +16,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
-from whydeep.provenance import PACKAGE, repository
+from whydeep.evidence.provenance import PACKAGE, repository
 
 HOSTS = ("github.com", "gitlab.com", "bitbucket.org")
 NOTEBOOKS = "notebooks"  # the branch that `make publish` pushes the launch notebooks to

@@ -19,8 +19,8 @@ from whydeep.book.claims import EvidenceDirective, table
 from whydeep.book.evidence import evidence, versions_words
 from whydeep.book.site import git
 from whydeep.errors import WhydeepError
+from whydeep.evidence.provenance import VERSIONED
 from whydeep.experiments import experiments
-from whydeep.provenance import VERSIONED
 
 BUILDERS = ("jupyter-book", "Sphinx", "myst-nb", "sphinx-book-theme")
 

@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
 
-from whydeep.provenance import PACKAGE
+from whydeep.evidence.provenance import PACKAGE
 
 logger = logging.getLogger(__name__)
 HOST = "widget-host.js"

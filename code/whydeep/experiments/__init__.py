@@ -1,8 +1,10 @@
 """One module an experiment, in folders named like the book's chapters.
 
 A module has SCALES (named frozen Settings), VARIANTS (changes of the settings, for controls), PAGE
-(the page that treats it), CLAIMS, ``run(settings, *, seed, device, progress) -> Result`` and
-``figure(result)``. Its id is its path here with dashes: ``features/raw-pixels``.
+(the page that treats it), CLAIMS, ``run(settings, chance) -> Result`` and ``figure(runs)``. Its id
+is its path here with dashes: ``features/raw-pixels``. No experiment imports another: what two of a
+part share stands beside them in a module whose name begins with ``_``, what two parts share in
+`whydeep.labs` or `whydeep.datasets`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ def experiments() -> dict[str, ModuleType]:
     """Every experiment by its id, in alphabetical order."""
     found = {}
     for info in pkgutil.walk_packages(__path__, prefix=f"{__name__}."):
-        if not info.ispkg:
+        if not info.ispkg and not info.name.rpartition(".")[2].startswith("_"):
             name = info.name.removeprefix(f"{__name__}.").replace(".", "/").replace("_", "-")
             found[name] = importlib.import_module(info.name)
     return dict(sorted(found.items()))

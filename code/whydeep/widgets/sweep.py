@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import anywidget
@@ -12,19 +12,11 @@ import traitlets
 from jaxtyping import Float
 
 from whydeep.errors import BadSettings
+from whydeep.show.plot import Axis
 from whydeep.widgets.bundler import bundle
 from whydeep.widgets.kit import FOLDER, Numbers, Prediction, check_key, quantise, style
 
 MOST_SERIES = 6  # as many colours, dashes and markers as there are to tell apart
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis: ``label``, ``unit`` ("" for none) and whether it is logarithmic."""
-
-    label: str
-    unit: str = ""
-    log: bool = False
 
 
 class SweepExplorer(anywidget.AnyWidget):
@@ -150,7 +142,7 @@ class SweepExplorer(anywidget.AnyWidget):
         first = runs[next(iter(variants))][seeds[0]]
         axes = [name for name in (sweep_values, x_values, row_values) if name]
         for quantity in (*series, *axes):
-            if quantity not in first:
+            if quantity.partition("[")[0] not in first:
                 raise BadSettings(f"no quantity {quantity!r}: there are {', '.join(first)}")
         values = np.array(
             [

@@ -1,10 +1,10 @@
 """AlexNet in miniature: the recipe of 2012 on pictures of clothes, each choice taken out in turn.
 
-The network is `whydeep.miniature`, trained as in {cite}`krizhevsky2012`: momentum 0.9, weight decay
-0.0005, dropout, shifted and mirrored pictures, and a learning rate that is divided by ten at the
-end. Every variant takes one choice out and leaves the rest as it is; where a choice changes the
-size of the steps, the step keeps its size. The experiment carries no claim: the paper gives numbers
-for five of the choices, on ImageNet, and a few hundred pictures are no test of those.
+The network is `whydeep.networks.miniature`, trained as in {cite}`krizhevsky2012`: momentum 0.9,
+weight decay 0.0005, dropout, shifted and mirrored pictures, and a learning rate that is divided by
+ten at the end. Every variant takes one choice out and leaves the rest as it is; where a choice
+changes the size of the steps, the step keeps its size. The experiment carries no claim: the paper
+gives numbers for five of the choices, on ImageNet, and a few hundred pictures are no test of those.
 
 What would refute the reading that each choice mattered here: variants whose test error and test
 loss differ from the whole recipe's by less than they differ between seeds.
@@ -20,12 +20,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from torch import nn
 
-from whydeep import figures
-from whydeep.claims import Claim
+from whydeep.chance import Chance
+from whydeep.descent.recipe import Measure, Recipe, error, fit, mean_loss
 from whydeep.errors import BadSettings
-from whydeep.miniature import Choices, build, task
-from whydeep.recipe import Measure, Recipe, error, fit, mean_loss
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import Claim
+from whydeep.evidence.results import MAIN, Result
+from whydeep.networks.miniature import Choices, build, task
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -101,9 +102,9 @@ class Seldom:
         return self.value
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training error, test error and test loss along the epochs, and at the end."""
-    data = task(settings.examples, settings.test, seed=seed, device=device)
+    data = task(settings.examples, settings.test, chance=chance, device=device)
     choices, training = recipe(settings)
     measures = {
         "train": error(data.x, data.y),
@@ -111,13 +112,12 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         "loss": mean_loss(data.x_test, data.y_test),
     }
     history = fit(
-        build(choices, seed=seed, device=device),
+        build(choices, chance=chance, device=device),
         data.x,
         data.y,
         training,
-        seed=seed,
+        chance=chance,
         measure={name: Seldom(settings.every, measure) for name, measure in measures.items()},
-        progress=progress,
     )
     train, test, loss = (history[name][:: settings.every] for name in measures)
     return Result(
@@ -205,7 +205,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
     values = np.array(
         [
             [
-                [100 * runs[variant][seed][quantity] for seed in seeds]
+                [100 * runs[variant][chance][quantity] for chance in seeds]
                 for quantity in series
                 for variant in (MAIN, left_out)
             ]

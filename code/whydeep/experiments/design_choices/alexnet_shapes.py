@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Condition, Control
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/convolution-is-a-matrix"
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -44,10 +45,7 @@ class Settings:
 
 
 SCALES = {"quick": Settings()}
-VARIANTS = {
-    "one-tower": {"grouped": False},
-    "224-without-border": {"side": 224, "other_border": 0},
-}
+VARIANTS = {"one-tower": {"grouped": False}, "224-without-border": {"side": 224, "other_border": 0}}
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def sizes(layers: Mapping[str, nn.Module], side: int) -> dict[str, Size]:
     return found
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Counts of every layer, in the order of LAYERS; nothing depends on ``seed`` or ``device``."""
     layers = alexnet(settings.side, settings.border, grouped=settings.grouped)
     found = sizes(layers, settings.side)

@@ -26,9 +26,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Condition, Control
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/convolution-is-a-matrix"
 STRIDES = (1, 2, 4)
@@ -146,14 +147,14 @@ def _make(
     return matrix(built, side, **how), partial(layer, kernels, shared=shared, **how), free.numel()
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Worst of all STRIDES and BORDERS: rounding, columns up to translation, entries a column.
 
     ``entry_difference`` is the largest between an entry of W and the library's answer to a picture
     of one bright pixel, over all pixels, at the last stride without a border; ``weights`` counts
     that layer's free weights. Runs on the CPU in float64 whatever the ``device``.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     channels, side = settings.channels, settings.side
 
     def draw(*shape: int) -> Tensor:
@@ -265,11 +266,7 @@ CLAIMS = (
     ),
 )
 
-SHOWN = {
-    "dense": "dense",
-    "unshared": "patches, not shared",
-    MAIN: "convolutional",
-}
+SHOWN = {"dense": "dense", "unshared": "patches, not shared", MAIN: "convolutional"}
 
 
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:

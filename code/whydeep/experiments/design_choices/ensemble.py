@@ -23,12 +23,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Convolutional
-from whydeep.results import MAIN, Result
-from whydeep.training import member_seeds, train
+from whydeep.show import figures
 
 PAGE = "design-choices/convolution-is-a-matrix"
 MEMBERS = 7
@@ -80,9 +81,9 @@ def disagreement(probabilities: Float[Tensor, "m n k"]) -> float:
     return float((labels[pairs[:, 0]] != labels[pairs[:, 1]]).double().mean())
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test error of averages of 1 to 7 members, and how often two members disagree."""
-    data = fashion_mnist().subset(settings.examples, seed=seed)
+    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     x, x_test = (F.avg_pool2d(z, 2) for z in (data.train_x, data.test_x))
     mean, sd = x.mean(), x.std()
     x, x_test = ((z - mean) / sd for z in (x, x_test))
@@ -97,7 +98,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         partial(Convolutional, (1, 14, 14), channels=(8, 16), kernel=3),
         x.to(device),
         data.train_y.to(device),
-        seeds=member_seeds(seed, MEMBERS if settings.apart else 1),
+        seeds=chance.members(MEMBERS if settings.apart else 1),
         steps=settings.steps,
         batch_size=settings.batch_size,
         lr=settings.learning_rate,
@@ -106,7 +107,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         measure={"answers": answers},
         measure_at=[last] if settings.apart else list(moments),
         device=device,
-        progress=progress,
     )
     found = trained.history["answers"]  # (members, 1, n, k) or (1, moments, n, k)
     probabilities = found.flatten(0, 1)

@@ -27,9 +27,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/the-non-linearity"
 UNITS = 2**16  # numbers that go through the non-linearity: examples times units, whatever the width
@@ -157,13 +158,13 @@ class Layer:
             backward(self.z, self.a, self.g, self.delta)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """CPU times alone and of whole gradients, as ratios to ReLU's; medians over the turns.
 
     ``predicted_`` is what the times of the parts say of the whole: 1 plus the extra time of the
     non-linearity alone over the time of the whole gradient with ReLU. Always on the CPU.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     kinds = passes(settings.exponential)
 
     def draw(*shape: int) -> Tensor:
@@ -219,21 +220,18 @@ CLAIMS = (
                 "alone_tanh",
                 "alone, forward and backward, tanh takes at least {bound} times as long as ReLU",
                 3.0,
-                "ratio of CPU times",
             ),
             at_least(
                 "alone_sigmoid",
                 "alone, forward and backward, the sigmoid takes at least {bound} times as long as "
                 "ReLU",
                 1.4,
-                "ratio of CPU times",
             ),
             at_least(
                 "widest_tanh",
                 "with 1024 inputs a unit, about AlexNet's mean, a whole gradient with tanh takes "
                 "at least {bound} times as long as one with ReLU",
                 1.15,
-                "ratio of CPU times",
             ),
         ),
         controls=(
@@ -247,7 +245,6 @@ CLAIMS = (
                         "off_tanh",
                         "it has the shape of tanh, from which it differs by at most {bound:word}",
                         0.25,
-                        "value",
                     ),
                 ),
             ),

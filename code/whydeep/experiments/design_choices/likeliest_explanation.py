@@ -25,9 +25,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Control, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import HOLDS, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 WINDOW = 2
@@ -124,13 +125,13 @@ def draw(
     return x, templates
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """How far layers and explanations differ, and how often they name another class.
 
     Runs on the CPU in float64 whatever the ``device``. A picture's class is that of the largest
     number over classes and windows; pictures that are explained by noise alone have none.
     """
-    x, templates = draw(settings, torch.Generator().manual_seed(seed))
+    x, templates = draw(settings, chance.torch())
     pooled = layers(x, templates, settings)
     exact, rounding = explanations(x, templates, settings)
     best, named = exact.flatten(2).amax(2), pooled.flatten(2).amax(2)
@@ -152,16 +153,10 @@ ROUNDS = at_most(
     "max-pooling after ReLU and convolution gives the log odds of the likeliest explanation to "
     "rounding",
     1.0,
-    "of what rounding allows",
 )
-SAME_CLASS = at_most(
-    "other_class", "both name the same class for every picture that has one", 0.0, "pictures"
-)
+SAME_CLASS = at_most("other_class", "both name the same class for every picture that has one", 0.0)
 SPARSE = at_most(
-    "silent",
-    "there is something to explain: at most {bound} of the log odds are zero",
-    0.95,
-    "fraction of pooled units",
+    "silent", "there is something to explain: at most {bound} of the log odds are zero", 0.95
 )
 CLAIMS = (
     Claim(

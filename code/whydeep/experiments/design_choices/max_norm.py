@@ -21,13 +21,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_most
-from whydeep.miniature import Task, task
+from whydeep.descent import member_seeds
+from whydeep.descent.recipe import Dropout, Recipe, bound_norms, error, fit, generators, mean_loss
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.recipe import Dropout, Recipe, bound_norms, error, fit, generators, mean_loss
-from whydeep.results import MAIN, Result
-from whydeep.training import member_seeds
+from whydeep.networks.miniature import Task, task
+from whydeep.show import figures
 
 PAGE = "design-choices/constraints-and-sizes"
 GUESSING = math.log(10)  # the loss of ten equal probabilities
@@ -178,14 +178,12 @@ CLAIMS = (
                 "ratio",
                 "at the learning rate 0.4 the bound leaves at most {bound} of the training loss",
                 0.7,
-                "ratio of training losses",
             ),
             at_most(
                 "dropout_ratio",
                 "with dropout, each at its best learning rate, the bound leaves at most {bound} "
                 "of the test error (0.85 in the paper)",
                 0.9,
-                "ratio of test errors",
             ),
         ),
         controls=(
@@ -199,7 +197,6 @@ CLAIMS = (
                         "best_bounded",
                         "at its best learning rate it trains to a loss of at most {bound}",
                         0.4,
-                        "nats",
                     ),
                 ),
             ),

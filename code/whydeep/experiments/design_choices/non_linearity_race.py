@@ -28,12 +28,13 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Activation, Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -100,13 +101,13 @@ def first_below(
     return looks[arrivals.min()], int(arrivals.argmin())
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training error against step for every non-linearity and rate, and the steps to GOAL.
 
     The error is taken on every fourth training example. ``steps_`` are those of the best rate, or
     all steps if no rate reaches the goal: ratios are then lower bounds.
     """
-    data = fashion_mnist().subset(settings.examples, seed=seed)
+    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     x, y = F.avg_pool2d(data.train_x, 2).flatten(1), data.train_y
     x = x - x.mean(0)
     widths = (x.shape[1], *3 * (settings.units,), 10)
@@ -130,7 +131,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
                 partial(network, widths, activation),
                 x,
                 y,
-                seeds=[seed] * len(settings.rates),
+                seeds=[chance] * len(settings.rates),
                 lr=settings.rates,
                 steps=settings.steps,
                 batch_size=settings.batch_size,
@@ -138,7 +139,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
                 measure={"error": error},
                 measure_at=looks,
                 device=device,
-                progress=progress,
             )
             errors = trained.history["error"].numpy()
             steps, best = first_below(errors, looks)
@@ -162,13 +162,11 @@ TWICE = at_least(
     "tanh_to_relu",
     "from the paper's start, tanh takes at least {bound:word} as many steps as ReLU",
     2.0,
-    "ratio of steps",
 )
 TWICE_SIGMOID = at_least(
     "sigmoid_to_relu",
     "from the paper's start, the sigmoid takes at least {bound:word} as many steps as ReLU",
     2.0,
-    "ratio of steps",
 )
 CLAIMS = (
     Claim(
@@ -199,7 +197,6 @@ CLAIMS = (
                         "steps_relu",
                         "the network with ReLU reaches the goal within {bound} steps",
                         200.0,
-                        "steps",
                     ),
                 ),
             ),
@@ -213,7 +210,6 @@ CLAIMS = (
                         "the network still learns: its training error falls to {bound:word} or "
                         "less",
                         0.5,
-                        "fraction of training examples",
                     ),
                 ),
             ),

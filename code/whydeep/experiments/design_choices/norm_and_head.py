@@ -2,7 +2,7 @@
 
 Krizhevsky et al. (2012, section 3.3) report that local response normalisation gains 1.4 points of
 accuracy; Lin, Chen and Yan (2014) put an average of each channel in the place of the dense layers
-and lose nothing. We take both out of `whydeep.miniature` on a few hundred pictures of clothes.
+and lose nothing. We take both out of the miniature network on a few hundred pictures of clothes.
 
 What would refute it: for the normalisation, an error that does not rise without it although it
 does where the numbers are as large as the paper's; for the average head, an error far above the
@@ -24,11 +24,20 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import NOT_AT_THIS_SCALE, PARTLY, Claim, Condition, Control, at_least, at_most
-from whydeep.miniature import Choices, Miniature, build, parameters, task
-from whydeep.recipe import Recipe, error, fit
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.descent.recipe import Recipe, error, fit
+from whydeep.evidence.claims import (
+    NOT_AT_THIS_SCALE,
+    PARTLY,
+    Claim,
+    Condition,
+    Control,
+    at_least,
+    at_most,
+)
+from whydeep.evidence.results import MAIN, Result
+from whydeep.networks.miniature import Choices, Miniature, build, parameters, task
+from whydeep.show import figures
 
 PAGE = "design-choices/constraints-and-sizes"
 SHARE = "fraction of test examples"
@@ -68,9 +77,9 @@ def maps(network: Miniature, x: Float[Tensor, "n 1 14 14"]) -> Float[Tensor, "n 
     return x
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test errors of the whole network and of those that lack something."""
-    data = task(settings.examples, seed=seed, device=device)
+    data = task(settings.examples, chance=chance, device=device)
     x, x_test = settings.scale * data.x, settings.scale * data.x_test
     recipe = Recipe(
         epochs=settings.epochs,
@@ -81,15 +90,15 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     )
 
     def trained(network: Miniature) -> float:
-        fit(network, x, data.y, recipe, seed=seed, progress=progress)
+        fit(network, x, data.y, recipe, chance=chance)
         with torch.no_grad():
             return error(x_test, data.y_test)(network)
 
     def whole(choices: Choices) -> float:
-        return trained(build(choices, seed=seed, device=device))
+        return trained(build(choices, chance=chance, device=device))
 
     def on_random_channels(choices: Choices) -> float:
-        network = build(choices, seed=seed, device=device)
+        network = build(choices, chance=chance, device=device)
         means, means_test = (maps(network, z).mean((2, 3)).cpu().numpy() for z in (x, x_test))
         with threadpool_limits(1):
             model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
@@ -101,7 +110,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     average = replace(batch, head="average")
     dense_head = whole(batch)
     average_head = whole(average) if settings.learned else on_random_channels(average)
-    sizes = [parameters(build(choices, seed=seed)) for choices in (average, batch)]
+    sizes = [parameters(build(choices, chance=chance)) for choices in (average, batch)]
     return Result(
         error=(normalised, SHARE),
         error_without_norm=(plain, SHARE),
@@ -126,7 +135,6 @@ CLAIMS = (
                 "norm_gain",
                 "with response normalisation the test error is lower by {bound} or more",
                 0.014,
-                SHARE,
             ),
         ),
         controls=(
@@ -139,7 +147,6 @@ CLAIMS = (
                         "error",
                         "with response normalisation it learns: its error is at most {bound}",
                         0.6,
-                        SHARE,
                     ),
                 ),
             ),
@@ -166,7 +173,6 @@ CLAIMS = (
                 "head_excess",
                 "with averages the test error is at most {bound} above that with the dense layer",
                 0.05,
-                SHARE,
             ),
             Condition(
                 "no_loss",
@@ -187,7 +193,6 @@ CLAIMS = (
                         "error_average_head",
                         "the classifier on them learns: its error is at most {bound}",
                         0.45,
-                        SHARE,
                     ),
                 ),
             ),

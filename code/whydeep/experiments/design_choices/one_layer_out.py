@@ -19,11 +19,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.miniature import CHANNELS, Choices, build, parameters, task
-from whydeep.recipe import Recipe, error, fit
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.descent.recipe import Recipe, error, fit
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.networks.miniature import CHANNELS, Choices, build, parameters, task
+from whydeep.show import figures
 
 PAGE = "design-choices/constraints-and-sizes"
 
@@ -50,7 +51,7 @@ VARIANTS = {"dense-weights": {"whole_layers": False}}
 def choices(whole_layers: bool) -> list[Choices]:
     """The whole network, then one for each convolutional layer that is left out."""
     whole = Choices(norm="", dropout=0.0)
-    network = build(whole, seed=0)
+    network = build(whole, chance=0)
     per_unit = parameters(network.layers["fc4"]) // whole.units + 10
     changed = []
     for name in CHANNELS:
@@ -62,9 +63,9 @@ def choices(whole_layers: bool) -> list[Choices]:
     return [whole, *changed]
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test error of the whole network and the cost of leaving out each of its layers."""
-    data = task(settings.examples, seed=seed, device=device)
+    data = task(settings.examples, chance=chance, device=device)
     training = Recipe(
         settings.epochs,
         settings.rate,
@@ -73,8 +74,8 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     )
     errors = []
     for choice in choices(settings.whole_layers):
-        network = build(choice, seed=seed, device=device)
-        fit(network, data.x, data.y, training, seed=seed, progress=progress)
+        network = build(choice, chance=chance, device=device)
+        fit(network, data.x, data.y, training, chance=chance)
         with torch.no_grad():
             errors.append(error(data.x_test, data.y_test)(network))
     costs = np.array(errors[1:]) - errors[0]
@@ -105,14 +106,8 @@ CLAIMS = (
                 "cost_conv1",
                 "leaving out the first layer costs at least {bound:%} points of test error",
                 0.02,
-                "fraction of test examples",
             ),
-            at_least(
-                "least_cost",
-                "each of the layers costs at least {bound:%} point",
-                0.01,
-                "fraction of test examples",
-            ),
+            at_least("least_cost", "each of the layers costs at least {bound:%} point", 0.01),
         ),
         controls=(
             Control(
@@ -124,7 +119,6 @@ CLAIMS = (
                         "error_whole",
                         "the whole network errs on at most {bound} of the test examples",
                         0.3,
-                        "fraction of test examples",
                     ),
                 ),
             ),

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 import matplotlib.pyplot as plt
 import numpy as np
 
-from whydeep import figures
-from whydeep.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.evidence.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.design_choices import pooled_networks
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 
@@ -45,7 +46,7 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"three-times-the-steps": {"second": "maximum", "times": 3}}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Errors of both kinds, on test and training pictures; ``gain`` is the first less the second.
 
     Both kinds start from the same weights, since the seeds and shapes of their members are equal.
@@ -59,7 +60,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         checks=tuple(step * settings.times for step in base.checks),
     )
     first, second = (
-        pooled_networks.errors(design, each, seed, each.learning_rate, settings.members, device)
+        pooled_networks.errors(design, each, chance, each.learning_rate, settings.members, device)
         for design, each in (("maximum", base), (settings.second, longer))
     )
     share = "fraction of test examples"
@@ -82,12 +83,7 @@ CLAIMS = (
         expected=NOT_AT_THIS_SCALE,
         paper=(("top-1 and top-5 error", ("lower by {} and {} points", 0.4, 0.3), "section 3.4"),),
         conditions=(
-            at_least(
-                "gain",
-                "overlapping windows lower the test error by at least {bound}",
-                0.003,
-                "fraction of test examples",
-            ),
+            at_least("gain", "overlapping windows lower the test error by at least {bound}", 0.003),
         ),
         controls=(
             Control(
@@ -95,14 +91,7 @@ CLAIMS = (
                 "something that helps for certain in place of the overlap: three times as many "
                 "steps",
                 {"gain": 0.005},
-                (
-                    at_most(
-                        "error_blocks",
-                        "the network learns: its error is at most {bound}",
-                        0.3,
-                        "fraction of test examples",
-                    ),
-                ),
+                (at_most("error_blocks", "the network learns: its error is at most {bound}", 0.3),),
             ),
         ),
         disputed="{cite:t}`scherer2010` found that overlapping windows bring no significant "

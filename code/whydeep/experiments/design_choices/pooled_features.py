@@ -22,9 +22,10 @@ from jaxtyping import Float
 from scipy.special import ndtr
 from scipy.stats import binom, rankdata
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
@@ -101,13 +102,13 @@ def answers(
     return there + settings.noise * rng.standard_normal(there.shape)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """AUC of maximum and average at every rate, measured and by the formula for independent sites.
 
     ``rare_gain`` is maximum less average at a = 0.01, ``common_loss`` average less maximum at
     a = 0.3, ``off_theory`` the largest difference between a measured AUC and its closed form.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     measured, theory = np.zeros((2, len(RATES))), np.zeros((2, len(RATES)))
     for i, a in enumerate(RATES):
         low, high = (answers(rate, settings, rng) for rate in (a, 2 * a))
@@ -135,25 +136,19 @@ RARE_GAIN = at_least(
     "rare_gain",
     "at a rate of 0.01 the maximum has an AUC at least {bound} above the average's",
     0.03,
-    "AUC",
 )
 COMMON_LOSS = at_least(
     "common_loss",
     "at a rate of 0.3 the average has an AUC at least {bound} above the maximum's",
     0.2,
-    "AUC",
 )
 THEORY = at_most(
-    "off_theory",
-    "every AUC is within {bound} of its closed form for independent sites",
-    0.02,
-    "AUC",
+    "off_theory", "every AUC is within {bound} of its closed form for independent sites", 0.02
 )
 TELLS = at_least(
     "rare_average",
     "the rare feature does tell the classes apart: the average has an AUC of at least {bound}",
     0.51,
-    "AUC",
 )
 CLAIMS = (
     Claim(

@@ -24,12 +24,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import accuracy, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Network, initialise
-from whydeep.results import MAIN, Result
-from whydeep.training import accuracy, generator, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 SIDE = 16  # 14 x 14 pixels and a border of one, so that two poolings halve it without a remainder
@@ -37,7 +38,7 @@ DESIGNS = ("maximum", "average", "stride")
 # Signs of the four quarters of a picture, one row a class, for the textures.
 QUARTERS = (
     (-1, -1, -1, -1), (-1, -1, 1, 1), (-1, 1, -1, 1), (-1, 1, 1, -1), (1, -1, -1, 1),
-    (1, -1, 1, -1), (1, 1, -1, -1), (1, 1, 1, 1), (-1, -1, -1, 1), (1, 1, 1, -1),
+    (1, -1, 1, -1), (1, 1, -1, -1), (1, 1, 1, 1), (-1, -1, -1, 1), (1, 1, 1, -1)
 )  # fmt: skip
 
 
@@ -70,10 +71,7 @@ class Settings:
 SCALES = {"quick": Settings()}
 # In the controls one network of each design is enough, and none learns faster.
 _CHEAP = {"members": 1, "fast_rate": 0.02}
-VARIANTS = {
-    "textures": {"data": "textures", **_CHEAP},
-    "scattered": {"scattered": True, **_CHEAP},
-}
+VARIANTS = {"textures": {"data": "textures", **_CHEAP}, "scattered": {"scattered": True, **_CHEAP}}
 
 
 def pool(x: Float[Tensor, "n c a a"], design: str) -> Float[Tensor, "n c m m"]:
@@ -117,9 +115,11 @@ class Pooled(Network):
         )
         self.classifier = nn.utils.skip_init(nn.Linear, second * (SIDE // 4) ** 2, 10)
         self.design = design
-        chance = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(0)
         self.orders = [
-            torch.randperm(side**2, generator=chance) if scattered and design != "stride" else None
+            torch.randperm(side**2, generator=generator)
+            if scattered and design != "stride"
+            else None
             for side in (SIDE, SIDE // 2)
         ]
         initialise(self, generator, init="he", gain=2.0)
@@ -142,35 +142,37 @@ def shifted(x: Float[Tensor, "n 1 a a"], right: int) -> Float[Tensor, "n 1 a a"]
 
 
 def textures(
-    n: int, contrast: float, chance: torch.Generator
+    n: int, contrast: float, generator: torch.Generator
 ) -> tuple[Float[Tensor, "n 1 16 16"], Int64[Tensor, " n"]]:
     """Unit noise, raised or lowered by ``contrast`` in each quarter as the class says; labels."""
-    y = torch.randint(10, (n,), generator=chance)
+    y = torch.randint(10, (n,), generator=generator)
     signs = torch.tensor(QUARTERS, dtype=torch.float32).view(10, 1, 2, 2)
     means = F.interpolate(signs, size=(SIDE, SIDE))  # nearest
-    return torch.randn(n, 1, SIDE, SIDE, generator=chance) + contrast * means[y], y
+    return torch.randn(n, 1, SIDE, SIDE, generator=generator) + contrast * means[y], y
 
 
-def pictures(settings: Settings, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def pictures(settings: Settings, chance: Chance) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Training pictures and labels, test pictures and labels; not yet standardised."""
     if settings.data == "textures":
-        chance = generator(seed, "labels")
-        drawn = (textures(n, settings.contrast, chance) for n in (settings.examples, settings.test))
+        generator = chance["labels"]
+        drawn = (
+            textures(n, settings.contrast, generator) for n in (settings.examples, settings.test)
+        )
         return tuple(part for pair in drawn for part in pair)
-    data = fashion_mnist().subset(settings.examples, settings.test, seed=seed)
+    data = fashion_mnist().subset(settings.examples, settings.test, seed=chance.seed)
     x, x_test = (F.pad(F.avg_pool2d(z, 2), (1,) * 4) for z in (data.train_x, data.test_x))
     return x, data.train_y, x_test, data.test_y
 
 
 def errors(
-    design: str, settings: Settings, seed: int, rate: float, members: int, device: str
+    design: str, settings: Settings, chance: Chance, rate: float, members: int, device: str
 ) -> dict[str, float | Float[np.ndarray, " checks"]]:
     """Means over ``members`` networks: "test" and "train" error, and the "cost" of a shift.
 
     "curve" is the test error at each check and "test" the mean of its last two. "cost" is what a
     shift of the test pictures by one pixel, to the left or the right, adds at the last.
     """
-    x, y, x_test, y_test = pictures(settings, seed)
+    x, y, x_test, y_test = pictures(settings, chance)
     mean, sd = x.mean(), x.std()
 
     def standard(z: Tensor) -> Tensor:
@@ -180,7 +182,7 @@ def errors(
         partial(Pooled, design, settings.channels, settings.scattered),
         standard(x),
         y.to(device),
-        seeds=member_seeds(seed, members),
+        seeds=chance.members(members),
         steps=settings.steps,
         batch_size=settings.batch_size,
         lr=rate,
@@ -188,7 +190,6 @@ def errors(
         measure={"right": accuracy(standard(x_test), y_test)},
         measure_at=settings.checks,
         device=device,
-        progress=False,
     )
 
     def error(z: Tensor, labels: Tensor) -> float:
@@ -204,7 +205,7 @@ def errors(
     }
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Errors of the three designs, and what a shift of the test pictures by one pixel adds.
 
     ``ratio`` is the error with average pooling over that with max-pooling, ``ratio_fast`` the same
@@ -212,12 +213,12 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     with the stride than with max-pooling.
     """
     found = {
-        design: errors(design, settings, seed, settings.learning_rate, settings.members, device)
+        design: errors(design, settings, chance, settings.learning_rate, settings.members, device)
         for design in DESIGNS
     }
     fast = found["average"]
     if settings.fast_rate != settings.learning_rate:
-        fast = errors("average", settings, seed, settings.fast_rate, settings.members, device)
+        fast = errors("average", settings, chance, settings.fast_rate, settings.members, device)
     share = "fraction of test examples"
     return Result(
         curves=(np.stack([found[design]["curve"] for design in DESIGNS]), share),
@@ -239,13 +240,11 @@ RATIO = at_least(
     "at the same rate and after the same steps, average pooling has at least {bound} times the "
     "error of max-pooling",
     1.08,
-    "ratio of test errors",
 )
 SHIFT = at_least(
     "shift_gap",
     "a shift by one pixel costs at least {bound} more with a stride than with max-pooling",
     0.03,
-    "fraction of test examples",
 )
 
 
@@ -255,7 +254,6 @@ def _learns(quantity: str, bound: float) -> tuple:
             quantity,
             "the network learns: its error is at most {bound}",
             bound,
-            "fraction of test examples",
         ),
     )
 

@@ -23,9 +23,10 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import Claim
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import Claim
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -127,12 +128,12 @@ def measure(
     return np.array(signal), np.array(gradient[::-1])
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Mean squares of signal and gradient at every layer, measured and by theory.
 
     Runs on the CPU in float64 whatever the ``device``: after many small layers float32 holds zero.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     found = {}
     with threadpool_limits(1):  # the digits then do not depend on the number of cores
         for name in NAMES:

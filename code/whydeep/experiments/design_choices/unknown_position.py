@@ -21,9 +21,10 @@ from jaxtyping import Float, Int
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import logsumexp
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "design-choices/max-pooling"
 RULES = ("Bayes", "maximum", "energy", "average")
@@ -108,14 +109,14 @@ def accuracies(
     return np.array([(found[rule].argmax(1) == y).mean() for rule in RULES])
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Accuracy of every rule, over the numbers of positions and over the noises.
 
     ``below_bayes`` is the largest lead of Bayes' rule over the maximum at any noise, and
     ``above_average`` the lead of the maximum over the average, both at the most positions; the
     latter at the noise ``settings.noise``.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     by_position = np.stack(
         [accuracies(settings, g, settings.noise, rng) for g in settings.positions], axis=1
     )
@@ -141,17 +142,11 @@ BELOW_BAYES = at_most(
     "below_bayes",
     "at no noise is the maximum more than {bound} less accurate than Bayes' rule",
     0.015,
-    "fraction of signals",
 )
 ABOVE_AVERAGE = at_least(
-    "above_average",
-    "the maximum is at least {bound} more accurate than the average",
-    0.3,
-    "fraction of signals",
+    "above_average", "the maximum is at least {bound} more accurate than the average", 0.3
 )
-RECOGNISES = at_least(
-    "maximum", "the maximum finds at least {bound} of the classes", 0.8, "fraction of signals"
-)
+RECOGNISES = at_least("maximum", "the maximum finds at least {bound} of the classes", 0.8)
 CLAIMS = (
     Claim(
         id="patel2015-drm",

@@ -22,12 +22,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures
-from whydeep.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
-from whydeep.miniature import task
+from whydeep.chance import Chance
+from whydeep.descent import mean_loss, train
+from whydeep.evidence.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import mean_loss, member_seeds, train
+from whydeep.networks.miniature import task
+from whydeep.show import figures
 
 PAGE = "design-choices/constraints-and-sizes"
 GUESSING = math.log(10)  # the loss of ten equal probabilities
@@ -59,14 +60,14 @@ def capped(loss: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     return np.nan_to_num(loss, nan=GUESSING, posinf=GUESSING).clip(max=GUESSING)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training loss after each epoch, with and without decay: means over the networks.
 
     ``without`` and ``with_decay`` are means over the ends of the last five epochs.
     """
-    data = task(settings.examples, 100, seed=seed, device=device)
+    data = task(settings.examples, 100, chance=chance, device=device)
     x = data.x.flatten(1)
-    seeds = member_seeds(seed, settings.networks)
+    seeds = chance.members(settings.networks)
     stack = train(
         partial(Dense, (x.shape[1], settings.units, settings.units, 10)),
         x,
@@ -79,7 +80,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         batch_size=settings.batch_size,
         measure={"loss": mean_loss(x, data.y)},
         device=device,
-        progress=progress,
     )
     losses = capped(stack.history["loss"].double().numpy())  # (2 networks, epochs + 1)
     curves = losses.reshape(2, settings.networks, -1).mean(1)
@@ -119,7 +119,6 @@ CLAIMS = (
                 "ratio",
                 "with weight decay the training loss is at most {bound} times that without",
                 0.95,
-                "ratio of training losses",
             ),
         ),
         controls=(
@@ -134,7 +133,6 @@ CLAIMS = (
                         "without decay the networks do not train as well as at the learning rate "
                         "0.1: their loss is at least {bound}",
                         0.5,
-                        "nats",
                     ),
                 ),
             ),

@@ -26,13 +26,15 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import features, figures
-from whydeep.claims import PARTLY, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import LabelledImages, fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import PARTLY, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.features.random_features import gaussian_kernel
+from whydeep.labs import features
 from whydeep.networks import Convolutional, Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "features/feature-maps-by-hand"
 ON_PICTURES = {
@@ -41,11 +43,7 @@ ON_PICTURES = {
     "forest": "random forest on pixels",
     "network": "convolutional network",
 }
-ON_TABLE = {
-    "svm_table": "SVM",
-    "forest_table": "random forest",
-    "network_table": "dense network",
-}
+ON_TABLE = {"svm_table": "SVM", "forest_table": "random forest", "network_table": "dense network"}
 
 
 @dataclass(frozen=True)
@@ -98,10 +96,10 @@ def forest_error(
     x_test: Float[Tensor, "m d"],
     y_test: Int[Tensor, "m"],
     trees: int,
-    seed: int,
+    chance: Chance,
 ) -> float:
     """Test error of a random forest."""
-    forest = RandomForestClassifier(trees, random_state=seed).fit(x.numpy(), y.numpy())
+    forest = RandomForestClassifier(trees, random_state=chance).fit(x.numpy(), y.numpy())
     return 1 - float(forest.score(x_test.numpy(), y_test.numpy()))
 
 
@@ -111,7 +109,7 @@ def network_error(
     y: Int[Tensor, "n"],
     x_test: Float[Tensor, "m ..."],
     y_test: Int[Tensor, "m"],
-    seed: np.random.SeedSequence,
+    chance: Chance,
     settings: Settings,
     **how: object,
 ) -> float:
@@ -120,7 +118,7 @@ def network_error(
         network,
         x,
         y,
-        seeds=[seed],
+        seeds=[chance],
         lr=settings.learning_rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
@@ -130,12 +128,10 @@ def network_error(
     return float((trained.predict(x_test)[0] != y_test).double().mean())
 
 
-def on_pictures(
-    data: LabelledImages, settings: Settings, seed: np.random.SeedSequence, progress: bool
-) -> dict[str, float]:
+def on_pictures(data: LabelledImages, settings: Settings, chance: Chance) -> dict[str, float]:
     """Test error of each method of ON_PICTURES."""
     y, y_test, x, x_test = data.train_y, data.test_y, data.train_x, data.test_x
-    seed_forest, seed_network = seed.spawn(2)
+    seed_forest, seed_network = chance.spawn(2)
     flat, flat_test = features.pixels(x), features.pixels(x_test)
     hogs = features.hog(x), features.hog(x_test)
     mean, sd = x.mean(), x.std()
@@ -156,19 +152,18 @@ def on_pictures(
             steps=settings.steps,
             batch_size=settings.batch_size,
             trainable=("classifier.*",) if settings.frozen else ("*",),
-            progress=progress,
         ),
     }
 
 
-def on_table(settings: Settings, seed: np.random.SeedSequence) -> dict[str, float]:
+def on_table(settings: Settings, chance: Chance) -> dict[str, float]:
     """Test error of each method of ON_TABLE, averaged over the splits; columns standardised."""
     columns, labels = load_breast_cancer(return_X_y=True)
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     turn = np.linalg.qr(rng.standard_normal((columns.shape[1],) * 2))[0]
     y = torch.from_numpy(labels)
     errors = {name: [] for name in ON_TABLE}
-    for split in seed.spawn(settings.splits):
+    for split in chance.spawn(settings.splits):
         train_rows, test_rows = np.split(rng.permutation(len(y)), [2 * len(y) // 3])
         kept = columns[train_rows]
         table = (columns - kept.mean(0)) / kept.std(0)
@@ -179,27 +174,25 @@ def on_table(settings: Settings, seed: np.random.SeedSequence) -> dict[str, floa
         errors["forest_table"].append(forest_error(*parts, settings.trees, state))
         dense = partial(Dense, (x.shape[1], 64, 64, 2))
         errors["network_table"].append(
-            network_error(
-                dense, *parts, split, settings, steps=settings.table_steps, progress=False
-            )
+            network_error(dense, *parts, split, settings, steps=settings.table_steps)
         )
     return {name: float(np.mean(found)) for name, found in errors.items()}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test error of every method, on pictures and on the table; fractions of examples.
 
     Runs on the CPU, on one thread, whatever the ``device``.
     """
-    order, pictures, table = np.random.SeedSequence(seed).spawn(3)
-    data = fashion_mnist().subset(settings.examples, seed=seed)
+    order, pictures, table = chance.members(3)
+    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     if settings.scramble:
-        permutation = np.random.default_rng(order).permutation(data.train_x[0].numel())
+        permutation = order.numpy().permutation(data.train_x[0].numel())
         for x in (data.train_x, data.test_x):
             x.copy_(x.flatten(1)[:, torch.from_numpy(permutation)].view(x.shape))
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
-        errors = on_pictures(data, settings, pictures, progress) | on_table(settings, table)
+        errors = on_pictures(data, settings, pictures) | on_table(settings, table)
     return Result(
         **{f"error_{name}": (error, "fraction of test examples") for name, error in errors.items()},
         examples=(settings.examples, "training examples"),

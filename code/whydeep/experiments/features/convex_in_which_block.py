@@ -19,10 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "features/raw-pixels"
 BLOCKS = ("W_1", "W_2", "V", "all")
@@ -122,16 +123,16 @@ def along_line(
     return t.numpy(), losses(weights, x, y, settings).numpy()
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Worst rise above the convex envelope over all lines, for W_1, W_2 = W_L, V and all at once.
 
     Also the share of lines that are not convex (rise above 1e-6 nats) and the loss along the worst
     line of each block. Runs on the CPU in float64 whatever the ``device``.
     """
-    data = digits().subset(settings.examples, seed=seed)
+    data = digits().subset(settings.examples, seed=chance.seed)
     x = data.train_x.flatten(1).double()
     y = torch.nn.functional.one_hot(data.train_y, len(data.classes)).double()
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     found = {}
     for block in BLOCKS:
         lines = [along_line(block, x, y, settings, generator) for _ in range(settings.lines)]

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from whydeep import figures
-from whydeep.claims import Claim
+from whydeep.chance import Chance
+from whydeep.evidence.claims import Claim
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.features import raw_pixels
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -49,13 +50,12 @@ VARIANTS = {"permuted": {"shuffle": True}}
 CLAIMS: tuple[Claim, ...] = ()
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test error of each map of MAPS, one value a step of the ladder; fractions of examples."""
     examples = [n for n in LADDER if n <= settings.largest]
     base = replace(raw_pixels.SCALES["quick"], steps=settings.steps, shuffle=settings.shuffle)
     results = [
-        raw_pixels.run(replace(base, examples=n), seed=seed, device=device, progress=progress)
-        for n in examples
+        raw_pixels.run(replace(base, examples=n), chance=chance, device=device) for n in examples
     ]
     errors = {
         f"error_{name}": (

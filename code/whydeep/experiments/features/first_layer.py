@@ -27,13 +27,14 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist, first_layer_filters, photographs
-from whydeep.gabor import gabor_fit
+from whydeep.descent import train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs.gabor import gabor_fit
 from whydeep.networks import Convolutional
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import ImageExplorer
@@ -86,23 +87,21 @@ def colour_share(filters: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
     return 1 - grey / filters.square().sum((1, 2, 3))
 
 
-def random_filters(seed: int) -> Float[Tensor, "32 3 7 7"]:
+def random_filters(chance: Chance) -> Float[Tensor, "32 3 7 7"]:
     """32 filters of independent normal weights, the first draw of ``seed``."""
-    draw = np.random.SeedSequence(seed).spawn(1)[0]
-    generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
+    draw = np.random.SeedSequence(chance).spawn(1)[0]
+    generator = draw.torch()
     return torch.randn(32, 3, SIDE, SIDE, generator=generator)
 
 
-def ica_filters(
-    patches: int, order: Int[Tensor, "p"], seed: np.random.SeedSequence
-) -> Float[Tensor, "32 7 7"]:
+def ica_filters(patches: int, order: Int[Tensor, "p"], chance: Chance) -> Float[Tensor, "32 7 7"]:
     """32 independent components of patches of the seven photographs, as pictures.
 
     ``patches`` a photograph are drawn at random, made grey, centred; the flattest 30 % are dropped,
     the others scaled to unit variance. FastICA with log cosh, one thread. ``order`` permutes the
     pixels of each patch.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     found = []
     for photograph in photographs().values():
         grey = photograph.mean(0)
@@ -129,13 +128,13 @@ def ica_filters(
     return torch.from_numpy(ica.mixing_.T.copy()).float().view(32, SIDE, SIDE)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """R^2 of the Gabor fit of each filter, medians of them, and the colour of the real filters.
 
     ``own`` are the 16 filters of our network, ``start`` the same before training.
     """
-    _, shuffles, ica, network = np.random.SeedSequence(seed).spawn(4)
-    rng = np.random.default_rng(shuffles)
+    _, shuffles, ica, network = chance.members(4)
+    rng = shuffles.numpy()
 
     def order(n: int) -> Tensor:
         return torch.from_numpy(rng.permutation(n)) if settings.shuffle else torch.arange(n)
@@ -145,9 +144,9 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     real = real.flatten(2)[..., small].view(real.shape)
     if settings.shuffle:
         real = torch.stack([real[:, c].roll(c, 0) for c in range(3)], 1)
-    random = random_filters(seed)
+    random = random_filters(chance)
 
-    data = fashion_mnist().subset(settings.examples, seed=seed)
+    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     large = order(data.train_x[0].numel())
     x, x_test = (
         z.flatten(1)[:, large].view(z.shape).to(device) for z in (data.train_x, data.test_x)
@@ -166,7 +165,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         measure={"filters": lambda stack: stack.parameters["layers.1.weight"]},
         measure_at=(0, settings.steps),
         device=device,
-        progress=progress,
     )
     start, own = trained.history["filters"][0, :, :, 0]
     wrong = trained.predict((x_test - mean) / sd)[0].cpu() != data.test_y
@@ -302,10 +300,10 @@ def _gallery(axes: plt.Axes, bank: Float[np.ndarray, "n h w *c"], columns: int) 
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     """The four banks of filters, the first seed's, over the spread of their R^2 over all seeds."""
     results = list(runs[MAIN].values())
-    seed, first = next(iter(runs[MAIN].items()))
+    chance, first = next(iter(runs[MAIN].items()))
     banks = {
         "real": first_layer_filters().permute(0, 2, 3, 1).numpy(),
-        "random": random_filters(seed).permute(0, 2, 3, 1).numpy(),
+        "random": random_filters(chance).permute(0, 2, 3, 1).numpy(),
         "ica": first["filters_ica"],
         "own": first["filters_own"],
     }
@@ -352,10 +350,10 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> ImageExplorer:
     """The four banks to look into, filter by filter, and what a filter makes of a photograph."""
     from whydeep.widgets import ImageExplorer, Prediction  # pages need it, the CLI does not
 
-    seed, first = next(iter(runs[MAIN].items()))
+    chance, first = next(iter(runs[MAIN].items()))
     banks = {
         "real": leading_component(first_layer_filters()).numpy(),
-        "random": leading_component(random_filters(seed)).numpy(),
+        "random": leading_component(random_filters(chance)).numpy(),
         "ica": first["filters_ica"],
         "own": first["filters_own"],
     }

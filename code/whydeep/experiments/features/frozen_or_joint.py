@@ -23,13 +23,14 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import train
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -69,13 +70,13 @@ SCALES = {"quick": Settings(), "full": Settings(widest=1024)}
 VARIANTS = {"linear": {"task": "linear"}, "parity": {"task": "parity", "steps": 480}}
 
 
-def pictures(examples: int, seed: int) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
+def pictures(examples: int, chance: Chance) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
     """``examples`` training pictures drawn by ``seed``, then the test pictures; 14 x 14, centred.
 
     Pixels are averaged two by two, the mean picture of the training examples is subtracted, and one
     factor brings their standard deviation to 1. Returns vectors of 196 pixels, and labels.
     """
-    data = fashion_mnist().subset(examples, seed=seed)
+    data = fashion_mnist().subset(examples, seed=chance.seed)
     x = F.avg_pool2d(torch.cat([data.train_x, data.test_x]), 2).flatten(1)
     x = x - x[:examples].mean(0)
     return x / x[:examples].std(), torch.cat([data.train_y, data.test_y])
@@ -109,27 +110,29 @@ def parity(
     return x, (x[:, :relevant].prod(1) > 0).long()
 
 
-def examples_of(settings: Settings, seed: int) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
+def examples_of(
+    settings: Settings, chance: Chance
+) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
     """The training examples of the task, then its 2,000 test examples."""
-    draw = np.random.SeedSequence(seed).spawn(1)[0]
-    generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
+    draw = np.random.SeedSequence(chance).spawn(1)[0]
+    generator = draw.torch()
     n = settings.examples
     if settings.task == "parity":
         return parity(n + TESTS, settings.bits, settings.relevant, generator)
     if settings.task not in ("fashion", "linear"):
         raise BadSettings(f"task is {settings.task!r}, expected 'fashion', 'linear' or 'parity'")
-    x, y = pictures(n, seed)
+    x, y = pictures(n, chance)
     if settings.task == "linear":
         y = linear_labels(x, n, settings.components, settings.certainty, generator)
     return x, y
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test error of the frozen and of the trained layer along the width; fractions of examples.
 
     The ratios divide errors of which neither is counted below half an example.
     """
-    x, y = examples_of(settings, seed)
+    x, y = examples_of(settings, chance)
     held, n = settings.held_out, settings.examples
     widths = [m for m in WIDTHS if m <= settings.widest]
     errors = {name: [] for name in TRAINABLE}
@@ -140,14 +143,13 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
                 x[held:n],
                 y[held:n],
                 # One seed: the same start and the same batches at each learning rate.
-                seeds=[seed] * len(LEARNING_RATES),
+                seeds=[chance] * len(LEARNING_RATES),
                 lr=LEARNING_RATES,
                 steps=settings.steps,
                 batch_size=settings.batch_size,
                 momentum=settings.momentum,
                 trainable=trainable,
                 device=device,
-                progress=progress,
             )
             wrong = (trained.predict(x).cpu() != y).double()
             best = int(wrong[:, :held].mean(1).argmin())
@@ -179,13 +181,7 @@ CLAIMS = (
         "have.",
         kind="effect",
         expected=REPRODUCED,
-        paper=(
-            (
-                "the post",
-                "no number",
-                "section 'Deep learning: it's all about the features'",
-            ),
-        ),
+        paper=(("the post", "no number", "section 'Deep learning: it's all about the features'"),),
         conditions=(
             Condition(
                 "ratio_narrowest",

@@ -26,12 +26,14 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from whydeep import features, figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import features
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "features/feature-maps-by-hand"
 CLASSES = (2, 4)  # pullover and coat, which are hard to tell apart
@@ -173,14 +175,14 @@ def machine_error(
 
 
 def epoch(
-    x: Float[Tensor, "n d"], y: Int[Tensor, "n"], settings: Settings, seed: int
+    x: Float[Tensor, "n d"], y: Int[Tensor, "n"], settings: Settings, chance: Chance
 ) -> tuple[float, float]:
     """One epoch of SGD on a network with one hidden layer: CPU seconds of it, training loss after.
 
     ``y`` holds labels 0 and 1; n / 10 steps of ``batch`` examples each, or of all n. A plain loop,
     so that the time is that of the steps and of nothing else.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     network = Dense((x.shape[1], settings.width, 2), generator=generator)
     descent = torch.optim.SGD(network.parameters(), lr=settings.learning_rate)
     order = torch.randperm(len(y), generator=generator)
@@ -205,7 +207,7 @@ def slope(sizes: tuple[int, ...], seconds: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """CPU seconds of the convex problem and of an epoch of SGD, and how they grow with n.
 
     Seconds are given relative to the smallest n of each, so that they compare between machines.
@@ -214,7 +216,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     """
     data = fashion_mnist()
     kept, kept_test = (torch.isin(y, torch.tensor(CLASSES)) for y in (data.train_y, data.test_y))
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(int(kept.sum())))
+    order = torch.from_numpy(chance.numpy().permutation(int(kept.sum())))
     x, y = data.train_x[kept][order], data.train_y[kept][order]
     sign, sign_test = (np.where(z == CLASSES[0], 1.0, -1.0) for z in (y, data.test_y[kept_test]))
     with threadpool_limits(1):
@@ -232,7 +234,9 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         sgd_seconds = []
         for n in settings.sgd_sizes:
             label = (y[:n] == CLASSES[1]).long()
-            runs = [epoch(x[:n].flatten(1), label, settings, seed) for _ in range(settings.repeats)]
+            runs = [
+                epoch(x[:n].flatten(1), label, settings, chance) for _ in range(settings.repeats)
+            ]
             sgd_seconds.append(min(seconds for seconds, _ in runs))
     return Result(
         sizes=(np.array(settings.sizes), "training examples"),

@@ -21,11 +21,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.chance import Chance
+from whydeep.descent import Trained, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "features/learning-the-features"
 BITS = 6
@@ -98,14 +99,14 @@ def ratio_deviation(w: Float[Tensor, "*k 6"]) -> Float[Tensor, "*k"]:
     return (sizes[..., 1:] / sizes[..., :-1] - 2).abs().amax(-1)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Share of starts solved, sweeps they took, and the shape of the weights of the better half.
 
     A start is solved when all 64 outputs are on the right side of 1/2. Where none is solved, the
     sweeps are those of the whole run. The better half of the starts is that with lower losses.
     """
     x, y = task()
-    order = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    order = torch.Generator().manual_seed(int(np.random.SeedSequence(chance).generate_state(1)[0]))
     if settings.permute:
         y = y[torch.randperm(len(y), generator=order)]
     x, y = x.to(device), y.to(device)
@@ -117,7 +118,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         partial(SymmetryNetwork, settings.spread),
         x,
         y,
-        seeds=member_seeds(seed, settings.starts),
+        seeds=chance.members(settings.starts),
         # The engine's loss is a mean over the inputs, the paper's a sum.
         lr=settings.epsilon * len(y),
         momentum=settings.alpha,
@@ -127,7 +128,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         measure={"all_right": all_right},
         measure_at=range(0, settings.sweeps + 1, EVERY),
         device=device,
-        progress=progress,
     )
     right = trained.history["all_right"].bool()
     solved = right[:, -1]
@@ -228,12 +228,7 @@ CLAIMS = (
                 "frozen",
                 "the gradient through the hidden units: they stay as they start, and only the "
                 "output unit learns",
-                {
-                    "solved": 0.3,
-                    "sweeps_factor": 0.5,
-                    "antisymmetry": 0.1,
-                    "ratio_deviation": 0.5,
-                },
+                {"solved": 0.3, "sweeps_factor": 0.5, "antisymmetry": 0.1, "ratio_deviation": 0.5},
                 (_LEARNS,),
             ),
         ),

@@ -22,12 +22,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import LabelledImages, fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import PARTLY, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Convolutional
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "features/learning-the-features"
 TASKS = {"single": "one garment: which kind?", "pairs": "two garments: the same kind?"}
@@ -80,10 +81,10 @@ def pairs(
 
 
 def tasks(
-    data: LabelledImages, settings: Settings, seed: np.random.SeedSequence
+    data: LabelledImages, settings: Settings, chance: Chance
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Pictures and labels of each task, the training examples first; pixels have mean 0, sd 1."""
-    generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
+    generator = draw.torch()
     order = torch.randperm(196, generator=generator) if settings.shuffle else torch.arange(196)
     x, x_test = small(data.train_x, order), small(data.test_x, order)
     parts = []
@@ -103,11 +104,11 @@ def tasks(
     return {name: ((z - z[:n].mean()) / z[:n].std(), y) for name, (z, y) in found.items()}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test and training errors of one and of two learned layers in both tasks, and their ratios."""
-    draw, network = np.random.SeedSequence(seed).spawn(2)
+    draw, network = chance.members(2)
     n = settings.examples
-    data = fashion_mnist().subset(n, seed=seed)
+    data = fashion_mnist().subset(n, seed=chance.seed)
     found: dict[str, tuple[float, str]] = {}
     for name, (x, y) in tasks(data, settings, draw).items():
         channels, units = TWO[name]
@@ -123,7 +124,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
                 momentum=settings.momentum,
                 weight_decay=settings.weight_decay,
                 device=device,
-                progress=progress,
             )
             wrong = (trained.predict(x)[0].cpu() != y).double()
             weights = sum(w[0].numel() for w in trained.parameters.values())

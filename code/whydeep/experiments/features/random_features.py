@@ -23,10 +23,11 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -138,14 +139,14 @@ def kernel_outputs(
     return kernel_test @ torch.cholesky_solve(one_hot, torch.linalg.cholesky(regular))
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Kernel error and test error for each D of ``widths``, with the exact kernel's test error.
 
     The kernel error is the root-mean-square difference over pairs of different images. Runs on the
     CPU whatever the ``device``.
     """
-    generator = torch.Generator().manual_seed(seed)
-    data = fashion_mnist().subset(settings.examples, seed=seed)
+    generator = chance.torch()
+    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     x, x_test = data.train_x.flatten(1), data.test_x.flatten(1)
     y, y_test = data.train_y, data.test_y
     gamma = median_gamma(x[:: max(1, len(x) // 500)])

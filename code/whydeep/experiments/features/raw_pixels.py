@@ -23,12 +23,14 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import features, figures
-from whydeep.claims import PARTLY, Claim, Condition, Control, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import train
+from whydeep.evidence.claims import PARTLY, Claim, Condition, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import features
 from whydeep.networks import Convolutional
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "features/raw-pixels"
 MAPS = {
@@ -85,14 +87,14 @@ def logistic_regression_errors(
         return tuple(1 - float(fit.score(z, labels.cpu())) for z, labels in pairs)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training and test error of logistic regression on each map of MAPS; fractions of examples."""
-    order, draw, network = np.random.SeedSequence(seed).spawn(3)
-    data = fashion_mnist().subset(settings.examples, seed=seed)
+    order, draw, network = chance.members(3)
+    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     x, x_test = data.train_x.to(device), data.test_x.to(device)
     y, y_test = data.train_y.to(device), data.test_y.to(device)
     if settings.shuffle:
-        permutation = torch.from_numpy(np.random.default_rng(order).permutation(x[0].numel()))
+        permutation = torch.from_numpy(order.numpy().permutation(x[0].numel()))
         x, x_test = (z.flatten(1)[:, permutation].view(z.shape) for z in (x, x_test))
 
     trained = train(
@@ -106,10 +108,9 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         device=device,
-        progress=progress,
     )
     both = torch.cat([x, x_test])
-    generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
+    generator = draw.torch()
     maps = {
         "raw": features.pixels(both),
         "random": features.random_relu(
@@ -184,17 +185,11 @@ CLAIMS = (
                 "a linear classifier on raw pixels cannot notice",
                 {"raw_over_hog": 0.1, "raw_over_learned": 0.1},
                 (
-                    at_most(
-                        "error_raw",
-                        "raw pixels still give an error of at most {bound}",
-                        0.25,
-                        "fraction of test examples",
-                    ),
+                    at_most("error_raw", "raw pixels still give an error of at most {bound}", 0.25),
                     at_most(
                         "train_error_learned",
                         "the network still fits its training examples, to an error of {bound}",
                         0.1,
-                        "fraction of training examples",
                     ),
                 ),
             ),
@@ -207,7 +202,6 @@ CLAIMS = (
                         "error_learned",
                         "its features still beat chance by far, with an error of at most {bound}",
                         0.4,
-                        "fraction of test examples",
                     ),
                 ),
             ),

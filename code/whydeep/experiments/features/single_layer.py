@@ -23,11 +23,12 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.features.raw_pixels import logistic_regression_errors
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "features/feature-maps-by-hand"
 ALGORITHMS = {"kmeans": "k-means", "random": "random patches"}
@@ -128,13 +129,13 @@ def find_dictionary(
     return torch.from_numpy(search.fit(z.numpy()).cluster_centers_).to(z)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test error of logistic regression on each dictionary, and on raw pixels; fractions.
 
     Runs on the CPU, on one thread, whatever the ``device``.
     """
-    rng = np.random.default_rng(seed)
-    data = fashion_mnist().subset(settings.examples, seed=seed)
+    rng = chance.numpy()
+    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     both, n = torch.cat([data.train_x, data.test_x]), settings.examples
     how = dict(size=settings.patch, stride=settings.stride)
 

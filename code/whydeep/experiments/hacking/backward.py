@@ -25,12 +25,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent.recipe import error, generators
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Convolutional
-from whydeep.recipe import error, generators
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -218,7 +218,6 @@ CLAIMS = (
                 "training on perturbed images lowers the error on perturbed test images by "
                 "{bound} or more, each network being attacked through its own gradient",
                 0.1,
-                "fraction of test examples",
             ),
         ),
         controls=(
@@ -231,7 +230,6 @@ CLAIMS = (
                         "drop_middle",
                         "its pixels matter: the probability falls by {bound} or more",
                         0.1,
-                        "probability",
                     ),
                 ),
             ),
@@ -244,7 +242,6 @@ CLAIMS = (
                         "error_hardened",
                         "its network learns: its error on test images is at most {bound}",
                         0.3,
-                        "fraction of test examples",
                     ),
                 ),
             ),

@@ -23,12 +23,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent.recipe import Recipe, error, fit, generators
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Convolutional, Dense
-from whydeep.recipe import Recipe, error, fit, generators
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -163,19 +163,16 @@ CLAIMS = (
                 "shifts of up to 4 pixels narrow the gap between test and training error by "
                 "{bound} or more",
                 0.1,
-                "fraction of examples",
             ),
             at_least(
                 "moved_gain",
                 "they lower the error on test images moved by 4 pixels by {bound} or more",
                 0.2,
-                "fraction of examples",
             ),
             at_least(
                 "still_gain",
                 "they lower the error on the test images as they are by {bound} or more",
                 0.02,
-                "fraction of examples",
             ),
         ),
         controls=(
@@ -189,7 +186,6 @@ CLAIMS = (
                         "its network learns: its error on test images as they are is at most "
                         "{bound}",
                         0.25,
-                        "fraction of examples",
                     ),
                 ),
             ),

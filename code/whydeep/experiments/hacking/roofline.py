@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -89,9 +90,9 @@ def intensity(units: int, batch: int, *, own_weights: bool = False) -> float:
     return 2 * batch * units**2 / (BYTES * (weights + 2 * batch * units))
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Rates of the layer for each batch, and the two limits of the machine, on ``device``."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
 
     def numbers(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator).to(device)
@@ -153,7 +154,6 @@ CLAIMS = (
                 "growth",
                 "a batch of 32 runs at {bound} times the rate of a single example, or more",
                 2.0,
-                "ratio of rates",
             ),
         ),
         controls=(
@@ -166,7 +166,6 @@ CLAIMS = (
                         "one",
                         "its single example runs at {bound:%} % of the peak rate or more",
                         0.02,
-                        "fraction of the peak rate",
                     ),
                 ),
             ),

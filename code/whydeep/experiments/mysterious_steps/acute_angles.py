@@ -23,11 +23,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.results import MAIN, Result
-from whydeep.training import generator
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/a-small-step"
 DIRECTIONS = {
@@ -111,10 +111,10 @@ def without(
 
 
 def tilted(
-    gradient: Float[Tensor, "k p"], cosine: float, chance: torch.Generator
+    gradient: Float[Tensor, "k p"], cosine: float, generator: torch.Generator
 ) -> Float[Tensor, "k p"]:
     """A random direction at exactly this cosine to the gradient, and as long."""
-    aside = torch.randn(gradient.shape[1], generator=chance).to(gradient).expand_as(gradient)
+    aside = torch.randn(gradient.shape[1], generator=generator).to(gradient).expand_as(gradient)
     aside = with_length_of(without(aside, gradient), gradient)
     return cosine * gradient + (1 - cosine**2) ** 0.5 * aside
 
@@ -123,33 +123,33 @@ def directions(
     gradient: Mapping[str, Float[Tensor, "r p"]],
     feedback: Float[Tensor, "r p"],
     scale: Float[Tensor, "p"],
-    chance: torch.Generator,
+    generator: torch.Generator,
 ) -> dict[str, Float[Tensor, "r p"]]:
     """The step of each kind, from the gradients where its networks stand; each as long as those.
 
     ``feedback`` is what feedback alignment gives in place of the gradient, ``scale`` are positive
     factors, one for each weight.
     """
-    kept = (torch.rand(len(scale), generator=chance) < 0.1).to(scale)
+    kept = (torch.rand(len(scale), generator=generator) < 0.1).to(scale)
     found = {
         "gradient": gradient["gradient"],
         "signs": gradient["signs"].sign(),
         "scaled": gradient["scaled"] * scale,
         "tenth": gradient["tenth"] * kept,
-        **{name: tilted(gradient[name], c, chance) for name, c in COSINES.items()},
+        **{name: tilted(gradient[name], c, generator) for name, c in COSINES.items()},
         "feedback": feedback,
     }
     return {name: with_length_of(found[name], gradient[name]) for name in DIRECTIONS}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Loss, test accuracy and cosine of each direction at its best rate. Runs on the CPU.
 
     ``worst`` and ``easiest`` are the largest and the smallest final loss, over the loss at the
     start, of the directions other than the gradient; ``moved`` is the least of the distances that
     they cover at their largest rate.
     """
-    data = digits().subset(settings.examples, seed=seed)
+    data = digits().subset(settings.examples, seed=chance.seed)
     mean = data.train_x.mean(0)
     x, x_test = ((z - mean).flatten(1) for z in (data.train_x, data.test_x))
     y = torch.eye(10)[data.train_y]
@@ -157,7 +157,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     k = rates * len(DIRECTIONS)
     kinds = {name: slice(i * rates, (i + 1) * rates) for i, name in enumerate(DIRECTIONS)}
 
-    start, chance = generator(seed, "init"), generator(seed, "order")
+    start, generator = chance["init"], chance["order"]
     widths = (64, settings.width, settings.width, settings.width, 10)
     shapes = list(pairwise(widths))
     drawn = [torch.randn(2, a, b, generator=start) * (2 / a) ** 0.5 for a, b in shapes]
@@ -179,7 +179,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         gradient = {name: all_gradients[rows] for name, rows in kinds.items()}
         own = kinds["feedback"]
         back = backward([z[own] for z in xs], [w[own] for w in weights], fixed, y)[1]
-        steps = directions(gradient, flatten(back), scale, chance)
+        steps = directions(gradient, flatten(back), scale, generator)
         if settings.project_out:
             steps = {
                 name: d if name == "gradient" else with_length_of(without(d, gradient[name]), d)
@@ -236,19 +236,14 @@ CLAIMS = (
                 "worst",
                 "along each of the six directions the loss falls to at most {bound} of its start",
                 0.3,
-                "ratio of losses",
             ),
             at_least(
-                "least_accuracy",
-                "and the accuracy on test examples reaches at least {bound}",
-                0.7,
-                "fraction of test examples",
+                "least_accuracy", "and the accuracy on test examples reaches at least {bound}", 0.7
             ),
             at_most(
                 "half_ratio",
                 "at half the cosine the loss ends at most {bound} times as high as the gradient's",
                 10.0,
-                "ratio of losses",
             ),
         ),
         controls=(
@@ -262,14 +257,12 @@ CLAIMS = (
                         "steepest_accuracy",
                         "the gradient itself, which is left alone, reaches an accuracy of {bound}",
                         0.75,
-                        "fraction of test examples",
                     ),
                     at_least(
                         "moved",
                         "at their largest rate all six move the weights, by {bound} of their "
                         "length",
                         0.05,
-                        "share of the weights' length",
                     ),
                 ),
             ),

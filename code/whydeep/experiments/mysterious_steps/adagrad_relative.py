@@ -27,11 +27,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import expit
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps import adaptive_penalty
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 METHODS = ("plain", "adagrad", "gradients", "fisher")
@@ -117,15 +118,15 @@ def _accuracy_where_rare(settings: Settings, w: np.ndarray, x: np.ndarray, y: np
     return adaptive_penalty.accuracy(w, x[touched], y[touched])
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Accuracy of each method on test examples in which some rare feature is active.
 
     Of the step sizes (and dampings) tried, each method has the one that comes out best on another
     stream: for the loss by its loss there, for the accuracy by what the weights that it ended with
     do on validation examples. The step sizes of features are medians over the rare and over the
-    common ones. Runs on the CPU whatever the ``device``.
+    common ones. Runs on the CPU.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     weights = adaptive_penalty.true_weights(settings, rng)
     sizes = (settings.examples, settings.examples, settings.test, settings.test)
     stream, choosing, validation, test = (
@@ -199,20 +200,17 @@ CLAIMS = (
                 "AdaGrad classifies at least {bound} more of the test examples with rare features "
                 "than plain steps",
                 0.08,
-                "fraction of test examples with a rare feature",
             ),
             at_least(
                 "gain_fisher",
                 "so does its relative, by at least {bound}, with steps divided by the Fisher "
                 "information",
                 0.08,
-                "fraction of test examples with a rare feature",
             ),
             at_least(
                 "gain_gradients",
                 "and at least {bound} more the relative with the sum of squared gradients, no root",
                 0.05,
-                "fraction of test examples with a rare feature",
             ),
         ),
         controls=(
@@ -225,7 +223,6 @@ CLAIMS = (
                         "accuracy_plain",
                         "here plain steps learn, with an accuracy of at least {bound}",
                         0.8,
-                        "fraction of test examples with a rare feature",
                     ),
                 ),
             ),

@@ -28,10 +28,11 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 PENALTIES = ("l2", "rarity", "quadratic", "dropout")
@@ -215,14 +216,13 @@ def _quadratic_at_half(w: np.ndarray, x: np.ndarray) -> float:
 # --- The run -----------------------------------------------------------------------------------
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test accuracy of each penalty at its best strength, and how alike the weights are.
 
     Best is what the validation examples choose, for every penalty alike. The cosines compare
-    dropout at rate 1/2 with R at rate 1/2 and with l2 at its best. Runs on the CPU whatever the
-    ``device``.
+    dropout at rate 1/2 with R at rate 1/2 and with l2 at its best. Runs on the CPU.
     """
-    rng, masks = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
+    rng, masks = map(np.random.default_rng, chance.members(2))
     weights = true_weights(settings, rng)
     sizes = (settings.examples, settings.validation, settings.test)
     (x, y), validation, test = (draw(settings, weights, n, rng) for n in sizes)
@@ -287,20 +287,13 @@ CLAIMS = (
                 "the quadratic penalty classifies at least {bound} more of the test examples than "
                 "the best $\\ell_2$ penalty",
                 0.08,
-                "fraction of test examples",
             ),
-            at_least(
-                "gain_dropout",
-                "so does dropout itself, at least {bound} more",
-                0.08,
-                "fraction of test examples",
-            ),
+            at_least("gain_dropout", "so does dropout itself, at least {bound} more", 0.08),
             at_least(
                 "cosine_gap",
                 "its weights are closer to those of the quadratic penalty than to those of "
                 "$\\ell_2$, by {bound} or more in cosine",
                 0.2,
-                "cosine",
             ),
         ),
         controls=(
@@ -313,7 +306,6 @@ CLAIMS = (
                         "accuracy_l2",
                         "here $\\ell_2$ learns something too, with an accuracy of at least {bound}",
                         0.6,
-                        "fraction of test examples",
                     ),
                 ),
             ),

@@ -21,11 +21,12 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.blockwise import ACTIVATIONS, descend, draw, forward, generator, log_loss
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.one_layer_at_a_time import pictures
-from whydeep.results import MAIN, Result
+from whydeep.labs.blockwise import ACTIVATIONS, descend, draw, forward, log_loss
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/theory-out-of-the-window"
 LEARNING_RATES = (0.01, 0.03, 0.1)
@@ -79,13 +80,13 @@ def multiplications(widths: tuple[int, ...], stepped: Bool[Tensor, "b"]) -> int:
     return sum(weights) + gradients + sum(weights[lowest + 1 :])
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training loss (nats) and test error of each timetable after equally many steps.
 
     Also the loss where 10:1 has cost as many multiplications as joint training after ``steps``, and
-    ratios of losses. Runs on the CPU whatever the ``device``: the networks are small.
+    ratios of losses. Runs on the CPU: the networks are small.
     """
-    x, y, x_test, y_test = pictures(settings.examples, seed)
+    x, y, x_test, y_test = pictures(settings.examples, chance)
     widths = (x.shape[1], *[settings.width] * settings.layers, int(y.max()) + 1)
     upper = torch.arange(settings.layers + 1) >= settings.layers - 1
     often = upper if settings.often == "upper" else ~upper
@@ -106,7 +107,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         )
 
     path = descend(
-        draw(widths, 2.0, rates * len(tables), generator(seed, "weights")),
+        draw(widths, 2.0, rates * len(tables), chance["init"]),
         x,
         y,
         torch.stack(list(tables.values())).repeat_interleave(rates, 0),
@@ -114,7 +115,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         lr=torch.tensor(LEARNING_RATES).repeat(len(tables)),
         momentum=settings.momentum,
         batch_size=settings.batch_size,
-        order=generator(seed, "order"),
+        order=chance["order"],
         measure=measure,
         measure_at=[settings.steps, same_cost],
     )
@@ -142,7 +143,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 
 def _valid() -> tuple:
-    return (at_most("loss_joint", "training all at once reaches a loss of {bound}", 0.05, "nats"),)
+    return (at_most("loss_joint", "training all at once reaches a loss of {bound}", 0.05),)
 
 
 CLAIMS = (
@@ -167,7 +168,6 @@ CLAIMS = (
                 "one step in eleven on the lower layers takes {bound:%} points off the test error "
                 "that there is without any",
                 0.03,
-                "fraction of test examples",
             ),
             Condition(
                 "slower",

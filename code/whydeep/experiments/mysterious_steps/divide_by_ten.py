@@ -20,9 +20,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/a-small-step"
 INPUTS, TEACHER_UNITS, STUDENT_UNITS = 10, 8, 16
@@ -126,7 +127,7 @@ def predicted_floor(
     return float(rate * noise**2 / batch_size * (curvatures / (2 - rate * curvatures)).sum())
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """The error of each schedule along the steps, against the teacher's answers without noise.
 
     Errors are mean squared errors on 1,000 fresh inputs, averaged over the students; before a
@@ -134,7 +135,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     300 to 500 steps later. Students with equal starts see equal batches under every schedule.
     Runs on the CPU.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     teacher = draw(rng, TEACHER_UNITS, 1 / 2)
     starts = [draw(rng, STUDENT_UNITS, 1 / STUDENT_UNITS) for _ in range(settings.students)]
     if settings.from_teacher:
@@ -217,20 +218,17 @@ CLAIMS = (
                 "300 to 500 steps after the division the error is at most {bound:word} of what it "
                 "was",
                 0.5,
-                "ratio of errors",
             ),
             at_most(
                 "against_constant",
                 "at the end it is at most {bound} times that of the constant rate",
                 0.6,
-                "ratio of errors",
             ),
             at_least(
                 "too_early",
                 "a rate 100 times smaller from the start ends at no less than the error of the "
                 "constant rate",
                 1.0,
-                "ratio of errors",
             ),
         ),
         controls=(
@@ -240,10 +238,7 @@ CLAIMS = (
                 {"drop": 0.15, "against_constant": 0.3},
                 (
                     at_most(
-                        "last_constant",
-                        "it learns the teacher to a squared error of {bound}",
-                        0.05,
-                        "squared error",
+                        "last_constant", "it learns the teacher to a squared error of {bound}", 0.05
                     ),
                 ),
             ),
@@ -257,7 +252,6 @@ CLAIMS = (
                         "last_constant",
                         "the constant rate keeps it at a floor, at most {bound}",
                         0.05,
-                        "squared error",
                     ),
                 ),
             ),
@@ -267,11 +261,7 @@ CLAIMS = (
     ),
 )
 
-NAMES = {
-    "constant": "constant",
-    "divided": "divided by 10, twice",
-    "small": "100 times smaller",
-}
+NAMES = {"constant": "constant", "divided": "divided by 10, twice", "small": "100 times smaller"}
 
 
 def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:

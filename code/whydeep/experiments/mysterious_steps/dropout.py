@@ -22,11 +22,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from whydeep import figures, thinned
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.results import MAIN, Result
-from whydeep.training import corrupt_labels
+from whydeep.datasets.labels import corrupt_labels
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import thinned
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 ARMS = ("none", "dropout", "worded")
@@ -61,31 +63,30 @@ VARIANTS = {"gradient-only": {"dropout": "columns"}, "left-out-too": {"worded": 
 
 
 def pictures(
-    examples: int, seed: int
+    examples: int, chance: Chance
 ) -> tuple[Float[Tensor, "n d"], Int64[Tensor, " n"], Float[Tensor, "m d"], Int64[Tensor, " m"]]:
     """Training pictures and labels, test pictures and labels: Fashion-MNIST at 14 x 14 pixels.
 
     Numbers have mean 0 and standard deviation 1 over the training pictures.
     """
-    data = fashion_mnist().subset(examples, seed=seed)
+    data = fashion_mnist().subset(examples, seed=chance.seed)
     x, x_test = (F.avg_pool2d(z, 2).flatten(1) for z in (data.train_x, data.test_x))
     mean, sd = x.mean(), x.std()
     return (x - mean) / sd, data.train_y, (x_test - mean) / sd, data.test_y
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test error, test loss and training error of each arm along training, clean and noisy.
 
-    The training error of noisy labels counts the noisy labels as right. Runs on the CPU whatever
-    the ``device``.
+    The training error of noisy labels counts the noisy labels as right. Runs on the CPU.
     """
-    x, y, x_test, y_test = pictures(settings.examples, seed)
+    x, y, x_test, y_test = pictures(settings.examples, chance)
     arms = [
         thinned.Member(0.0, lr=settings.learning_rate),
         thinned.Member(settings.rate, settings.dropout, settings.learning_rate),
         thinned.Member(settings.rate, settings.worded, settings.learning_rate),
     ]
-    noisy = corrupt_labels(y, settings.noise, [seed], CLASSES)[0]
+    noisy = corrupt_labels(y, settings.noise, [chance], CLASSES)[0]
     labels = torch.stack([y] * len(arms) + [noisy] * len(arms))
     history = thinned.train(
         x,
@@ -95,7 +96,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         momentum=settings.momentum,
-        seed=seed,
+        chance=chance,
         measure={
             "test": thinned.error_and_loss(x_test, y_test),
             "train": thinned.error_and_loss(x, labels),
@@ -156,14 +157,12 @@ CLAIMS = (
                 "with 30 % of the labels drawn anew, dropout lowers the test error by at least "
                 "{bound}",
                 0.05,
-                TEST,
             ),
             at_most(
                 "loss_ratio",
                 "with clean labels, dropout brings the test loss to at most {bound} times what it "
                 "is without",
                 0.82,
-                "ratio of test losses",
             ),
         ),
         controls=(
@@ -177,7 +176,6 @@ CLAIMS = (
                         "final_train_noisy_dropout",
                         "it learns: it errs on at most {bound:word} of the noisy training labels",
                         0.25,
-                        "fraction of training examples",
                     ),
                 ),
                 by_design="the arm with dropout becomes the one that skips updates",
@@ -196,11 +194,7 @@ CLAIMS = (
         kind="effect",
         expected=REPRODUCED,
         paper=(
-            (
-                "the post's wording",
-                "no number",
-                "{cite:t}`bubeck2015`, 'Some mysterious steps'",
-            ),
+            ("the post's wording", "no number", "{cite:t}`bubeck2015`, 'Some mysterious steps'"),
         ),
         conditions=(
             at_least(
@@ -208,13 +202,9 @@ CLAIMS = (
                 "with 30 % of the labels drawn anew, dropout errs on at least {bound} less of the "
                 "test examples than masked gradients do",
                 0.05,
-                TEST,
             ),
             at_most(
-                "worded_off",
-                "masked gradients err as often as no dropout, to within {bound}",
-                0.04,
-                TEST,
+                "worded_off", "masked gradients err as often as no dropout, to within {bound}", 0.04
             ),
         ),
         controls=(
@@ -228,7 +218,6 @@ CLAIMS = (
                         "final_error_noisy_worded",
                         "it learns: it errs on at most {bound} of the test examples",
                         0.4,
-                        TEST,
                     ),
                 ),
             ),

@@ -17,10 +17,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures, thinned
-from whydeep.claims import NO_VERDICT, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.evidence.claims import NO_VERDICT, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
-from whydeep.results import MAIN, Result
+from whydeep.labs import thinned
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 LEARNED = 0.95
@@ -57,13 +59,13 @@ def epochs_to_learn(error: Float[np.ndarray, "lrs t"], share: float = LEARNED) -
     return float(first.min()), int(first.argmin())
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Epochs to learn, and what the test loss is at the end, with and without dropout.
 
     Each is taken at its best learning rate: the fastest, and the one with the lowest final loss.
-    Runs on the CPU whatever the ``device``.
+    Runs on the CPU.
     """
-    x, y, x_test, y_test = pictures(settings.examples, seed)
+    x, y, x_test, y_test = pictures(settings.examples, chance)
     rates, lrs = (0.0, settings.rate), settings.learning_rates
     members = [thinned.Member(rate, lr=lr) for rate in rates for lr in lrs]
     labels = y.expand(len(members), -1)
@@ -75,7 +77,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         momentum=settings.momentum,
-        seed=seed,
+        chance=chance,
         measure={
             "train": thinned.error_and_loss(x, labels),
             "test": thinned.error_and_loss(x_test[:TESTED], y_test[:TESTED]),
@@ -120,13 +122,11 @@ CLAIMS = (
                 "dropout multiplies the epochs to convergence by 2, to within a factor of "
                 "{bound:2^}",
                 float(np.log2(1.6)),
-                "doublings",
             ),
             at_least(
                 "overfit",
                 "without dropout the test loss is at least {bound} times what it is with dropout",
                 1.13,
-                "ratio of test losses",
             ),
         ),
         controls=(
@@ -139,7 +139,6 @@ CLAIMS = (
                         "final_train_with",
                         "it learns: it errs on at most {bound:word} of the training examples",
                         0.1,
-                        "fraction of training examples",
                     ),
                 ),
             ),

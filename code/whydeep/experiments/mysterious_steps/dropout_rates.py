@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from whydeep import figures, thinned
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.datasets.labels import corrupt_labels
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
-from whydeep.results import MAIN, Result
-from whydeep.training import corrupt_labels
+from whydeep.labs import thinned
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -55,12 +57,12 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"wide-clean": {"noise": 0.0, "narrow": 128}}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test and training errors along training for each rate, (rates, times), in both sweeps.
 
-    Runs on the CPU whatever the ``device``.
+    Runs on the CPU.
     """
-    x, y, x_test, y_test = pictures(settings.examples, seed)
+    x, y, x_test, y_test = pictures(settings.examples, chance)
     members = [thinned.Member(rate, lr=settings.learning_rate) for rate in RATES]
     test, train = {}, {}
     for sweep, width, noise in (
@@ -70,7 +72,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         if sweep == "narrow" and (width, noise) == (settings.wide, settings.noise):
             test[sweep], train[sweep] = test["wide"], train["wide"]
             continue
-        labels = corrupt_labels(y, noise, [seed], CLASSES).expand(len(members), -1)
+        labels = corrupt_labels(y, noise, [chance], CLASSES).expand(len(members), -1)
         history = thinned.train(
             x,
             labels,
@@ -79,7 +81,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             momentum=settings.momentum,
-            seed=seed,
+            chance=chance,
             measure={
                 "test": thinned.error_and_loss(x_test, y_test),
                 "train": thinned.error_and_loss(x, labels),
@@ -123,13 +125,11 @@ CLAIMS = (
                 "for a wide network on noisy labels, a rate of one half lowers the test error of a "
                 "rate of one tenth by at least {bound}",
                 0.03,
-                TEST,
             ),
             at_least(
                 "half_hurts",
                 "for a narrow network on clean labels it raises it by at least {bound}",
                 0.03,
-                TEST,
             ),
         ),
         controls=(
@@ -143,7 +143,6 @@ CLAIMS = (
                         "it learns: at its best rate it errs on at most {bound} of the test "
                         "examples",
                         0.3,
-                        TEST,
                     ),
                 ),
                 by_design="one sweep stands for both",

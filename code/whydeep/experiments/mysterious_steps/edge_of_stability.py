@@ -23,12 +23,13 @@ from jaxtyping import Float
 from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import digits
+from whydeep.descent import Trained, squared_error, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, generator, squared_error, train
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/a-small-step"
 LAST_LAYER = ("classifier.weight", "classifier.bias")
@@ -94,21 +95,21 @@ def sharpness(
     return float(value[0]), vector[:, 0]
 
 
-def task(settings: Settings, seed: int) -> tuple[Float[Tensor, "n 64"], Float[Tensor, "n 10"]]:
+def task(settings: Settings, chance: Chance) -> tuple[Float[Tensor, "n 64"], Float[Tensor, "n 10"]]:
     """Pictures less their mean, and one-hot labels."""
-    data = digits().subset(settings.examples, seed=seed)
+    data = digits().subset(settings.examples, seed=chance.seed)
     labels = data.train_y
     if settings.random_labels:
-        labels = torch.randint(10, labels.shape, generator=generator(seed, "labels"))
+        labels = torch.randint(10, labels.shape, generator=chance["labels"])
     x = data.train_x.flatten(1)
     return x - x.mean(0), torch.eye(10)[labels]
 
 
 def descend(
-    settings: Settings, rates: tuple[float, ...], seed: int, *, device: str, progress: bool
+    settings: Settings, rates: tuple[float, ...], chance: Chance, *, device: str
 ) -> tuple[Trained, Float[np.ndarray, "rates looks"]]:
     """Train one start at every one of ``rates``, in one stack, and measure the sharpness."""
-    x, y = task(settings, seed)
+    x, y = task(settings, chance)
     names = LAST_LAYER if settings.beyond else ()
     vectors: dict[int, np.ndarray] = {}
 
@@ -122,13 +123,13 @@ def descend(
 
     network = partial(Dense, (64, settings.width, settings.width, 10), torch.tanh)
     if settings.beyond:
-        first = network(generator=generator(seed, "init"))
+        first = network(generator=chance["init"])
         rates = (settings.beyond * 2 / sharpness(first, x, y, names=names)[0],)
     trained = train(
         network,
         x.to(device),
         y.to(device),
-        seeds=[seed] * len(rates),
+        seeds=[chance] * len(rates),
         lr=rates,
         steps=settings.steps,
         trainable=names or ("*",),
@@ -136,18 +137,17 @@ def descend(
         measure={"sharpness": look},
         measure_at=[settings.steps * i // settings.looks for i in range(settings.looks + 1)],
         device=device,
-        progress=progress,
     )
     edges = trained.history["sharpness"].numpy() * np.array(rates)[:, None] / 2
     return trained, edges
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Sharpness and loss along the way, and what they do in the second half of training.
 
     The sharpness is given as a multiple of the limit 2 / rate, which is 1.
     """
-    trained, edges = descend(settings, (settings.rate,), seed, device=device, progress=progress)
+    trained, edges = descend(settings, (settings.rate,), chance, device=device)
     loss, edge = trained.batch_loss[0].cpu().double().numpy(), edges[0]
     half, near = settings.steps // 2, max(1, settings.steps // 30)
     late, middle = loss[half:], loss[half : half + near].mean()
@@ -187,19 +187,16 @@ CLAIMS = (
                 "in the second half of training the median of sharpness over $2/\\eta$ lies "
                 "within {bound} of 1",
                 0.15,
-                "distance from 1",
             ),
             at_least(
                 "rises",
                 "in the second half the loss rises in at least {bound:word} of the steps",
                 0.2,
-                "share of the steps",
             ),
             at_most(
                 "loss_ratio",
                 "and is at most {bound} times as large at its end as at its beginning",
                 0.7,
-                "ratio of losses",
             ),
         ),
         controls=(
@@ -212,14 +209,8 @@ CLAIMS = (
                         "sharpening",
                         "its sharpness grows as well, by a factor of at least {bound}",
                         1.3,
-                        "ratio of sharpnesses",
                     ),
-                    at_most(
-                        "learned",
-                        "it learns: its loss falls to at most {bound:word}",
-                        0.5,
-                        "ratio of losses",
-                    ),
+                    at_most("learned", "it learns: its loss falls to at most {bound:word}", 0.5),
                 ),
             ),
             Control(
@@ -227,14 +218,7 @@ CLAIMS = (
                 "the freedom to change the curvature: only the last layer learns, on which the "
                 "loss is quadratic, at a rate just beyond 2 / curvature",
                 {"loss_ratio": 0.5},
-                (
-                    at_most(
-                        "hover_off",
-                        "its sharpness is as near to the limit, to {bound}",
-                        0.15,
-                        "distance from 1",
-                    ),
-                ),
+                (at_most("hover_off", "its sharpness is as near to the limit, to {bound}", 0.15),),
             ),
         ),
     ),

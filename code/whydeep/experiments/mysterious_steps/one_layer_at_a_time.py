@@ -22,11 +22,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.blockwise import ACTIVATIONS, descend, draw, forward, generator, log_loss
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs.blockwise import ACTIVATIONS, descend, draw, forward, log_loss
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -59,7 +60,7 @@ VARIANTS = {"relu-small-weights": {"small": "relu"}}
 
 
 def pictures(
-    examples: int, seed: int
+    examples: int, chance: Chance
 ) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"], Float[Tensor, "m d"], Int[Tensor, "m"]]:
     """``examples`` digits to train on, drawn by the seed, and all others of the 1,797 to test on.
 
@@ -69,7 +70,7 @@ def pictures(
     data = digits()
     x = torch.cat([data.train_x, data.test_x]).flatten(1)
     y = torch.cat([data.train_y, data.test_y])
-    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(y)))
+    order = torch.from_numpy(chance.numpy().permutation(len(y)))
     x, y = x[order], y[order]
     x = x - x[:examples].mean(0)
     x = x / x[:examples].std()
@@ -77,7 +78,7 @@ def pictures(
 
 
 def one_at_a_time(
-    activation: str, gain: float, settings: Settings, seed: int
+    activation: str, gain: float, settings: Settings, chance: Chance
 ) -> tuple[Float[np.ndarray, "b T"], tuple[int, ...]]:
     """Training loss, in nats, along the run that trains one block only, a row for each block.
 
@@ -85,12 +86,12 @@ def one_at_a_time(
     learning rate, the row is the one that ends lowest; all start from the same weights and see the
     same batches.
     """
-    x, y, _, _ = pictures(settings.examples, seed)
+    x, y, _, _ = pictures(settings.examples, chance)
     widths = (x.shape[1], *[settings.width] * settings.layers, int(y.max()) + 1)
     count, rates = settings.layers + 1, len(LEARNING_RATES)
     alone = torch.eye(count, dtype=torch.bool).repeat_interleave(rates, 0)
     path = descend(
-        draw(widths, gain, count * rates, generator(seed, "weights")),
+        draw(widths, gain, count * rates, chance["init"]),
         x,
         y,
         alone[:, None, :].expand(-1, settings.steps, -1),
@@ -98,7 +99,7 @@ def one_at_a_time(
         lr=torch.tensor(LEARNING_RATES).repeat(count),
         momentum=settings.momentum,
         batch_size=settings.batch_size,
-        order=generator(seed, "order"),
+        order=chance["order"],
         measure=lambda blocks: log_loss(forward(x, blocks, ACTIVATIONS[activation])[-1], y),
         measure_at=np.linspace(0, settings.steps, MEASURED).round().astype(int).tolist(),
     )
@@ -107,12 +108,12 @@ def one_at_a_time(
     return loss[np.arange(count), best], path.measured_at
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training loss along steps for each network and block trained alone, in nats.
 
     Also what is left at the end, as a share of the loss at the start. Networks: "small", the tanh
     of the settings, and "sigmoid" with weights of variance 1 / inputs; "he", ReLU with 2 / inputs.
-    Runs on the CPU whatever the ``device``: the networks are small.
+    Runs on the CPU: the networks are small.
     """
     found, measured_at = {}, ()
     for name, activation, gain in (
@@ -120,7 +121,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         ("he", "relu", 2.0),
         ("sigmoid", "sigmoid", 1.0),
     ):
-        loss, measured_at = one_at_a_time(activation, gain, settings, seed)
+        loss, measured_at = one_at_a_time(activation, gain, settings, chance)
         left = loss[:, -1] / loss[:, 0]
         found |= {
             f"loss_{name}": (loss.T.astype(np.float32), "nats"),
@@ -149,20 +150,17 @@ CLAIMS = (
                 "in a tanh network with small weights, training $V$ alone takes more of the loss "
                 "away than training $W_1$ alone, by {bound:word} of the start",
                 0.2,
-                SHARE,
             ),
             at_least(
                 "first_small",
                 "there, training $W_1$ alone leaves at least {bound:word} of the loss",
                 0.9,
-                SHARE,
             ),
             at_least(
                 "lead_he",
                 "in a ReLU network with He's weights, too, training $V$ alone takes more of the "
                 "loss away than training $W_1$ alone, by {bound:word} of the start",
                 0.2,
-                SHARE,
             ),
         ),
         controls=(
@@ -175,7 +173,6 @@ CLAIMS = (
                         "last_small",
                         "training $V$ alone still leaves at most {bound:word} of the loss",
                         2 / 3,
-                        SHARE,
                     ),
                 ),
             ),

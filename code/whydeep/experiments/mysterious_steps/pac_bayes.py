@@ -31,12 +31,13 @@ from scipy.optimize import minimize
 from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.adaptive_penalty import fit_l2
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 
@@ -155,13 +156,13 @@ def two_classes(
     return parts[0], parts[1]
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """The bound for each rate at its best lambda, and the error of Q on the test examples.
 
     ``bound`` has weights learned for it; ``fixed_bound`` has the same weights for all rates. Runs
     on the CPU whatever the ``device``.
     """
-    rng, masks = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
+    rng, masks = map(np.random.default_rng, chance.members(2))
     (x, y), test = two_classes(settings, rng)
     n, grid = len(y), len(settings.lambdas)
 
@@ -237,29 +238,19 @@ CLAIMS = (
         ),
         conditions=(
             at_least(
-                "smallest_gap",
-                "the bound is nowhere below the error on the test examples",
-                0.0,
-                "fraction of examples",
+                "smallest_gap", "the bound is nowhere below the error on the test examples", 0.0
             ),
             at_most(
                 "bound_half",
                 "with half of the weights dropped it says something: at most {bound}, where "
                 "guessing has 0.5",
                 0.45,
-                "fraction of examples",
             ),
-            at_most(
-                "cost_half",
-                "it is at most {bound} above that without dropout",
-                0.03,
-                "fraction of examples",
-            ),
+            at_most("cost_half", "it is at most {bound} above that without dropout", 0.03),
             at_least(
                 "fixed_gain",
                 "weights learned without noise have a bound that dropout lowers by {bound} or more",
                 0.05,
-                "fraction of examples",
             ),
         ),
         controls=(
@@ -274,7 +265,6 @@ CLAIMS = (
                         "the weights fit their random labels, with a training error of at most "
                         "{bound}",
                         0.4,
-                        "fraction of examples",
                     ),
                 ),
             ),
@@ -282,14 +272,7 @@ CLAIMS = (
                 "random-labels",
                 "what there is to learn: labels are random",
                 {"bound_half": 0.05},
-                (
-                    at_least(
-                        "smallest_gap",
-                        "the bound holds here too",
-                        0.0,
-                        "fraction of examples",
-                    ),
-                ),
+                (at_least("smallest_gap", "the bound holds here too", 0.0),),
             ),
             Control(
                 "without-factor",
@@ -300,7 +283,6 @@ CLAIMS = (
                         "bound_without",
                         "without dropout the bound is as good as before, at most {bound}",
                         0.45,
-                        "fraction of examples",
                     ),
                 ),
             ),

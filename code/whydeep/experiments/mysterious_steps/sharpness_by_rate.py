@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 
-from whydeep import figures
-from whydeep.claims import Claim
+from whydeep.chance import Chance
+from whydeep.evidence.claims import Claim
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps import edge_of_stability
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -45,7 +46,7 @@ VARIANTS = {"true-labels": {"random_labels": False}}
 CLAIMS: tuple[Claim, ...] = ()
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Sharpness and loss along the steps, one row a rate, and the limits 2 / rate."""
     base = replace(
         edge_of_stability.SCALES["quick"],
@@ -53,9 +54,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         random_labels=settings.random_labels,
     )
     rates = np.array(settings.rates)
-    trained, edges = edge_of_stability.descend(
-        base, settings.rates, seed, device=device, progress=progress
-    )
+    trained, edges = edge_of_stability.descend(base, settings.rates, chance, device=device)
     at = np.array(trained.measured_at)
     loss = trained.batch_loss.cpu().double().numpy()
     limits = 2 / rates

@@ -19,9 +19,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/theory-out-of-the-window"
 A = 1.5  # of the loss: two wells in each coordinate for a small tilt
@@ -90,14 +91,14 @@ def rates(settings: Settings) -> Float[np.ndarray, "r steps"]:
     return np.stack([*(np.full(settings.steps, rate) for rate in CONSTANT), *falling])
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Mean squared gradient of the chains along the steps for each rate; shares at the global one.
 
     Also the mean over all steps so far, each weighed by its rate, and the theorem's bound on it.
     All rates see the same starts, uniform on [-2, 2], and the same noise. A chain is at the global
     minimum if each coordinate is within 0.5 of it. Runs on the CPU in float64.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     start = rng.uniform(-2, 2, (settings.chains, settings.dimension))
     x = np.repeat(start[None], len(RATES), 0)
     rate = rates(settings)
@@ -154,7 +155,6 @@ def _goes_down(name: str) -> tuple:
             f"late_{name}",
             "the squared gradient gets below its mean at the start, to at most {bound}",
             0.5,
-            "squared gradient",
         ),
     )
 
@@ -182,27 +182,23 @@ CLAIMS = (
                 "with steps falling as $t^{-3/4}$ the squared gradient of the last steps is at "
                 "most {bound} of what it was after a tenth of them",
                 0.3,
-                RATIO,
             ),
             at_least(
                 "floors",
                 "the floor of the constant rate 0.1 is at least {bound} times that of 0.01",
                 7.0,
-                RATIO,
             ),
             at_least(
                 "stuck",
                 "with a finite sum of steps the same ratio is at least {bound}: nothing moves any "
                 "more",
                 0.9,
-                RATIO,
             ),
             at_most(
                 "share_decreasing",
                 "with the decreasing steps at most {bound:word} of the runs end at the global "
                 "minimum",
                 0.1,
-                "share of runs",
             ),
         ),
         controls=(

@@ -25,12 +25,12 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Control, at_least, at_most
 from whydeep.datasets import digits
+from whydeep.descent.recipe import Dropout, Recipe, fit, generators
+from whydeep.evidence.claims import HOLDS, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Activation, Dense, identity
-from whydeep.recipe import Dropout, Recipe, fit, generators
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 CLASSES = 10
@@ -154,13 +154,9 @@ EXACT = at_most(
     "for one softmax layer no log-probability differs by more than rounding could explain, "
     "$10^{{bound:log10}}$",
     1e-9,
-    "nats",
 )
 LEARNS = at_most(
-    "hidden_error",
-    "its network learns: it errs on at most {bound:word} of the test examples",
-    0.25,
-    "fraction of test examples",
+    "hidden_error", "its network learns: it errs on at most {bound:word} of the test examples", 0.25
 )
 CLAIMS = (
     Claim(
@@ -186,14 +182,12 @@ CLAIMS = (
                 "with a hidden layer of ReLUs after the mask, some log-probability differs by at "
                 "least {bound}",
                 0.01,
-                "nats",
             ),
             at_most(
                 "hidden_distance",
                 "and yet its probabilities lie, in the mean over test examples, within {bound} of "
                 "the mean's (half the sum of the differences)",
                 0.1,
-                "probability",
             ),
         ),
         controls=(

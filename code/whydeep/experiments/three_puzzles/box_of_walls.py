@@ -22,9 +22,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -123,7 +124,7 @@ def trap_probability(dimension: int) -> float:
     return math.exp(half_log_determinant(quarter, True) - half_log_determinant(circle, False))
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Share of minima by dimension, exact share, share in a random landscape, and when raised.
 
     ``share`` (D = 1 to ``largest``): draws without a negative eigenvalue. ``landscape``: the same
@@ -131,7 +132,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     N(0, 1) times the identity, weighted by |det|. ``raised_D``: share after adding s sqrt(D) times
     the identity, for the s of SHIFTS. Runs on the CPU in float64 whatever the ``device``.
     """
-    small, large = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    small, large = (s.numpy() for s in chance.members(2))
     dimensions = list(range(1, settings.largest + 1))
     share, landscape = [], []
     for dimension in dimensions:

@@ -24,11 +24,12 @@ from jaxtyping import Float, Float32, Int64
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.chance import Chance
+from whydeep.descent import train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense, Network, initialise
-from whydeep.results import MAIN, Result
-from whydeep.training import train
+from whydeep.show import figures
 
 PAGE = "three-puzzles/three-puzzles"
 LENGTH = 40
@@ -145,17 +146,17 @@ class Strided(Network):
         return x.flatten(1)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test and training errors of both networks, on the signals and on scrambled ones; fractions.
 
     ``error_convolutional`` is that of ``settings.network``: in the variant "dense" another dense
     network stands in the convolutional one's place. Also three signals of each shape, to look at.
     """
-    draw, first, second, *starts = np.random.SeedSequence(seed).spawn(5)
-    x, labels = signals(settings.examples + settings.test, np.random.default_rng(draw))
-    order = np.random.default_rng(second).permutation(LENGTH)
+    draw, first, second, *starts = chance.members(5)
+    x, labels = signals(settings.examples + settings.test, draw.numpy())
+    order = second.numpy().permutation(LENGTH)
     if settings.scrambled:
-        x = x[:, np.random.default_rng(first).permutation(LENGTH)]
+        x = x[:, first.numpy().permutation(LENGTH)]
     n = settings.examples
     x = (x - x[:n].mean()) / x[:n].std()
     y = torch.from_numpy(labels)
@@ -180,7 +181,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
                 momentum=settings.momentum,
                 weight_decay=settings.weight_decay,
                 device=device,
-                progress=progress,
             )
             wrong = (trained.predict(z)[0].cpu() != y).double()
             found[f"error_{name}{suffix}"] = (wrong[n:].mean(), "fraction of test examples")
@@ -237,17 +237,11 @@ CLAIMS = (
                 "already before the comparison begins, which a dense network cannot notice",
                 {"lead": 0.05, "cost": 0.1},
                 (
-                    at_most(
-                        "error_dense",
-                        "the dense network still errs on at most {bound}",
-                        0.5,
-                        "fraction of test examples",
-                    ),
+                    at_most("error_dense", "the dense network still errs on at most {bound}", 0.5),
                     at_most(
                         "train_error_convolutional",
                         "the convolutional network still learns, to a training error of {bound}",
                         0.4,
-                        "fraction of training examples",
                     ),
                 ),
             ),
@@ -255,14 +249,7 @@ CLAIMS = (
                 "dense",
                 "the wiring: a second dense network in the place of the convolutional one",
                 {"cost": 0.1},
-                (
-                    at_most(
-                        "error_convolutional",
-                        "it learns, to a test error of {bound}",
-                        0.5,
-                        "fraction of test examples",
-                    ),
-                ),
+                (at_most("error_convolutional", "it learns, to a test error of {bound}", 0.5),),
             ),
         ),
         disputed="With enough data, networks without this wiring do as well on photographs "

@@ -17,9 +17,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Condition, Control
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "three-puzzles/three-puzzles"
 Implicant = tuple[int, int]
@@ -115,7 +116,7 @@ def tree(bits: Bool[np.ndarray, "inputs N"], gate: str) -> tuple[Bits, int, int]
     return branches[0], gates, rows
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Terms of the smallest OR of ANDs, gates of the tree, and inputs on which either errs.
 
     ``off`` is how far the number of terms is from 2^(N - 1), at most. The terms are the essential
@@ -123,7 +124,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     no smaller one exists. Nothing is random but the order in which the tree takes its bits.
     """
     sizes = np.arange(2, settings.largest + 1, 2)
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     terms, gates, rows, wrong_flat, wrong_tree = [], [], [], [], []
     for N in sizes:
         bits = inputs(int(N))

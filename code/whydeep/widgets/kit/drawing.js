@@ -4,7 +4,7 @@ import { shade } from "./colours.js";
 import { make } from "./dom.js";
 import { format } from "./numbers.js";
 
-const DASHES = ["", "7 3", "2 3", "9 3 2 3", "", "4 5"]; // as in whydeep.figures
+const DASHES = ["", "7 3", "2 3", "9 3 2 3", "", "4 5"]; // as in whydeep.show.figures
 const MARKERS = [ // circle, square, triangle, diamond, triangle downwards, cross
   (r) => `M${-r},0a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0Z`,
   (r) => `M${-r},${-r}H${r}V${r}H${-r}Z`,

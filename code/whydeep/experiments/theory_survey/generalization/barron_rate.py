@@ -23,9 +23,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -200,17 +201,17 @@ def in_advance_errors(
     return ((np.square(values).sum(0) - kept) / len(x)).T.clip(min=1e-16)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Squared errors against m for each d of INPUTS, (d, m), in units of C^2, and what theory says.
 
-    Runs on the CPU whatever the ``device``.
+    Runs on the CPU.
     """
     shape = (len(INPUTS), len(UNITS))
     error, on_missing, fixed, lower = (np.zeros(shape) for _ in range(4))
     constant = np.zeros(len(INPUTS))  # m times the exact mean error
     with threadpool_limits(1):  # the digits do not depend on the number of cores
         for row, d in enumerate(INPUTS):
-            rng = np.random.default_rng([seed, d])
+            rng = chance.numpy(d)
             x = rng.uniform(-1, 1, (settings.points, d))
             sizes = [first_missing(d, m) for m in UNITS]
             fixed[row] = [wave_norm(size) for size in sizes]
@@ -294,7 +295,6 @@ CLAIMS = (
                 "for each number of inputs from 1 to 20 the slope of log error over log units lies "
                 "within {bound} of $-1$",
                 0.3,
-                "slope",
             ),
             at_most(
                 "spread_of_constants",
@@ -307,21 +307,18 @@ CLAIMS = (
                 "for each number of inputs the error lies within a factor of $e^{{bound}} = "
                 "{bound:e^}$ of its exact mean, averaged over the numbers of units",
                 0.4,
-                "log of the ratio",
             ),
             at_least(
                 "advantage",
                 "with 20 inputs, on a wave that the first 512 functions of the Fourier basis "
                 "lack, 512 units have at most 1/{bound} of its squared error",
                 10.0,
-                "ratio of squared errors",
             ),
             at_least(
                 "fixed_over_lower",
                 "the squared error of the fixed basis is nowhere below the lower bound for fixed "
                 "functions",
                 1.0,
-                "ratio of squared errors",
             ),
         ),
         controls=(
@@ -336,7 +333,6 @@ CLAIMS = (
                         "with one input they fit well, to a squared error of at most "
                         "$10^{{bound:log10}} C^2$",
                         1e-4,
-                        "squared error over C^2",
                     ),
                 ),
             ),
@@ -347,10 +343,7 @@ CLAIMS = (
                 {"fixed_over_lower": 0.5},
                 (
                     at_most(
-                        "slope_off",
-                        "its units still fall with a slope within {bound} of $-1$",
-                        0.3,
-                        "slope",
+                        "slope_off", "its units still fall with a slope within {bound} of $-1$", 0.3
                     ),
                 ),
                 by_design="the fixed functions become the drawn units",

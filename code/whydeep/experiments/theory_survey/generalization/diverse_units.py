@@ -24,9 +24,10 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/few-units-many-dimensions"
 CAPS = (60.0, 75.0, 90.0, 105.0, 120.0, 140.0, 160.0, 180.0)  # degrees from the pole
@@ -132,13 +133,12 @@ def uniform_limit(x: Float[Tensor, "n inputs"]) -> float:
     return float(torch.linalg.eigvalsh(gram)[0].clamp(min=0).sqrt())
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Gradient descent on all networks at once, in 64 bits; what the inequality says on the way.
 
-    Losses are mean squares of the residual, labels having mean square 1 or so. Runs on the CPU
-    whatever the ``device``.
+    Losses are mean squares of the residual, labels having mean square 1 or so. Runs on the CPU.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     x = torch.randn(settings.examples, settings.inputs, generator=generator, dtype=torch.float64)
     x = torch.nn.functional.normalize(x, dim=1)
     y = torch.randn(settings.examples, generator=generator, dtype=torch.float64)
@@ -229,14 +229,12 @@ CLAIMS = (
                 "the rank correlation of the least singular value before training with the final "
                 "training loss is at most ${bound}$",
                 -0.6,
-                "rank correlation",
             ),
             at_most(
                 "log_loss_diverse",
                 "with directions from the whole sphere the final training loss is at most "
                 "$10^{{bound}}$",
                 -5.0,
-                "power of ten",
             ),
         ),
         controls=(
@@ -249,7 +247,6 @@ CLAIMS = (
                         "log_loss_diverse",
                         "the same networks are trained to a loss of at most $10^{{bound}}$",
                         -5.0,
-                        "power of ten",
                     ),
                 ),
             ),
@@ -262,7 +259,6 @@ CLAIMS = (
                         "log_loss_diverse",
                         "they are trained to a loss of at most $10^{{bound}}$",
                         -5.0,
-                        "power of ten",
                     ),
                 ),
             ),
@@ -275,7 +271,6 @@ CLAIMS = (
                         "shrinkage",
                         "training has brought every gradient down to {bound:word} or less",
                         0.2,
-                        "ratio of gradients",
                     ),
                 ),
             ),

@@ -22,13 +22,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.descent import corrupt_labels
+from whydeep.descent.recipe import generators, mirrored
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
 from whydeep.networks import Dense
-from whydeep.recipe import generators, mirrored
-from whydeep.results import MAIN, Result
-from whydeep.training import corrupt_labels
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 SIDE = 14
@@ -203,23 +203,16 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "spread",
-                "the eight combinations lie within {bound} of test error",
-                0.05,
-                "fraction of test examples",
-            ),
+            at_most("spread", "the eight combinations lie within {bound} of test error", 0.05),
             at_least(
                 "random_labels_cost",
                 "without any of them, random labels cost at least {bound} of test error",
                 0.5,
-                "fraction of test examples",
             ),
             at_most(
                 "random_not_learned",
                 "with each alone, all but {bound} of the random labels are learned",
                 0.15,
-                "fraction of training examples",
             ),
         ),
         controls=(
@@ -232,7 +225,6 @@ CLAIMS = (
                         "best",
                         "the best combination errs on at most {bound} of the test examples",
                         0.6,
-                        "fraction of test examples",
                     ),
                 ),
             ),
@@ -245,7 +237,6 @@ CLAIMS = (
                         "test_true_dropout",
                         "on true labels its test error is at most {bound}",
                         0.35,
-                        "fraction of test examples",
                     ),
                 ),
             ),

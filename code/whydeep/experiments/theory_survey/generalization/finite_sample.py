@@ -24,11 +24,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import solve_triangular
 
-from whydeep import figures
-from whydeep.claims import HOLDS, Claim, Control, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 UNIT_ROUNDING = 2.0**-53
@@ -126,14 +127,14 @@ def fit(
     return share.max(), error.max(), d + 2 * len(b), np.abs(w).max()
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Errors and weights by size, and for pictures. Runs on the CPU, in float64."""
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     found = []
     for n in settings.sizes:
         points, labels = rng.standard_normal((n, settings.d)), rng.standard_normal(n)
         found.append(fit(points, labels, settings, rng))
-    images = fashion_mnist().subset(settings.pictures, seed=seed).train_x.flatten(1).double()
+    images = fashion_mnist().subset(settings.pictures, seed=chance.seed).train_x.flatten(1).double()
     x, y = images.numpy(), rng.integers(0, 10, settings.pictures).astype(float)
     found.append(fit(x, y, settings, rng))
     share, error, weights, largest = np.array(found).T
@@ -166,15 +167,8 @@ CLAIMS = (
         expected=HOLDS,
         paper=(("number of weights", "$2n + d$", "Theorem 1; proof in Appendix C"),),
         conditions=(
-            at_most(
-                "rounding",
-                "every label is met to within what rounding allows",
-                1.0,
-                "share of what rounding allows",
-            ),
-            at_most(
-                "too_many", "it has $2n + d$ weights", 0.0, "weights more or fewer than 2n + d"
-            ),
+            at_most("rounding", "every label is met to within what rounding allows", 1.0),
+            at_most("too_many", "it has $2n + d$ weights", 0.0),
         ),
         controls=(
             Control(
@@ -182,27 +176,13 @@ CLAIMS = (
                 "the last threshold: one unit fewer, the weights that are left fitted by least "
                 "squares",
                 {"rounding": 1000.0},
-                (
-                    at_most(
-                        "too_many",
-                        "it lacks {bound} weights and no more",
-                        2.0,
-                        "weights more or fewer than 2n + d",
-                    ),
-                ),
+                (at_most("too_many", "it lacks {bound} weights and no more", 2.0),),
             ),
             Control(
                 "own-directions",
                 "the shared direction: each unit has one of its own",
                 {"too_many": 100.0},
-                (
-                    at_most(
-                        "worst",
-                        "it meets all labels as well, to $10^{{bound:log10}}$",
-                        1e-6,
-                        "unit of the labels",
-                    ),
-                ),
+                (at_most("worst", "it meets all labels as well, to $10^{{bound:log10}}$", 1e-6),),
             ),
         ),
     ),

@@ -23,11 +23,12 @@ import torch
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.descent import squared_error, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import squared_error, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/few-units-many-dimensions"
 INPUTS = (5, 10, 20, 40)
@@ -112,15 +113,15 @@ def alignment(
     return float((np.square(w @ u / length) * mass).sum() / (mass.sum() + 1e-30))
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Test errors, as a share of the label's variance, of network and kernel for each of INPUTS.
 
-    Also how far the units have turned to u. Runs on the CPU whatever the ``device``.
+    Also how far the units have turned to u. Runs on the CPU.
     """
     rows = []
     with threadpool_limits(1):  # the digits do not depend on the number of cores
         for d in INPUTS:
-            rng = np.random.default_rng([seed, d])
+            rng = chance.numpy(d)
             u = rng.standard_normal(d)
             u /= np.linalg.norm(u)
             x = rng.standard_normal((settings.examples, d))
@@ -135,7 +136,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
                 partial(Dense, (d, settings.units, 1), scale=settings.scale),
                 torch.from_numpy(x).float(),
                 torch.from_numpy(y).float()[:, None],
-                seeds=[seed],
+                seeds=[chance],
                 lr=settings.lr,
                 steps=settings.steps,
                 momentum=settings.momentum,
@@ -144,7 +145,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
                 loss=squared_error,
                 measure_at=(),
                 device="cpu",
-                progress=progress,
             )
             outputs = trained.outputs(torch.from_numpy(x_test).float())[0, :, 0].double().numpy()
             w = trained.parameters["layers.1.weight"][0].double().numpy()
@@ -202,21 +202,18 @@ CLAIMS = (
                 "with 20 inputs the kernel's test error is at least {bound:word} times the "
                 "network's",
                 10.0,
-                "ratio of test errors",
             ),
             at_most(
                 "network_most",
                 "with 40 inputs the network's test error is at most {bound} of the label's "
                 "variance",
                 0.06,
-                "share of the label's variance",
             ),
             at_least(
                 "aligned_many",
                 "with 20 inputs the units' mean squared cosine with the direction is at least "
                 "{bound}",
                 0.7,
-                "mean squared cosine",
             ),
         ),
         controls=(
@@ -229,7 +226,6 @@ CLAIMS = (
                         "training_many",
                         "its training error with 20 inputs is at most {bound} of the variance",
                         0.15,
-                        "share of the label's variance",
                     ),
                 ),
             ),
@@ -242,7 +238,6 @@ CLAIMS = (
                         "network_fewest",
                         "with 5 inputs its test error is at most {bound} of the variance",
                         0.5,
-                        "share of the label's variance",
                     ),
                 ),
             ),

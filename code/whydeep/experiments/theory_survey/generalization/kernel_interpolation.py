@@ -23,11 +23,13 @@ from scipy.stats import kendalltau
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import features, figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import features
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 CLASSES = 10
@@ -88,15 +90,15 @@ def centred(y: Int[Tensor, " n"]) -> Float[Tensor, "n k"]:
     return torch.nn.functional.one_hot(y, CLASSES).double() - 1 / CLASSES
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training and test errors and norms: (features, sharpnesses), true and random labels.
 
     The random labels are drawn anew for training and uniformly. The share of misranked pairs is
     over all pairs of fits to the true labels: of which the one with the larger norm errs less.
     Runs on the CPU, in float64, whatever the ``device``. Raises BadSettings for another ``kernel``.
     """
-    data = fashion_mnist().subset(settings.examples, settings.tests, seed=seed)
-    generator = torch.Generator().manual_seed(seed)
+    data = fashion_mnist().subset(settings.examples, settings.tests, seed=chance.seed)
+    generator = chance.torch()
     drawn = torch.randint(CLASSES, (settings.examples,), generator=generator)
     labels = {"true": data.train_y, "random": drawn}
     shape = len(FEATURES), len(settings.sharpnesses)
@@ -173,28 +175,18 @@ CLAIMS = (
         ),
         conditions=(
             at_most(
-                "not_fitted",
-                "true and random labels are fitted, but for {bound} of them",
-                0.001,
-                "fraction of training examples",
+                "not_fitted", "true and random labels are fitted, but for {bound} of them", 0.001
             ),
             at_most(
                 "error_pixels",
                 "the exact fit of the true labels has a test error of at most {bound}",
                 0.26,
-                "fraction of test examples",
             ),
-            at_least(
-                "norm_ratio",
-                "random labels take at least {bound} times the norm",
-                1.5,
-                "ratio of norms",
-            ),
+            at_least("norm_ratio", "random labels take at least {bound} times the norm", 1.5),
             at_least(
                 "norm_of_better",
                 "the better features have at least {bound} times the norm of pixels",
                 1.2,
-                "ratio of norms",
             ),
         ),
         controls=(
@@ -207,7 +199,6 @@ CLAIMS = (
                         "error_pixels",
                         "it still generalises, with a test error of at most {bound}",
                         0.3,
-                        "fraction of test examples",
                     ),
                 ),
             ),
@@ -217,10 +208,7 @@ CLAIMS = (
                 {"error_pixels": 0.1},
                 (
                     at_most(
-                        "not_fitted",
-                        "it fits all labels as well, but for {bound} of them",
-                        0.001,
-                        "fraction of training examples",
+                        "not_fitted", "it fits all labels as well, but for {bound} of them", 0.001
                     ),
                 ),
             ),
@@ -230,10 +218,7 @@ CLAIMS = (
                 {"norm_ratio": 0.3, "norm_of_better": 0.1},
                 (
                     at_most(
-                        "not_fitted",
-                        "it fits all labels as well, but for {bound} of them",
-                        0.001,
-                        "fraction of training examples",
+                        "not_fitted", "it fits all labels as well, but for {bound} of them", 0.001
                     ),
                 ),
             ),

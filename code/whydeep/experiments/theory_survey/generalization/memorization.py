@@ -12,20 +12,22 @@ not rise while they are learned; or dropout that does not hold them back, or cos
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures, thinned
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
-from whydeep.results import MAIN, Result
-from whydeep.training import corrupt_labels
+from whydeep.chance import Chance
+from whydeep.datasets.labels import corrupt_labels
+from whydeep.datasets.tasks import CLASSES, halved
+from whydeep.descent import SGD
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import Quantity, Result
+from whydeep.labs import thinned
+from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, over_seeds, panels
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 ARMS = ("noisy_plain", "noisy_dropout", "true_plain", "true_dropout")
@@ -37,7 +39,7 @@ class Settings:
 
     With probability ``noise`` a training label is drawn anew from all classes. ``rate`` and
     ``mask`` are those of the two arms with dropout (`thinned.MASKS`). Measured every ``every``
-    epochs; the last ``cool`` epochs take a tenth of the learning rate.
+    epochs.
     """
 
     examples: int = 400
@@ -45,12 +47,8 @@ class Settings:
     rate: float = 0.5
     mask: str = "units"
     width: int = 128
-    epochs: int = 40
-    batch_size: int = 50
-    learning_rate: float = 0.02
-    momentum: float = 0.9
     every: int = 2
-    cool: int = 6
+    sgd: SGD = SGD(lr=0.02, epochs=40, batch=50, momentum=0.9, cool=6)
 
 
 SCALES = {"quick": Settings()}
@@ -61,62 +59,43 @@ VARIANTS = {
 }
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
-    """Fit of right and of wrong labels, and test error, along the epochs; all four arms at the end.
+def run(settings: Settings, chance: Chance) -> Result:
+    """Fit of right and of wrong labels, and test error, along the epochs, for each of ARMS.
 
-    A wrong label counts as fitted where the network repeats it. Runs on the CPU whatever the
-    ``device``.
+    A wrong label counts as fitted where the network repeats it. Runs on the CPU.
     """
-    x, y, x_test, y_test = pictures(settings.examples, seed)
-    noisy = corrupt_labels(y, settings.noise, [seed], CLASSES)[0]
-    wrong = noisy != y
-    plain = thinned.Member(lr=settings.learning_rate)
-    dropped = thinned.Member(settings.rate, settings.mask, settings.learning_rate)
-    labels = torch.stack([noisy, noisy, y, y])
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).flat()
+    noisy = corrupt_labels(y, settings.noise, [chance], CLASSES)[0]
+    wrong, labels = noisy != y, torch.stack([noisy, noisy, y, y])
 
-    def fit(weights: thinned.Weights) -> Float[Tensor, "k 2"]:
+    def fit_and_error(weights: list[Tensor]) -> Float[Tensor, "k 3"]:
         fitted = (thinned.outputs(weights, x).argmax(-1) == labels).double()
-        return torch.stack([fitted[:, ~wrong].mean(1), fitted[:, wrong].mean(1)], 1)
+        missed = (thinned.outputs(weights, x_test).argmax(-1) != y_test).double()
+        return torch.stack([fitted[:, ~wrong].mean(1), fitted[:, wrong].mean(1), missed.mean(1)], 1)
 
-    def test_error(weights: thinned.Weights) -> Float[Tensor, " k"]:
-        return (thinned.outputs(weights, x_test).argmax(-1) != y_test).double().mean(1)
-
-    # The arms on true labels have no wrong ones; what is asked of them is the test error alone.
-    history = thinned.train(
-        x,
-        labels,
-        [plain, dropped] * 2,
-        widths=(PIXELS, settings.width, settings.width, CLASSES),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        momentum=settings.momentum,
-        seed=seed,
-        measure={"fit": fit, "test": test_error},
-        every=settings.every,
-        cool=settings.cool,
-    )
-    right, mistaken, test = *history["fit"].transpose(2, 0, 1), history["test"]
+    seen = thinned.train(
+        x, labels, [thinned.Member(), thinned.Member(settings.rate, settings.mask)] * 2,
+        settings.sgd, chance, hidden=(settings.width,) * 2, classes=CLASSES,
+        measure={"all": fit_and_error}, every=settings.every,
+    )["all"]  # fmt: skip
+    right, mistaken, test = seen.transpose(2, 0, 1)  # each (arms, epochs)
+    epochs = np.arange(0, settings.sgd.epochs + 1, settings.every)
     lead = right[0] - mistaken[0]
     early = lead.argmax()
     train_unit, test_unit = "fraction of training examples", "fraction of test examples"
-    epochs = np.arange(0, settings.epochs + 1, settings.every)
-    along = {}
-    for k, arm in enumerate(ARMS[:2]):
-        along[f"right_{arm}"] = (right[k], train_unit)
-        along[f"wrong_{arm}"] = (mistaken[k], train_unit)
-    for k, arm in enumerate(ARMS):
-        along[f"test_{arm}"] = (test[k], test_unit)
-    finals = {f"final_{name}": (values[-1], unit) for name, (values, unit) in along.items()}
+    # The arms on true labels have no wrong ones; what is asked of them is the test error alone.
+    noisy_arms = {"arm": ARMS[:2], "epoch": epochs}
     return Result(
         epochs=(epochs, "epochs"),
+        right=Quantity(right[:2], train_unit, **noisy_arms),
+        wrong=Quantity(mistaken[:2], train_unit, **noisy_arms),
+        test=Quantity(test, test_unit, arm=ARMS, epoch=epochs),
         share_wrong=(wrong.double().mean(), train_unit),
         lead=(lead[early], train_unit),
         early=(epochs[early], "epochs"),
         rise=(test[0, -1] - test[0, early], test_unit),
         held_back=(mistaken[0, -1] - mistaken[1, -1], train_unit),
         cost=(test[3, -1] - test[2, -1], test_unit),
-        **finals,
-        **along,
     )
 
 
@@ -142,25 +121,15 @@ CLAIMS = (
                 "lead",
                 "right labels are at some time fitted more than wrong ones, by at least {bound}",
                 0.4,
-                "fraction of training examples",
             ),
             at_least(
-                "rise",
-                "from that time to the end the test error rises by at least {bound}",
-                0.08,
-                "fraction of test examples",
+                "rise", "from that time to the end the test error rises by at least {bound}", 0.08
             ),
             at_least(
-                "held_back",
-                "dropout leaves at least {bound} fewer of the wrong labels fitted",
-                0.4,
-                "fraction of training examples",
+                "held_back", "dropout leaves at least {bound} fewer of the wrong labels fitted", 0.4
             ),
             at_most(
-                "cost",
-                "on true labels dropout raises the test error by at most {bound}",
-                0.02,
-                "fraction of test examples",
+                "cost", "on true labels dropout raises the test error by at most {bound}", 0.02
             ),
         ),
         controls=(
@@ -170,10 +139,9 @@ CLAIMS = (
                 {"lead": 0.15, "rise": 0.02},
                 (
                     at_least(
-                        "final_wrong_noisy_plain",
+                        "wrong[noisy_plain, -1]",
                         "the network memorises: it fits at least {bound} of the wrong labels",
                         0.9,
-                        "fraction of training examples",
                     ),
                 ),
             ),
@@ -184,10 +152,9 @@ CLAIMS = (
                 {"held_back": 0.1},
                 (
                     at_least(
-                        "final_right_noisy_dropout",
+                        "right[noisy_dropout, -1]",
                         "the network learns: it fits at least {bound} of the right labels",
                         0.9,
-                        "fraction of training examples",
                     ),
                 ),
             ),
@@ -200,7 +167,6 @@ CLAIMS = (
                         "held_back",
                         "it holds memorising back, by at least {bound} of the wrong labels",
                         0.4,
-                        "fraction of training examples",
                     ),
                 ),
             ),
@@ -211,33 +177,37 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+PLOT = Plot(
+    sweep=Axis("epoch"),
+    at="epochs",
+    y=Axis("share of the examples", "%"),
+    series={
+        "right[{}]": "right labels fitted",
+        "wrong[{}]": "wrong labels fitted",
+        "test[{}]": "test error",
+    },
+    factor=100.0,
+)
+
+
+def figure(runs: Runs) -> figures.Figure:
     """Fit of right and of wrong labels, and test error, without and with dropout."""
-    results = list(runs[MAIN].values())
-    epochs = results[0]["epochs"]
-    panels = {"plain": "no dropout", "dropout": "dropout, rate 0.5"}
-    series = {
-        "right": "right labels fitted",
-        "wrong": "wrong labels fitted",
-        "test": "test error",
-    }
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.6), sharey=True)
-        for panel, (arm, title) in zip(axes, panels.items(), strict=True):
-            for quantity, name in series.items():
-                values = np.array([100 * r[f"{quantity}_noisy_{arm}"] for r in results])
-                figures.band(panel, epochs, values, label=name, markevery=3, markersize=4)
-            panel.set(title=title, xlabel="epoch", ylim=(-2, 102))
-        axes[0].set(ylabel="share of the examples (%)")
+    shown = {"noisy_plain": "no dropout", "noisy_dropout": "dropout, rate 0.5"}
+    with panels(2, size=(8.6, 3.6), sharey=True) as (drawn, axes):
+        for panel, (arm, title) in zip(axes, shown.items(), strict=True):
+            PLOT.draw(panel, runs, place=arm, markevery=3, markersize=4)
+            panel.set(title=title, ylim=(-2, 102))
+        axes[1].set(ylabel="")
+        axes[0].get_legend().remove()
         axes[1].legend(loc="center right", bbox_to_anchor=(1, 0.62))
-    wrong = np.mean([float(r["share_wrong"]) for r in results])
+    wrong = over_seeds(runs, "share_wrong")
     return figures.Figure(
         drawn,
         label="fig-memorization",
-        caption=f"A network learns labels of which {wrong:.0%} are wrong. The right ones are "
-        "fitted first; while the wrong ones are memorised, the test error rises. With dropout "
+        caption=f"A network learns labels of which {wrong.mean():.0%} are wrong. The right ones "
+        "are fitted first; while the wrong ones are memorised, the test error rises. With dropout "
         "most wrong labels are not memorised. Means and standard deviations over "
-        f"{figures.count(len(results))}.",
+        f"{figures.count(len(wrong))}.",
         alt="Two panels along the epochs. Left, without dropout: the fit of right labels rises "
         "steeply within a few epochs, that of wrong labels slowly afterwards, both to nearly "
         "everything; the test error falls steeply, then rises. Right, with dropout: right labels "

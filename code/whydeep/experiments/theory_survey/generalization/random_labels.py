@@ -23,12 +23,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.descent import Trained, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -86,14 +87,14 @@ def learned_after(error: Float[np.ndarray, " t"], epochs: Int[np.ndarray, " t"])
     return float(min(epochs[error <= LEARNED], default=np.inf))
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training and test error along the epochs, by share of random labels and by kind of data.
 
     The training error counts the labels that were trained on as right, the test error the true
     ones. Test pictures are changed as the training pictures are.
     """
-    x, y, x_test, y_test = pictures(settings.examples, seed)
-    generator = torch.Generator().manual_seed(seed)
+    x, y, x_test, y_test = pictures(settings.examples, chance)
+    generator = chance.torch()
     few = torch.randperm(len(x_test), generator=generator)[: settings.tests]
     x_test, y_test = x_test[few], y_test[few]
     order = torch.randperm(PIXELS, generator=generator)
@@ -114,7 +115,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         partial(Dense, (PIXELS, *settings.hidden, CLASSES)),
         x,
         y,
-        seeds=[seed] * len(x),
+        seeds=[chance] * len(x),
         lr=settings.learning_rate,
         epochs=settings.epochs,
         batch_size=settings.batch_size,
@@ -123,7 +124,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         measure={"train": training_error, "test": test_error},
         measure_at=(epochs * -(-settings.examples // settings.batch_size)).tolist(),
         device=device,
-        progress=progress,
     ).history
     learned, test = history["train"].numpy(), history["test"].numpy()
     members = dict(zip(KINDS, (0, *range(plain - 1, plain + 3)), strict=True))
@@ -194,21 +194,14 @@ CLAIMS = (
                 "not_learned",
                 "each of the five kinds of data is learned, to a training error of at most {bound}",
                 0.01,
-                "fraction of training examples",
             ),
             at_most(
                 "not_in_time",
                 "in 3.5 times the epochs that the true labels take, random labels are learned to "
                 "a training error of at most {bound}",
                 0.05,
-                "fraction of training examples",
             ),
-            at_least(
-                "rise",
-                "random labels raise the test error by at least {bound}",
-                0.5,
-                "fraction of test examples",
-            ),
+            at_least("rise", "random labels raise the test error by at least {bound}", 0.5),
         ),
         controls=(
             Control(
@@ -220,7 +213,6 @@ CLAIMS = (
                         "final_test_true",
                         "it does well on true labels, with a test error of at most {bound}",
                         0.35,
-                        "fraction of test examples",
                     ),
                 ),
             ),
@@ -233,7 +225,6 @@ CLAIMS = (
                         "reached_random",
                         "it learns these labels as well, to a training error of at most {bound}",
                         0.01,
-                        "fraction of training examples",
                     ),
                 ),
             ),

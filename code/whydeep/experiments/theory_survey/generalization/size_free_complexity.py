@@ -25,10 +25,12 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import bounds, figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.generalization import spectral_margin
-from whydeep.results import MAIN, Result
+from whydeep.labs import bounds
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
 
@@ -82,12 +84,12 @@ def reach(
     signs: Float[Tensor, "k n"],
     hidden: tuple[int, ...],
     settings: Settings,
-    chance: torch.Generator,
+    generator: torch.Generator,
 ) -> Float[Tensor, "k"]:
     """The largest (1/n) sum s_i f(x_i) met while climbing, for each set of signs."""
     k = len(signs)
     layers = [
-        hold(torch.randn(k, b, a, generator=chance), settings.held)
+        hold(torch.randn(k, b, a, generator=generator), settings.held)
         for a, b in pairwise((x.shape[1], *hidden, 1))
     ]
     best = torch.full((k,), -torch.inf)
@@ -109,7 +111,7 @@ def reach(
     return best
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """What was reached, beside the theorem's curve, and the bound's value for trained networks.
 
     The ascent runs on the CPU whatever the ``device``.
@@ -124,22 +126,22 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         hidden=settings.hidden,
     )
     plain = spectral_margin.Settings(examples=most, length=1.0)
-    (x, y), _ = spectral_margin.pictures(plain, seed)
-    chance = torch.Generator().manual_seed(seed)
-    signs = 2.0 * torch.randint(2, (settings.draws, most), generator=chance) - 1
+    (x, y), _ = spectral_margin.pictures(plain, chance)
+    generator = chance.torch()
+    signs = 2.0 * torch.randint(2, (settings.draws, most), generator=generator) - 1
     if settings.signs == "labels":
         signs = (2.0 * y - 1).expand(settings.draws, -1)
     n, width = settings.n, settings.width
 
     def mean_reach(n: int, hidden: tuple[int, ...]) -> float:
-        return float(reach(x[:n], signs[:, :n], hidden, settings, chance).double().mean())
+        return float(reach(x[:n], signs[:, :n], hidden, settings, generator).double().mean())
 
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
         by_width = np.array([mean_reach(n, (w,)) for w in settings.widths])
         by_depth = np.array([mean_reach(n, (width,) * (depth - 1)) for depth in settings.depths])
         by_size = np.array([mean_reach(size, (width,)) for size in settings.sizes])
-        values = spectral_margin.run(trained_on, seed=seed, device=device, progress=progress)
+        values = spectral_margin.run(trained_on, chance=chance, device=device)
     curve_width = np.full(len(settings.widths), bounds.of_frobenius(1.0, 1.0, 2, n))
     curve_depth = np.array([bounds.of_frobenius(1.0, 1.0, d, n) for d in settings.depths])
     curve_size = np.array([bounds.of_frobenius(1.0, 1.0, 2, size) for size in settings.sizes])
@@ -198,25 +200,19 @@ CLAIMS = (
                 "width_ratio",
                 "from 10 to 160 units what is reached grows by a factor of at most {bound}",
                 1.1,
-                "ratio",
             ),
             at_most(
-                "closest",
-                "no width and no depth reaches more than the theorem's curve allows",
-                1.0,
-                "share of the bound",
+                "closest", "no width and no depth reaches more than the theorem's curve allows", 1.0
             ),
             at_most(
                 "depth_excess",
                 "from 2 to 8 matrices what is reached grows by no more than the curve",
                 1.0,
-                "ratio",
             ),
             at_most(
                 "slope",
                 "it falls with the number of examples, like a power of at most {bound}",
                 -0.22,
-                "power of n",
             ),
             Condition(
                 "separates",
@@ -232,7 +228,6 @@ CLAIMS = (
                 "for true labels the bound is vacuous even without its constants: at least {bound} "
                 "where no error rate exceeds 1",
                 10.0,
-                "error rate",
             ),
         ),
         controls=(
@@ -245,7 +240,6 @@ CLAIMS = (
                         "least",
                         "the climb arrives somewhere: at {bound} or more for every width and depth",
                         0.05,
-                        "correlation with random signs",
                     ),
                 ),
             ),
@@ -258,7 +252,6 @@ CLAIMS = (
                         "least",
                         "the climb arrives somewhere: at {bound} or more for every width and depth",
                         0.05,
-                        "correlation with random signs",
                     ),
                 ),
             ),
@@ -271,7 +264,6 @@ CLAIMS = (
                         "worst_fit",
                         "both networks fit their labels, with at most {bound} errors in training",
                         0.02,
-                        "fraction of examples",
                     ),
                 ),
             ),
@@ -284,7 +276,6 @@ CLAIMS = (
                         "fit_true",
                         "true labels are fitted, with at most {bound} errors in training",
                         0.02,
-                        "fraction of examples",
                     ),
                 ),
             ),

@@ -24,10 +24,12 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
-from whydeep import bounds, figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import bounds
+from whydeep.show import figures
 
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
 
@@ -99,12 +101,12 @@ def output_weights(
     return shortest[:, None] + np.outer(z, np.array(extra) * np.linalg.norm(shortest))
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """The size A over the margin and the test error of a network for each width and each z.
 
-    Runs on the CPU whatever the ``device``.
+    Runs on the CPU.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     x, y = pictures(settings, rng)
     n, d = settings.examples, x.shape[1]
     train_x, train_y = x[:n], y[:n]
@@ -177,21 +179,18 @@ CLAIMS = (
                 "by_size",
                 "test errors are ranked like $A / \\gamma$: a rank correlation of at least {bound}",
                 0.8,
-                "rank correlation",
             ),
             at_most(
                 "by_width",
                 "they do not rise with the number of weights: at equal length of $z$ the rank "
                 "correlation with the width is at most {bound}",
                 0.0,
-                "rank correlation",
             ),
             at_least(
                 "bare_least",
                 "the bound is vacuous for every network, even without its constants and "
                 "logarithms: at least {bound}, where no error rate exceeds 1",
                 10.0,
-                "error rate",
             ),
         ),
         controls=(
@@ -201,17 +200,9 @@ CLAIMS = (
                 {"by_size": 0.2},
                 (
                     at_most(
-                        "worst_fit",
-                        "every network fits its random labels without an error",
-                        0.0,
-                        "fraction of examples",
+                        "worst_fit", "every network fits its random labels without an error", 0.0
                     ),
-                    at_least(
-                        "spread_of_size",
-                        "sizes differ by a factor of {bound} or more",
-                        3.0,
-                        "ratio",
-                    ),
+                    at_least("spread_of_size", "sizes differ by a factor of {bound} or more", 3.0),
                 ),
             ),
             Control(
@@ -224,7 +215,6 @@ CLAIMS = (
                         "best_error",
                         "the best of these networks has learned: its test error is at most {bound}",
                         0.35,
-                        "fraction of test examples",
                     ),
                 ),
             ),
@@ -237,7 +227,6 @@ CLAIMS = (
                         "worst_fit",
                         "every network fits its labels, with at most {bound} errors in training",
                         0.1,
-                        "fraction of examples",
                     ),
                 ),
             ),

@@ -27,12 +27,13 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import bounds, figures, norms
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import Trained, corrupt_labels, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import bounds, norms
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, corrupt_labels, train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -75,7 +76,7 @@ VARIANTS = {
 
 
 def pictures(
-    settings: Settings, seed: int
+    settings: Settings, seed: Chance
 ) -> tuple[tuple[Tensor, Tensor], tuple[Float[Tensor, "m d"], Int[Tensor, "m"]]]:
     """Training and test pictures (n, 196), each ``length`` long, with labels 0 and 1."""
     data, parts = fashion_mnist(), []
@@ -89,7 +90,7 @@ def pictures(
         x = settings.length * F.normalize(F.avg_pool2d(x, 2).flatten(1), dim=1)
         parts.append((x, y))
     (x, y), test = parts
-    chosen = np.random.default_rng(seed).permutation(len(y))[: settings.examples]
+    chosen = seed.numpy().permutation(len(y))[: settings.examples]
     return (x[chosen], y[chosen]), test
 
 
@@ -98,9 +99,7 @@ def log_loss_of_one(outputs: Float[Tensor, "k n 1"], y: Float[Tensor, "k n 1"]) 
     return F.softplus(-outputs * y).squeeze(-1)
 
 
-def fit(
-    settings: Settings, seed: int, device: str = "cpu", progress: bool = False
-) -> tuple[Trained, Tensor, Int[Tensor, "k n"]]:
+def fit(settings: Settings, seed: Chance) -> tuple[Trained, Tensor, Int[Tensor, "k n"]]:
     """A network for each share of random labels: the stack, the inputs and the labels it saw.
 
     ``history`` has the training error, the test error under the same noise, the margin gamma and
@@ -146,12 +145,11 @@ def fit(
         measure={"look": look},
         measure_at=sorted({int(step) for step in looks}),
         device=device,
-        progress=progress,
     )
     return trained, x, labels
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, seed: Chance) -> Result:
     """The complexities over the margin, as parts of an error rate, for each share of random labels.
 
     ``bare_*`` is what is left of a bound without its constants and logarithms: complexity times
@@ -159,7 +157,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     """
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
-        trained, x, _ = fit(settings, seed, device, progress)
+        trained, x, _ = fit(settings, seed, device)
     seen = trained.history["look"].numpy().transpose(2, 0, 1)
     train_error, test_error, margin, spectral, frobenius, path, sums = seen
     n, gamma = settings.examples, margin[:, -1]
@@ -259,14 +257,12 @@ CLAIMS = (
                 "along training $R_A$ and the excess risk are ranked alike: a rank correlation of "
                 "at least {bound}, on average over the shares of random labels",
                 0.8,
-                "rank correlation",
             ),
             at_least(
                 "bare_true",
                 "for true labels the bound is vacuous even without its constants and logarithms: "
                 "at least {bound}, where no error rate exceeds 1",
                 10.0,
-                "error rate",
             ),
         ),
         controls=(
@@ -279,7 +275,6 @@ CLAIMS = (
                         "worst_fit",
                         "all networks fit their labels, with at most {bound} errors in training",
                         0.02,
-                        "fraction of examples",
                     ),
                 ),
             ),
@@ -288,14 +283,7 @@ CLAIMS = (
                 "the second look at an example: 10,000 examples, each seen once, so that nothing "
                 "is overfitted",
                 {"tracking": 0.3},
-                (
-                    at_least(
-                        "growth",
-                        "$R_A$ grows here too, by a factor of {bound} or more",
-                        1.5,
-                        "ratio",
-                    ),
-                ),
+                (at_least("growth", "$R_A$ grows here too, by a factor of {bound} or more", 1.5),),
             ),
             Control(
                 "plane",
@@ -306,7 +294,6 @@ CLAIMS = (
                         "fit_true",
                         "true labels are fitted, with at most {bound} errors in training",
                         0.02,
-                        "fraction of examples",
                     ),
                 ),
             ),

@@ -26,11 +26,12 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.sgd.parity import descend
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -152,7 +153,7 @@ def signal_to_noise(
     return float((signal.mean() / (power - signal).mean()).detach())
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Accuracy on fresh examples for each k, end to end and with answers; the signal at the start.
 
     The stack holds a network for each k end to end, and one for each k whose loss adds the mean
@@ -160,7 +161,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     """
     if settings.answers not in ("own", "other"):
         raise BadSettings(f"answers is {settings.answers!r}, expected 'own' or 'other'")
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     plane, other = torch.linalg.qr(torch.randn(INPUTS, 2, generator=generator))[0].T
     members = PARTS * 2
     counts = torch.tensor(members)
@@ -221,20 +222,17 @@ CLAIMS = (
                 "with 5 answers training on the label alone is right on at most {bound:%}% of "
                 "fresh examples",
                 0.6,
-                SHARE,
             ),
             at_least(
                 "helped_5",
                 "with a second loss on the answers it is right on at least {bound:%}%",
                 0.9,
-                SHARE,
             ),
             at_most(
                 "fall",
                 "from 1 to 3 answers the squared signal over the variance falls by a factor of "
                 "{bound:10^} or more",
                 -2.0,
-                "powers of ten",
             ),
         ),
         controls=(
@@ -247,7 +245,6 @@ CLAIMS = (
                         "helped_5",
                         "with the answers it is learned too: right on at least {bound:%}%",
                         0.9,
-                        SHARE,
                     ),
                 ),
             ),
@@ -256,14 +253,7 @@ CLAIMS = (
                 "what the answers tell of the label: the second loss teaches the sides of another "
                 "plane",
                 {"helped_5": 0.3},
-                (
-                    at_least(
-                        "told",
-                        "it learns those sides, at least {bound} of them",
-                        0.9,
-                        "fraction of answers",
-                    ),
-                ),
+                (at_least("told", "it learns those sides, at least {bound} of them", 0.9),),
             ),
         ),
     ),

@@ -19,10 +19,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/more-weights-than-data"
 DEPTHS = (1, 2, 3)
@@ -138,9 +139,9 @@ def by_rule(
     return np.array(path)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Steps to arrive at the best rate of each depth, and how far the rule is from the product."""
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     problem = *regression(settings, rng), settings.power
     w = rng.standard_normal((settings.starts, problem[0].shape[1]))
     w *= settings.start / np.linalg.norm(w, axis=1, keepdims=True)
@@ -218,20 +219,17 @@ CLAIMS = (
                 "ratio_2",
                 "at $p = 4$ depth 2 needs at most {bound} times the steps of depth 1",
                 0.8,
-                "steps over those of one layer",
             ),
             at_most(
                 "ratio_3",
                 "at $p = 4$ depth 3 needs at most {bound} times the steps of depth 1",
                 0.8,
-                "steps over those of one layer",
             ),
             at_most(
                 "rule_off_2",
                 "at a tenth of its best rate, depth 2 stays within {bound:%} % of the end-to-end "
                 "rule",
                 0.2,
-                "largest distance over the length of the solution",
             ),
         ),
         controls=(
@@ -241,10 +239,7 @@ CLAIMS = (
                 {"ratio_2": 1.0, "ratio_3": 1.0},
                 (
                     at_most(
-                        "needed_3",
-                        "every depth arrives, the slowest within {bound} steps",
-                        400.0,
-                        "steps",
+                        "needed_3", "every depth arrives, the slowest within {bound} steps", 400.0
                     ),
                 ),
             ),
@@ -257,7 +252,6 @@ CLAIMS = (
                         "needed_2",
                         "the product that it is compared with arrives, within {bound} steps",
                         1500.0,
-                        "steps",
                     ),
                 ),
             ),

@@ -21,10 +21,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/where-gradients-fail"
 STEP = 0.5  # width and height of a stair
@@ -101,14 +102,14 @@ def predicted_error(mean: float, sd: float) -> float:
     return float(STEP**2 * (whole**2 * (1 - rest) + (whole + 1) ** 2 * rest).mean())
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Mean squared error of the unit with its true activation, along the steps of each method.
 
     ``forward``, ``gradient`` and ``smoothed_50`` are the last errors over the variance of the
     targets; ``factor`` is the largest distance of the forward-only error from its prediction.
     Runs on the CPU in float64.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     direction = rng.standard_normal(settings.dimension)
     truth = np.append(direction / np.linalg.norm(direction), settings.bias)
     x = settings.spread * rng.standard_normal((settings.examples, settings.dimension))
@@ -186,24 +187,19 @@ CLAIMS = (
                 "gradient descent through the staircase leaves an error of at least {bound} of the "
                 "variance of the targets",
                 0.9,
-                OF_VARIANCE,
             ),
-            at_most(
-                "forward", "the forward-only update leaves at most {bound} of it", 0.01, OF_VARIANCE
-            ),
+            at_most("forward", "the forward-only update leaves at most {bound} of it", 0.01),
             at_most(
                 "factor",
                 "its error is within a factor of {bound:10^} of the prediction, as long as that "
                 "is above 0.003",
                 0.36,
-                "powers of ten",
             ),
             at_least(
                 "smoothed_50",
                 "with jumps smoothed to sigmoids of slope 50 a stair, gradient descent leaves at "
                 "least {bound} of it",
                 0.1,
-                OF_VARIANCE,
             ),
         ),
         controls=(
@@ -211,28 +207,14 @@ CLAIMS = (
                 "identity",
                 "the stairs: the non-linearity is the identity",
                 {"gradient": 0.8, "smoothed_50": 0.05},
-                (
-                    at_most(
-                        "forward",
-                        "the forward-only update learns it, all but {bound}",
-                        0.01,
-                        OF_VARIANCE,
-                    ),
-                ),
+                (at_most("forward", "the forward-only update learns it, all but {bound}", 0.01),),
                 by_design="without stairs nothing is smoothed: both updates are the gradient",
             ),
             Control(
                 "periodic",
                 "that the stairs only rise: they go up and down in turn",
                 {"forward": 0.5, "factor": 0.5},
-                (
-                    at_least(
-                        "moved",
-                        "the update does move the weights, by at least {bound}",
-                        0.1,
-                        "distance in weights",
-                    ),
-                ),
+                (at_least("moved", "the update does move the weights, by at least {bound}", 0.1),),
             ),
         ),
     ),

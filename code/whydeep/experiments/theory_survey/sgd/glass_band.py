@@ -22,9 +22,11 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures, spin_glass
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import spin_glass
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -50,10 +52,7 @@ class Settings:
 
 
 SCALES = {"quick": Settings()}
-VARIANTS = {
-    "eight-coupled": {"coupled": 8},
-    "pairs": {"p": 2, "steps": 8000},
-}
+VARIANTS = {"eight-coupled": {"coupled": 8}, "pairs": {"p": 2, "steps": 8000}}
 
 
 def few_coupled(
@@ -70,7 +69,7 @@ def few_coupled(
     return full
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Energies per spin at the end of descent, for each size: mean, spread and extremes.
 
     ``spread`` is the standard deviation over the walkers of one glass, root-mean-square over the
@@ -81,10 +80,10 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
         for n, glasses, child in zip(
             settings.sizes,
             settings.glasses,
-            np.random.SeedSequence(seed).spawn(len(settings.sizes)),
+            chance.members(len(settings.sizes)),
             strict=True,
         ):
-            rng = np.random.default_rng(child)
+            rng = child.numpy()
             if settings.coupled:
                 couplings = few_coupled(n, glasses, settings.coupled, rng)
             else:
@@ -152,26 +151,20 @@ CLAIMS = (
                 "with 96 spins the mean energy in the end is at most {bound} from the threshold of "
                 "infinitely many",
                 0.12,
-                "energy per spin",
             ),
             at_most(
-                "gap_ratio",
-                "that distance is at most {bound} times the one with 12 spins",
-                0.5,
-                "ratio of gaps",
+                "gap_ratio", "that distance is at most {bound} times the one with 12 spins", 0.5
             ),
             at_most(
                 "narrowing",
                 "the spread over the starts is at most {bound} times the one with 12 spins",
                 0.5,
-                "ratio of standard deviations",
             ),
             at_least(
                 "spread_most",
                 "it is a band and no single energy: with 96 spins the starts still spread by "
                 "{bound}",
                 0.015,
-                "energy per spin",
             ),
         ),
         controls=(
@@ -185,7 +178,6 @@ CLAIMS = (
                         "unfinished",
                         "every walker has come to rest: no gradient above {bound}",
                         0.3,
-                        "root-mean-square gradient",
                     ),
                 ),
             ),
@@ -199,7 +191,6 @@ CLAIMS = (
                         "unfinished",
                         "every walker has come to rest: no gradient above {bound}",
                         0.3,
-                        "root-mean-square gradient",
                     ),
                 ),
             ),
@@ -295,8 +286,8 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
     for variant, by_seed in runs.items():
         threshold = spin_glass.threshold(2 if variant == "pairs" else 3)
         above[variant] = {
-            seed: dict(result) | {name: result[name] - threshold for name in heights}
-            for seed, result in by_seed.items()
+            chance: dict(result) | {name: result[name] - threshold for name in heights}
+            for chance, result in by_seed.items()
         }
     return SweepExplorer.from_runs(
         above,

@@ -4,7 +4,7 @@ Bray and Dean ({cite}`braydean2007`) compute, for Gaussian landscapes in many di
 critical points there are of each height and each share of downward directions, the *index*. The two
 are tied: on average the Hessian at height E is a random symmetric matrix moved by a multiple of -E,
 and for many dimensions its eigenvalues fill a half-circle, so that the height fixes the share. Our
-landscape is the spherical 3-spin glass (`whydeep.spin_glass`), where the same law is a theorem, and
+landscape is the spherical 3-spin glass (`labs.spin_glass`), where the same law is a theorem, and
 where the expected number of critical points of every index is a known average over random matrices
 ({cite}`auffinger2013`). We find critical points by Newton's method: in few dimensions
 all of them, with a count to prove it, in 30 a sample.
@@ -24,9 +24,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
-from whydeep import figures, spin_glass
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import spin_glass
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/can-you-build-a-box"
 SLOPE = 1e-8  # a critical point has a gradient no longer than this
@@ -109,7 +111,7 @@ def distinct(
     return energy[first], index[first]
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Critical points with their energies and indices; numbers and shares of minima by dimension.
 
     ``found`` and ``expected``: critical points of a landscape of 3 to 7 spins. ``share``: minima
@@ -118,7 +120,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     ``departure`` of the index from the half-circle (root of the mean square) for each N;
     ``spearman``: rank correlation at 30 spins, mean over landscapes. On the CPU, in float64.
     """
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     p = settings.p
     arrived = []
 
@@ -184,18 +186,12 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 
 ENOUGH = (
-    at_least(
-        "arrived",
-        "Newton's method arrives from at least {bound:word} of the states",
-        0.5,
-        "share of walkers",
-    ),
+    at_least("arrived", "Newton's method arrives from at least {bound:word} of the states", 0.5),
     at_least(
         "spread",
         "the energies of the points at 30 spins differ: their standard deviation is at least "
         "{bound}",
         0.2,
-        "energy per spin",
     ),
 )
 
@@ -225,26 +221,18 @@ CLAIMS = (
                 "spearman",
                 "at 30 spins energy and index have a rank correlation of at least {bound}",
                 0.93,
-                "rank correlation",
             ),
             at_most(
                 "departure_30",
                 "at 30 spins the index is within {bound} (root mean square) of the half-circle's",
                 0.05,
-                "share of directions",
             ),
-            at_most(
-                "narrows",
-                "that is at most {bound} of what it is at 8 spins",
-                0.6,
-                "ratio",
-            ),
+            at_most("narrows", "that is at most {bound} of what it is at 8 spins", 0.6),
             at_most(
                 "common",
                 "from 3 spins to 7 the share of minima falls faster than that of a quadratic form, "
                 "1/N: times N it falls to at most {bound}",
                 0.75,
-                "ratio",
             ),
         ),
         controls=(

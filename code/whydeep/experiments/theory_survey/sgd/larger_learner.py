@@ -25,12 +25,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Condition, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.descent import mean_loss, squared_error, train
+from whydeep.evidence.claims import PARTLY, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs.teachers import descend, orthonormal_teacher, starts, stuck
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.teachers import descend, orthonormal_teacher, starts, stuck
-from whydeep.training import mean_loss, member_seeds, squared_error, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/more-weights-than-data"
 
@@ -62,10 +63,7 @@ class Settings:
 
 
 SCALES = {"quick": Settings()}
-VARIANTS = {
-    "three-units": {"units": 3, "forms": "a"},
-    "copies": {"copies": True, "forms": "b"},
-}
+VARIANTS = {"three-units": {"units": 3, "forms": "a"}, "copies": {"copies": True, "forms": "b"}}
 
 
 def learner(inputs: int, units: int, times: int, *, generator: torch.Generator) -> Dense:
@@ -91,12 +89,12 @@ def random_labels(
     return torch.from_numpy(x).float(), torch.from_numpy(np.array(labels)).float()[:, :, None]
 
 
-def stuck_shares(settings: Settings, seed: int) -> dict:
+def stuck_shares(settings: Settings, chance: Chance) -> dict:
     """Form (a): shares of starts that end at a bad point, by the learner's size."""
     teacher, shares, there = orthonormal_teacher(settings.units), [], []
     for extra in settings.extra:
         units = settings.units + extra
-        start = starts(settings.tries, units, settings.units, np.random.default_rng((seed, extra)))
+        start = starts(settings.tries, units, settings.units, chance.numpy(extra))
         # The rate is half of what the largest curvature allows without momentum.
         found = descend(start, teacher, steps=settings.steps, rate=2 / (units + 2), momentum=0.9)
         shares.append(stuck(found))
@@ -113,7 +111,7 @@ def stuck_shares(settings: Settings, seed: int) -> dict:
 
 
 def error_curves(
-    settings: Settings, size: tuple[int, int], seed: int, device: str, progress: bool
+    settings: Settings, size: tuple[int, int], chance: Chance, device: str
 ) -> Float[np.ndarray, "2 times"]:
     """Form (b): test errors of the exact learner and of the larger one, 0 to ``sgd_steps`` steps.
 
@@ -121,7 +119,7 @@ def error_curves(
     means over teachers.
     """
     units, inputs = size
-    x, y = random_labels(settings, units, inputs, np.random.default_rng((seed, 10_000)))
+    x, y = random_labels(settings, units, inputs, chance.numpy(10_000))
     n, rates = settings.examples, settings.rates
     y = y.repeat(len(rates), 1, 1)
     curves = []
@@ -130,7 +128,7 @@ def error_curves(
             partial(learner, inputs, units * width // copied, copied),
             x[:n].to(device),
             y[:, :n].to(device),
-            seeds=member_seeds(seed, settings.teachers) * len(rates),
+            seeds=chance.members(settings.teachers) * len(rates),
             lr=[rate for rate in rates for _ in range(settings.teachers)],
             momentum=0.9,
             steps=settings.sgd_steps,
@@ -139,7 +137,6 @@ def error_curves(
             measure={"error": mean_loss(x[n:], y[:, n:], squared_error)},
             measure_at=measured_at(settings),
             device=device,
-            progress=progress,
         )
         errors = trained.history["error"].double().nan_to_num(math.inf)
         errors = errors.view(len(rates), settings.teachers, -1)
@@ -153,14 +150,14 @@ def measured_at(settings: Settings) -> list[int]:
     return np.linspace(0, settings.sgd_steps, 17).astype(int).tolist()
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """(a) shares of stuck starts by learner's size; (b) test errors, for two sizes of teacher."""
-    found = stuck_shares(settings, seed) if "a" in settings.forms else {}
+    found = stuck_shares(settings, chance) if "a" in settings.forms else {}
     if "b" in settings.forms:
         unit = "test error over variance of the labels"
         found["sgd_steps"] = (np.array(measured_at(settings)), "steps")
         for name in ("small", "large"):
-            curves = error_curves(settings, getattr(settings, name), seed, device, progress)
+            curves = error_curves(settings, getattr(settings, name), chance, device)
             exact, more = (float(curve[-1]) for curve in curves)
             found |= {
                 f"error_{name}": (curves, unit),
@@ -220,7 +217,6 @@ CLAIMS = (
                         "the larger learner finds the teacher from at least {bound:%} % of the "
                         "starts",
                         0.95,
-                        "share of starts",
                     ),
                 ),
                 by_design="no start gets stuck, for any seed",
@@ -235,7 +231,6 @@ CLAIMS = (
                         "the learner of copies learns: its error is at most {bound:word} of the "
                         "labels' variance",
                         0.2,
-                        "test error over variance of the labels",
                     ),
                 ),
             ),

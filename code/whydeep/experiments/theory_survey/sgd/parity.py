@@ -25,10 +25,11 @@ from jaxtyping import Bool, Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -211,13 +212,13 @@ def trained_accuracy(settings: Settings, generator: torch.Generator) -> tuple[fl
     return float(right), max(share, 1 - share)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """The variance of the gradient over targets for each number of bits; accuracy of training.
 
     ``gap`` is the largest distance of the measured variance from 2^-d, in halvings, and
     ``slope_off`` that of its slope from one halving a bit. Runs on the CPU, on one thread.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     with threadpool_limits(1):
         measured = []
         for d in settings.bits:
@@ -241,7 +242,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 def _same_chance() -> tuple:
     says = "neither label is more frequent than {bound:%}%, so that chance is the same"
-    return (at_most("constant", says, 0.55, "fraction of test examples"),)
+    return (at_most("constant", says, 0.55),)
 
 
 CLAIMS = (
@@ -266,20 +267,13 @@ CLAIMS = (
                 "from 3 to 11 signs the measured variance is within a factor of {bound:2^} of "
                 "$2^{-d}$ times the mean squared gradient of the output",
                 1.0,
-                "halvings",
             ),
-            at_most(
-                "slope_off",
-                "its slope is within {bound} of one halving a bit",
-                0.15,
-                "halvings a bit",
-            ),
+            at_most("slope_off", "its slope is within {bound} of one halving a bit", 0.15),
             at_most(
                 "accuracy",
                 "trained on a parity of 15 of 30 signs, a network is right on at most {bound:%}% "
                 "of fresh examples",
                 0.55,
-                "fraction of test examples",
             ),
         ),
         controls=(

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from whydeep import figures
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.sgd.parity import (
     draw_signs,
     hinge,
@@ -26,7 +26,7 @@ from whydeep.experiments.theory_survey.sgd.parity import (
     parities,
     start,
 )
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -57,13 +57,13 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"signs": {"init": "signs"}}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Accuracy on fresh examples for each of SIZES, along the steps. Runs on the CPU, one thread.
 
     The parity of k signs is that of the first k, as the order of the inputs means nothing to a
     dense network.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     sets = torch.arange(SIGNS) < torch.tensor(SIZES)[:, None]
     weights = start(len(SIZES), SIGNS, settings.units, settings.init, generator)
 

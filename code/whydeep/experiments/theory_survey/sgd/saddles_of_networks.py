@@ -25,9 +25,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
-from whydeep import figures
-from whydeep.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/can-you-build-a-box"
 INPUTS, HIDDEN = 7, 3  # of the autoencoder
@@ -263,7 +264,7 @@ def search_network(
     return Found(loss, downward(hessian), residual, there, at_random, at_start)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Loss and index at the autoencoder's critical points; ends of two Newtons; the searches.
 
     ``formula``: largest difference between counted and predicted index. ``linear`` and ``network``:
@@ -273,7 +274,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     ``arrived_8``, ``arrived_60``: share of searches that arrived, by the number of weights;
     ``residual_60``: median over those that did not. Runs on the CPU in float64.
     """
-    exact, labels = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
+    exact, labels = (s.numpy() for s in chance.members(2))
     spectrum = np.sort(exact.uniform(*SPECTRUM, INPUTS))[::-1]
 
     def derivatives(weights):
@@ -346,7 +347,6 @@ COUNTED = (
         "formula",
         "at the autoencoder's critical points the counted index is the predicted one",
         0.0,
-        "directions",
     ),
 )
 
@@ -370,25 +370,21 @@ CLAIMS = (
                 "at the 64 critical points of a linear autoencoder loss and index have a rank "
                 "correlation of at least {bound}",
                 0.9,
-                RANK,
             ),
             at_least(
                 "network",
                 "at those found of a tanh network of 8 weights it is at least {bound}",
                 0.6,
-                RANK,
             ),
             at_least(
                 "trapped",
                 "from at least {bound} of the starts Newton's method ends at a saddle",
                 0.4,
-                SHARE,
             ),
             at_least(
                 "reached",
                 "from at least {bound} of them the saddle-free method ends at the minimum",
                 0.9,
-                SHARE,
             ),
         ),
         controls=(
@@ -409,7 +405,6 @@ CLAIMS = (
                         "the method that now has them reaches the minimum from at least {bound} of "
                         "the starts",
                         0.9,
-                        SHARE,
                     ),
                 ),
             ),

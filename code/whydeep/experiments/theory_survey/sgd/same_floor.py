@@ -22,12 +22,14 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures, spin_glass
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import digits
+from whydeep.descent import Trained, log_loss, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import spin_glass
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import Trained, log_loss, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/are-networks-spin-glasses"
 SPINS = 512
@@ -74,11 +76,9 @@ def cooling(steps: int, first: float, cools: bool) -> Float[np.ndarray, "steps"]
     return first * np.maximum(0, 1 - np.arange(steps) / (0.8 * steps))
 
 
-def floors(
-    settings: Settings, n: int, child: np.random.SeedSequence
-) -> tuple[float, float, float, float]:
+def floors(settings: Settings, n: int, child: Chance) -> tuple[float, float, float, float]:
     """Mean energy per spin at the end without and with noise, and the spreads over the walkers."""
-    rng = np.random.default_rng(child)
+    rng = child.numpy()
     glasses = max(2, SPINS // (4 * n))
     couplings = spin_glass.draw_couplings(3, n, glasses, rng, np.float32)
     start = spin_glass.random_spins(glasses, settings.walkers, n, rng)
@@ -106,9 +106,11 @@ def floors(
     return float(plain.mean()), float(noisy.mean()), *spreads
 
 
-def training_losses(settings: Settings, seed: int, batch_size: int | None) -> Float[Tensor, "k"]:
+def training_losses(
+    settings: Settings, chance: Chance, batch_size: int | None
+) -> Float[Tensor, "k"]:
     """The training loss in the end of each network of the stack, noisy labels included."""
-    data = digits().subset(settings.examples, seed=seed)
+    data = digits().subset(settings.examples, seed=chance.seed)
     x = data.train_x.flatten(1)
     x = (x - x.mean()) / x.std()
 
@@ -119,7 +121,7 @@ def training_losses(settings: Settings, seed: int, batch_size: int | None) -> Fl
         partial(Dense, (64, settings.width, 10)),
         x,
         data.train_y,
-        seeds=member_seeds(seed, settings.networks),
+        seeds=chance.members(settings.networks),
         lr=settings.learning_rate,
         momentum=0.9,
         label_noise=0.3,
@@ -128,15 +130,14 @@ def training_losses(settings: Settings, seed: int, batch_size: int | None) -> Fl
         measure={"loss": own_loss},
         measure_at=[settings.network_steps],
         device="cpu",
-        progress=False,
     )
     return trained.history["loss"][:, -1].double()
 
 
-def compare_batches(settings: Settings, seed: int) -> dict[str, tuple[float, str]]:
+def compare_batches(settings: Settings, chance: Chance) -> dict[str, tuple[float, str]]:
     """Mean training losses of the networks from full and small batches, for the result."""
-    full = training_losses(settings, seed, None)
-    small = training_losses(settings, seed, settings.batch_size)
+    full = training_losses(settings, chance, None)
+    small = training_losses(settings, chance, settings.batch_size)
     mean = float(full.mean())
     return {
         "full_batches": (mean, "nats"),
@@ -146,18 +147,18 @@ def compare_batches(settings: Settings, seed: int) -> dict[str, tuple[float, str
     }
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Where descent ends with and without noise, in glasses of each size and in networks.
 
     ``advantage`` is how much lower noise ends, as a share of the energy without it; negative if it
-    ends higher. Runs on the CPU whatever the ``device``.
+    ends higher. Runs on the CPU.
     """
     with threadpool_limits(1):  # the digits then do not depend on the number of cores
-        children = np.random.SeedSequence(seed).spawn(len(settings.sizes))
+        children = chance.members(len(settings.sizes))
         found = np.array(
             [floors(settings, n, child) for n, child in zip(settings.sizes, children, strict=True)]
         )
-        networks = compare_batches(settings, seed) if settings.networks else {}
+        networks = compare_batches(settings, chance) if settings.networks else {}
     plain, noisy, spread_plain, spread_noisy = found.T
     advantage = (plain - noisy) / np.abs(plain)
     unit = "energy per spin"
@@ -194,7 +195,6 @@ CLAIMS = (
                 "with 64 spins the mean energies in the end, with noise and without, differ by at "
                 "most {bound:%} %",
                 0.03,
-                "share of the energy",
             ),
             Condition(
                 "network_difference",
@@ -233,7 +233,6 @@ CLAIMS = (
                         "small_batches",
                         "its networks learn: training loss below {bound}, where chance has 2.3",
                         2.2,
-                        "nats",
                     ),
                 ),
             ),

@@ -24,10 +24,11 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.sgd.parity import descend
-from whydeep.results import MAIN, Result
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/where-gradients-fail"
 SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -110,12 +111,12 @@ def crossing(s: Float[np.ndarray, " k"], errors: Float[np.ndarray, " k"]) -> flo
     return float(s[i - 1] + share * (s[i] - s[i - 1]))
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Error over variance of the wave of each sharpness, and the overlap, with its prediction.
 
     A stack of one network for each sharpness sees the same inputs. Runs on the CPU, on one thread.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = chance.torch()
     n, k = settings.dimension, len(SHARPNESS)
     w = torch.randn(n, generator=generator)
     w /= w.norm()
@@ -192,21 +193,18 @@ CLAIMS = (
                 "at sharpness 2 the network leaves at least {bound} of the variance, as if it had "
                 "seen nothing",
                 0.9,
-                ERROR,
             ),
-            at_most("error_smooth", "at sharpness 1/2 it leaves at most {bound}", 0.05, ERROR),
+            at_most("error_smooth", "at sharpness 1/2 it leaves at most {bound}", 0.05),
             at_most(
                 "crossing_off",
                 "the error passes 1/2 within {bound} of the sharpness at which the trace of the "
                 "direction sinks into the noise",
                 0.25,
-                "sharpness",
             ),
             at_most(
                 "overlap_off",
                 "at each sharpness that trace is within {bound} of the predicted squared cosine",
                 0.45,
-                "squared cosine",
             ),
         ),
         controls=(
@@ -214,17 +212,13 @@ CLAIMS = (
                 "direction-given",
                 "the search: the network sees only the part of its input along the direction",
                 {"error_sharp": 0.5, "crossing_off": 0.4, "overlap_off": 0.4},
-                (
-                    at_most(
-                        "error_smooth", "it learns the smooth wave, all but {bound}", 0.05, ERROR
-                    ),
-                ),
+                (at_most("error_smooth", "it learns the smooth wave, all but {bound}", 0.05),),
             ),
             Control(
                 "few-examples",
                 "the examples: 200 in place of 10,000",
                 {"error_smooth": 0.5},
-                (at_most("trained_smooth", "it fits those it has, all but {bound}", 0.2, ERROR),),
+                (at_most("trained_smooth", "it fits those it has, all but {bound}", 0.2),),
             ),
         ),
         disputed="Without noise in the labels an algorithm that works with lattices, and asks no "

@@ -4,7 +4,7 @@ Safran and Shamir ({cite}`safran2018`) let a ReLU network learn from another: k 
 orthonormal weights, normal examples, infinitely many of them. They prove by computer that a student
 of exactly k units has bad local minima for 6 <= k <= 20, in any number of inputs; that gradient
 descent falls into them more often the larger k; and that a unit or two more take most of them away.
-We follow the exact loss (`whydeep.teachers`) from many starts and look at where they end: at the
+We follow the exact loss (`labs.teachers`) from many starts and look at where they end: at the
 loss, at the slope, and at the curvature in all directions.
 
 What would refute it: students of the teacher's size that all find it; end points with a way down;
@@ -24,9 +24,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures, teachers
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.results import MAIN, Result
+from whydeep.chance import Chance
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs import teachers
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -97,7 +99,7 @@ def halve(w: Float[Tensor, "b n d"], unit: int) -> Float[Tensor, "b n+1 d"]:
     return torch.cat([w[:, :unit], half, half, w[:, unit + 1 :]], 1)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Share of stuck students by size and extra units, their losses, and curvatures where stuck.
 
     ``losses_e`` (sizes, starts): final losses in falling order, e units (or inputs) extra.
@@ -110,7 +112,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
     losses = np.empty((*shape, settings.starts))
     stuck, unfinished = np.empty(shape), np.empty(shape)
     lowest = moved = kept_slope = 0.0
-    roots = np.random.SeedSequence(seed).spawn(shape[0] * shape[1])
+    roots = chance.members(shape[0] * shape[1])
     for i, k in enumerate(sizes):
         for j, extra in enumerate(EXTRA):
             units, inputs = (k + extra, k) if settings.extra == "units" else (k, k + extra)
@@ -151,14 +153,9 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
 
 SHARE = "share of starts"
 ARRIVED = (
+    at_most("unfinished", "at most {bound:word} of the students have not arrived anywhere", 0.1),
     at_most(
-        "unfinished", "at most {bound:word} of the students have not arrived anywhere", 0.1, SHARE
-    ),
-    at_most(
-        "least",
-        "the best student of every size has found the teacher, to a loss of {bound}",
-        STUCK,
-        "loss",
+        "least", "the best student of every size has found the teacher, to a loss of {bound}", STUCK
     ),
 )
 
@@ -177,31 +174,23 @@ CLAIMS = (
             ("with a few more units", "“drastically” reduced", "abstract"),
         ),
         conditions=(
-            at_least(
-                "stuck_small",
-                "at least {bound} of the students of 10 units get stuck",
-                0.15,
-                SHARE,
-            ),
-            at_least("rise", "with 15 units it is at least {bound} more", 0.2, SHARE),
+            at_least("stuck_small", "at least {bound} of the students of 10 units get stuck", 0.15),
+            at_least("rise", "with 15 units it is at least {bound} more", 0.2),
             at_least(
                 "lowest",
                 "where a student of 10 units is stuck, the loss curves upwards in all 100 "
                 "directions: the least curvature is at least {bound}",
                 0.005,
-                "curvature",
             ),
             at_most(
                 "one_more",
                 "with 11 units for a teacher of 10 at most a fifth as many are stuck",
                 0.0,
-                SHARE,
             ),
             at_most(
                 "two_more",
                 "with 17 units for a teacher of 15 at most a fifth as many are stuck",
                 0.0,
-                SHARE,
             ),
         ),
         controls=(
@@ -225,17 +214,13 @@ CLAIMS = (
                 (
                     *ARRIVED,
                     at_most(
-                        "moved",
-                        "halving leaves the loss as it is, to $10^{{bound:log10}}$",
-                        1e-9,
-                        "loss",
+                        "moved", "halving leaves the loss as it is, to $10^{{bound:log10}}$", 1e-9
                     ),
                     at_most(
                         "slope",
                         "it is still a critical point: no entry of the gradient above "
                         "$10^{{bound:log10}}$",
                         1e-6,
-                        "largest entry of the gradient",
                     ),
                 ),
             ),
@@ -324,12 +309,12 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
     options = (0, 10, 40, 80)
     ranks = {
         MAIN: {
-            seed: {
+            chance: {
                 "units": r["units"],
                 "rank": np.arange(1, starts + 1),
                 **{f"losses_{e}": r[f"losses_{e}"] for e in EXTRA},
             }
-            for seed, r in runs[MAIN].items()
+            for chance, r in runs[MAIN].items()
         }
     }
     return SweepExplorer.from_runs(

@@ -23,13 +23,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import digits
+from whydeep.datasets.labels import corrupt_labels
+from whydeep.descent import train
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
+from whydeep.labs.teachers import descend, orthonormal_teacher, starts
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.teachers import descend, orthonormal_teacher, starts
-from whydeep.training import corrupt_labels, generator, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/more-weights-than-data"
 
@@ -100,12 +102,12 @@ def least_squares(x: Tensor, y: Tensor, x_test: Tensor, width: int, rng: torch.G
     return (features(x_test) @ (torch.linalg.pinv(features(x)) @ targets)).argmax(1)
 
 
-def on_digits(settings: Settings, seed: int, device: str, progress: bool) -> dict:
+def on_digits(settings: Settings, chance: Chance, device: str) -> dict:
     """Mean test and training error on noisy digits, for each of the widths."""
-    data = digits().subset(settings.examples, seed=seed)
+    data = digits().subset(settings.examples, seed=chance.seed)
     mean = data.train_x.flatten(1).mean(0)
     x, x_test = (z.flatten(1) - mean for z in (data.train_x, data.test_x))
-    seeds = member_seeds(seed, settings.members)
+    seeds = chance.members(settings.members)
     y = corrupt_labels(data.train_y, settings.noise, seeds, 10)
     both = torch.cat([x_test, x])
     test, fit = [], []
@@ -113,7 +115,7 @@ def on_digits(settings: Settings, seed: int, device: str, progress: bool) -> dic
         if settings.frozen:
             told = torch.stack(
                 [
-                    least_squares(x, labels, both, width, generator(member, "init"))
+                    least_squares(x, labels, both, width, member["init"])
                     for labels, member in zip(y, seeds, strict=True)
                 ]
             )
@@ -128,7 +130,6 @@ def on_digits(settings: Settings, seed: int, device: str, progress: bool) -> dic
                 epochs=settings.epochs,
                 batch_size=50,
                 device=device,
-                progress=progress,
             )
             told = trained.predict(both).cpu()
         n = len(x_test)
@@ -143,7 +144,7 @@ def on_digits(settings: Settings, seed: int, device: str, progress: bool) -> dic
     )
 
 
-def on_teacher(settings: Settings, seed: int) -> dict:
+def on_teacher(settings: Settings, chance: Chance) -> dict:
     """Shares of starts that find the teacher: small students, wide ones, wide ones made small."""
     k, teacher = settings.units, orthonormal_teacher(settings.units)
 
@@ -151,7 +152,7 @@ def on_teacher(settings: Settings, seed: int) -> dict:
         end = descend(w, teacher, steps=settings.steps, rate=2 / (w.shape[1] + 2), momentum=0.9)
         return end.weights, float((end.loss <= 1e-3).double().mean())
 
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     small = go(starts(settings.tries, k, k, rng))[1]
     large = starts(settings.tries, settings.wide, k, rng)
     trained, wide = go(large)
@@ -165,10 +166,10 @@ def on_teacher(settings: Settings, seed: int) -> dict:
     )
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Shares of starts that find the teacher, small, wide and made small; errors on digits."""
-    found = on_teacher(settings, seed) if "teacher" in settings.parts else {}
-    told = on_digits(settings, seed, device, progress) if "digits" in settings.parts else {}
+    found = on_teacher(settings, chance) if "teacher" in settings.parts else {}
+    told = on_digits(settings, chance, device) if "digits" in settings.parts else {}
     return Result(**found, **told)
 
 
@@ -228,7 +229,6 @@ CLAIMS = (
                         "the wide students find the teacher from at least {bound:%} % of the "
                         "starts",
                         0.95,
-                        "share of starts",
                     ),
                 ),
                 by_design="every wide start finds the teacher, for any seed",
@@ -242,7 +242,6 @@ CLAIMS = (
                         "found_wide",
                         "left wide, the same starts find the teacher, at least {bound:%} % of them",
                         0.95,
-                        "share of starts",
                     ),
                 ),
             ),
@@ -253,10 +252,7 @@ CLAIMS = (
                 {"error_ratio": 0.5},
                 (
                     at_most(
-                        "error_narrow",
-                        "before it grows, its test error is at most {bound}",
-                        0.4,
-                        "fraction of test examples",
+                        "error_narrow", "before it grows, its test error is at most {bound}", 0.4
                     ),
                 ),
             ),

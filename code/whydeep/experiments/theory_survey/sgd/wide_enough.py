@@ -25,12 +25,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import digits
+from whydeep.descent import mean_loss, squared_error, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Network
-from whydeep.results import MAIN, Result
-from whydeep.training import generator, mean_loss, squared_error, train
+from whydeep.show import figures
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -102,17 +103,17 @@ class Theorems(Network):
         return x
 
 
-def task(settings: Settings, seed: int) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n 1"]]:
+def task(settings: Settings, chance: Chance) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n 1"]]:
     """Digits on the sphere of radius 1, the last coordinate 1 / sqrt(2), with labels 1 and -1."""
     pictures = digits()
     centre = pictures.train_x.flatten(1).mean(0)
-    pool = pictures.subset(settings.pool, seed=seed).train_x.flatten(1) - centre
+    pool = pictures.subset(settings.pool, seed=chance.seed).train_x.flatten(1) - centre
     pool = pool / pool.norm(dim=1, keepdim=True)
     chosen = [0]
     while len(chosen) < settings.examples:  # always the one whose nearest is farthest
         chosen.append(int(torch.cdist(pool, pool[chosen]).amin(1).argmax()))
     x = pool[chosen]
-    rng = np.random.default_rng(seed)
+    rng = chance.numpy()
     y = torch.from_numpy(rng.choice([-1.0, 1.0], settings.examples)).float()
     if settings.twins:
         x[1], y[0], y[1] = x[0], 1.0, -1.0
@@ -124,9 +125,9 @@ def quartic(outputs: Float[Tensor, "*k n m"], y: Float[Tensor, "*k n m"]) -> Ten
     return (outputs - y).pow(4).sum(-1) / 2
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Loss against steps at each width, and how far the matrices moved from their start."""
-    x, y = (z.to(device) for z in task(settings, seed))
+    x, y = (z.to(device) for z in task(settings, chance))
     at = np.linspace(0, settings.steps, settings.measured).round().astype(int)
     losses, moved, others = [], [], []
     for m in settings.widths:
@@ -143,7 +144,7 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
             network,
             x,
             y,
-            seeds=[seed] * len(settings.rates),
+            seeds=[chance] * len(settings.rates),
             lr=[c * scale for c in settings.rates],
             steps=settings.steps,
             trainable=learned,
@@ -154,11 +155,10 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
             },
             measure_at=at.tolist(),
             device=device,
-            progress=progress,
         )
         found = trained.history["all"].double().nan_to_num(math.inf)
         best = int(found[:, -1].argmin())
-        start = network(generator=generator(seed, "init")).state_dict()
+        start = network(generator=chance["init"]).state_dict()
         steps_away = [trained.parameters[w][best].cpu() - start[w] for w in learned]
         losses.append(found[best].clamp(1e-12, 1e12).numpy())
         others.append(float(trained.history["others"][best, -1]))
@@ -219,21 +219,18 @@ CLAIMS = (
                 "digits_gained",
                 "128 units a layer end at a loss at least {bound:10^} times below that of 4 units",
                 2.0,
-                "powers of ten",
             ),
             at_least(
                 "rate_kept",
                 "the second half of the steps gains at least {bound:word} as many digits as the "
                 "first",
                 0.5,
-                "digits in second half over first half",
             ),
             at_most(
                 "slope",
                 "from 16 units on, the distance moved falls at least as fast as the power "
                 "${bound}$ of the width",
                 -0.35,
-                "log distance over log width",
             ),
         ),
         controls=(
@@ -246,7 +243,6 @@ CLAIMS = (
                         "loss_others",
                         "the network learns: without the two its loss is at most {bound}",
                         1e-3,
-                        "mean squared residual",
                     ),
                 ),
             ),
@@ -259,7 +255,6 @@ CLAIMS = (
                         "loss_widest",
                         "the widest network learns: its squared residual is at most {bound}",
                         0.8,
-                        "mean squared residual",
                     ),
                 ),
             ),
@@ -269,10 +264,7 @@ CLAIMS = (
                 {"slope": 0.2},
                 (
                     at_most(
-                        "loss_widest",
-                        "the widest network fits: its loss is at most {bound}",
-                        0.01,
-                        "mean squared residual",
+                        "loss_widest", "the widest network fits: its loss is at most {bound}", 0.01
                     ),
                 ),
             ),

@@ -20,13 +20,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from whydeep import figures
-from whydeep.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.chance import Chance
 from whydeep.datasets import digits
+from whydeep.descent import mean_loss, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
-from whydeep.results import MAIN, Result
-from whydeep.training import generator as start_of
-from whydeep.training import mean_loss, member_seeds, train
+from whydeep.show import figures
 
 PAGE = "theory-survey/sgd/are-networks-spin-glasses"
 
@@ -59,13 +59,13 @@ def weights(inputs: int, units: int, classes: int = 10) -> int:
 
 
 def with_products(
-    x: Float[Tensor, "n d"], inputs: int, chance: torch.Generator
+    x: Float[Tensor, "n d"], inputs: int, generator: torch.Generator
 ) -> Float[Tensor, "n inputs"]:
     """x and products of two of its columns, drawn at random, together as large as x is."""
     more = inputs - x.shape[1]
     if more <= 0:
         return x
-    i, j = torch.randint(x.shape[1], (2, more), generator=chance)
+    i, j = torch.randint(x.shape[1], (2, more), generator=generator)
     products = x[:, i] * x[:, j]
     products = (products - products.mean()) / products.std()
     return torch.cat([x, products * (x.shape[1] / more) ** 0.5], 1)
@@ -76,25 +76,23 @@ def correlation(a: Float[np.ndarray, "k"], b: Float[np.ndarray, "k"]) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training and test loss of every network of every width, their spread and correlation.
 
     ``orders_share`` is the spread over batch orders alone, from each of ``STARTS`` starts and at
     the smallest width, as a share of the spread there over starts and orders together. Runs on the
     CPU whatever the ``device``.
     """
-    data = digits().subset(settings.examples, seed=seed)
+    data = digits().subset(settings.examples, seed=chance.seed)
     x, x_test = data.train_x.flatten(1), data.test_x.flatten(1)
     mean, sd = x.mean(), x.std()
     x, x_test = (x - mean) / sd, (x_test - mean) / sd
-    seeds = member_seeds(seed, settings.networks)
+    seeds = chance.members(settings.networks)
     fewest = settings.widths[0]
 
     def ends(inputs: int, units: int, starts: int | None = None) -> Float[np.ndarray, "2 k"]:
         """Training and test losses of a stack, from as many starts as networks or from fewer."""
-        grown, grown_test = (
-            with_products(z, inputs, torch.Generator().manual_seed(seed)) for z in (x, x_test)
-        )
+        grown, grown_test = (with_products(z, inputs, chance.torch()) for z in (x, x_test))
         members = iter(range(len(seeds)))
 
         def network(*, generator: torch.Generator) -> Dense:
@@ -117,7 +115,6 @@ def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = 
             },
             measure_at=[settings.steps],
             device="cpu",
-            progress=progress,
         )
         return np.stack([trained.history[name][:, -1].double() for name in ("train", "test")])
 
@@ -193,21 +190,18 @@ CLAIMS = (
                 "the standard deviation of the test loss over starts at 50 hidden units is at most "
                 "{bound} times the one at 2",
                 0.3,
-                "ratio of standard deviations",
             ),
             at_most(
                 "correlation_ratio",
                 "the correlation of training and test loss at 50 units is at most {bound} times "
                 "the one at 2",
                 0.5,
-                "ratio of correlations",
             ),
             at_most(
                 "worst_to_best",
                 "the worst of 30 networks of 50 units has at most {bound} times the test loss of "
                 "the best of 2 units",
                 0.6,
-                "ratio of test losses",
             ),
         ),
         controls=(
@@ -222,7 +216,6 @@ CLAIMS = (
                         "its networks learn: mean test loss of at most {bound}, where chance has "
                         "2.3",
                         2.0,
-                        "nats",
                     ),
                 ),
             ),

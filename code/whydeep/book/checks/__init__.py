@@ -1,0 +1,1 @@
+"""What is checked of the book itself: notebooks, words, records, other arithmetics."""

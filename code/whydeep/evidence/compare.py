@@ -1,0 +1,106 @@
+"""Recorded numbers beside those of a rerun: the same, within chance, or moved.
+
+On the arithmetic that made the record (`machine.KEYS`) a rerun gives the same numbers, all of
+them, for every quantity of every variant and seed. On another, sums are taken in another order
+and a long training can end elsewhere; then the means over the seeds may differ by what the spread
+over the seeds allows, and what does not vary over the seeds stays the same but for rounding.
+Quantities that are times (an experiment's ``TIMED``) say nothing of the code and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from whydeep.evidence.machine import same_arithmetic
+from whydeep.evidence.results import MAIN, Record, Result
+
+SAME, WITHIN, MOVED = "same", "within chance", "MOVED"
+# A record's float64 are written so that they come back exactly, float32 as their shortest decimal.
+ROUNDING = 1e-6
+# How far the mean over the seeds may lie from the recorded one on another arithmetic, in standard
+# errors of their difference. A record has thousands of numbers, so that for one of them 5 is near.
+ERRORS = 5.0
+# Where nothing varies over the seeds, rounding is all that another arithmetic may change.
+OTHER_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``word`` is SAME, WITHIN or MOVED; ``moved`` has a line for each number that did."""
+
+    word: str
+    moved: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        shown = "; ".join(self.moved[:5])
+        more = f"; and {len(self.moved) - 5} more" if len(self.moved) > 5 else ""
+        return self.word + (f" ({shown}{more})" if shown else "")
+
+
+def compare(record: Record, rerun: Record, timed: Collection[str] = ()) -> Comparison:
+    """Hold the numbers of ``rerun`` against those of ``record``, over the seeds of both.
+
+    A variant or a quantity that only one of them has is MOVED, as is another shape or unit.
+    """
+    exact = same_arithmetic(record.provenance, rerun.provenance)
+    lines: list[str] = []
+    differ = False
+    for variant in sorted({*record.runs, *rerun.runs}):
+        if variant not in record.runs or variant not in rerun.runs:
+            lines.append(f"{variant} is in one of them only")
+            continue
+        old, new = record.runs[variant], rerun.runs[variant]
+        seeds = sorted(set(old) & set(new))
+        if not seeds:
+            continue
+        for quantity in _every(old, new, seeds):
+            if quantity in timed:
+                continue
+            a, b = ([runs[seed].get(quantity) for seed in seeds] for runs in (old, new))
+            where = quantity if variant == MAIN else f"{variant} {quantity}"
+            if any(each is None for each in (*a, *b)) or _misfit(a, b):
+                lines.append(f"{where} is not what it was, or is missing")
+                continue
+            units = {runs[seed].units[quantity] for runs in (old, new) for seed in seeds}
+            if len(units) > 1:
+                lines.append(f"{where} changed its unit")
+            before, after = np.array(a, dtype=float), np.array(b, dtype=float)
+            off = ~np.isclose(before, after, rtol=ROUNDING, atol=ROUNDING**2)
+            differ |= bool(off.any())
+            if off.any() and (exact or not _within(before, after)):
+                seed, *place = np.argwhere(off)[0]
+                index = f"[{', '.join(map(str, place))}]" if place else ""
+                shown = f"{before[(seed, *place)]:.6g} -> {after[(seed, *place)]:.6g}"
+                lines.append(f"{where}{index} of seed {seeds[seed]}: {shown}")
+    return Comparison(MOVED if lines else WITHIN if differ else SAME, tuple(lines))
+
+
+def _every(old: Mapping[int, Result], new: Mapping[int, Result], seeds: list) -> Iterator[str]:
+    """The quantities of either side, in order, each once."""
+    yield from dict.fromkeys(name for runs in (old, new) for seed in seeds for name in runs[seed])
+
+
+def _misfit(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return len({each.shape for each in (*a, *b)}) > 1
+
+
+def _within(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether two samples over seeds, (seeds, ...), can be of the same code on other arithmetic.
+
+    The difference of the means is held against its standard error, by the larger of the two
+    spreads of this number and the typical one of its array, so that a number that happens to agree
+    over the seeds is not held to nothing.
+    """
+    if not (np.isfinite(before).all() and np.isfinite(after).all()):
+        return False
+    n = len(before)
+    scale = np.maximum(np.abs(before).max(0), np.abs(after).max(0))
+    allowed = OTHER_ROUNDING * np.maximum(scale, np.median(scale))
+    if n > 1:
+        spread = np.maximum(before.std(0, ddof=1), after.std(0, ddof=1))
+        allowed = allowed + ERRORS * np.maximum(spread, np.median(spread)) * np.sqrt(2 / n)
+    gap = np.abs(after.mean(0) - before.mean(0))
+    return bool((gap <= allowed).all())

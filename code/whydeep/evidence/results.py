@@ -1,0 +1,517 @@
+"""Results of experiments in memory and on disk: named arrays with units, and records.
+
+A *run* is one seed of one variant of an experiment. Finished runs are written at once, each to a
+file of its own and atomically, so that Ctrl-C or kill -9 loses none and the next start resumes.
+A *record* is the committed, dated sum of them that verdicts rest on: data/results/ID/SCALE.json.
+The checksums of all records stand in data/results/SHA256SUMS, so that an edit by hand shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from functools import lru_cache, partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from whydeep import device as devices
+from whydeep.chance import Chance
+from whydeep.descent.progress import showing
+from whydeep.errors import BadSettings, WhydeepError
+from whydeep.evidence.machine import arithmetic
+from whydeep.evidence.provenance import code_hash, provenance, repository
+from whydeep.evidence.reach import takes_device
+from whydeep.evidence.spread import spread
+
+MAIN = "main"
+CHECKSUMS = "SHA256SUMS"
+MOST_SEEDS = 10_000
+T = TypeVar("T")
+Task = tuple[
+    str, str, str, int
+]  # a run by the names of experiment, scale and variant, and its seed
+
+
+Axes = dict[str, list[str | int | float]]  # an axis' name -> the name or value of each place
+PLACE = re.compile(r"(?P<name>[^\[\]]+)\[(?P<places>[^\[\]]+)\]")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """An array with its unit, and with a name for each axis and for each place along it.
+
+    ``Quantity(errors, "fraction of test examples", arm=("plain", "dropout"), epoch=epochs)`` of
+    shape (2, epochs); an axis whose places have no names is given as None.
+    """
+
+    value: Any
+    unit: str
+    axes: Mapping[str, Iterable[Any] | None]
+
+    def __init__(self, value: Any, unit: str, **axes: Iterable[Any] | None):
+        object.__setattr__(self, "value", value)
+        object.__setattr__(self, "unit", unit)
+        object.__setattr__(self, "axes", axes)
+
+
+class Result(Mapping[str, np.ndarray]):
+    """Named arrays, each with a unit: ``Result(error_raw=(0.17, "fraction of test examples"))``.
+
+    Indexing gives a numpy array (shape ``()`` for a scalar); ``units`` maps names to units. Where a
+    quantity is a `Quantity`, ``axes`` holds its axes, and a place in it can be asked for by name:
+    ``result["error[dropout, -1]"]`` is the last number of the arm called dropout, and
+    ``result["error[dropout]"]`` its curve.
+    """
+
+    def __init__(self, **quantities: tuple[Any, str] | Quantity):
+        self.units: dict[str, str] = {}
+        self.axes: dict[str, Axes] = {}
+        self._values: dict[str, np.ndarray] = {}
+        for name, given in quantities.items():
+            quantity = given if isinstance(given, Quantity) else Quantity(*given)
+            value = self._values[name] = _as_array(quantity.value)
+            self.units[name] = quantity.unit
+            if value.dtype.kind not in "biuf":
+                raise ValueError(f"{name} is of type {value.dtype}, expected real numbers")
+            if quantity.axes:
+                self.axes[name] = _axes(name, value.shape, quantity.axes)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name in self._values or not (place := PLACE.fullmatch(name)):
+            return self._values[name]
+        value, axes = self._values[place["name"]], list(self.axes.get(place["name"], {}).items())
+        index = []
+        for i, word in enumerate(place["places"].split(",")):
+            along = axes[i] if i < len(axes) else ("", [])
+            index.append(_place(word.strip(), *along, name))
+        return np.asarray(value[tuple(index)])
+
+    def unit(self, name: str) -> str:
+        """The unit of a quantity, or of a place in one."""
+        return self.units[name.partition("[")[0]]
+
+    def only(self, names: Iterable[str]) -> Result:
+        """A result with these quantities only."""
+        return _result({name: self[name] for name in names}, self.units, self.axes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        rows = (
+            f"{n}: {v.tolist() if v.ndim == 0 else v.shape} [{self.units[n]}]"
+            for n, v in self.items()
+        )
+        return "Result(" + ", ".join(rows) + ")"
+
+
+def _as_array(value: Any) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    return np.asarray(value)
+
+
+def _axes(name: str, shape: tuple[int, ...], axes: Mapping[str, Iterable[Any] | None]) -> Axes:
+    """The axes as a record keeps them; ValueError where they do not fit the array."""
+    places = {
+        axis: list(range(size)) if along is None else np.asarray(list(along)).tolist()
+        for (axis, along), size in zip(axes.items(), shape, strict=False)
+    }
+    if len(axes) != len(shape) or [len(along) for along in places.values()] != list(shape):
+        told = ", ".join(f"{axis} {len(along)}" for axis, along in places.items())
+        raise ValueError(f"{name} has shape {shape}, but its axes are {told}")
+    return places
+
+
+def _place(word: str, axis: str, along: list, name: str) -> int:
+    """The number of a place along an axis, from its name or from a whole number."""
+    if word in along:
+        return along.index(word)
+    try:
+        return int(word)
+    except ValueError:
+        known = f"{axis} is {', '.join(map(str, along))}" if along else "it has no names of places"
+        raise KeyError(f"{name}: no place is called {word!r}; {known}") from None
+
+
+def with_variant(settings: Any, changes: Mapping[str, Any]) -> Any:
+    """The frozen ``settings`` with a variant's ``changes``; BadSettings names an unknown field.
+
+    A field of nested settings is named with a dot: ``{"sgd.lr": 0.1}``.
+    """
+    for name, value in changes.items():
+        outer, _, inner = name.partition(".")
+        if outer not in (known := [f.name for f in fields(settings)]):
+            raise BadSettings(f"unknown setting {name!r}: the experiment has {', '.join(known)}")
+        nested = with_variant(getattr(settings, outer), {inner: value}) if inner else value
+        settings = replace(settings, **{outer: nested})
+    return settings
+
+
+# ---------------------------------------------------------------------------------- files
+
+
+def _dump(value: Any, indent: str = "") -> str:
+    """JSON with one line an entry and arrays kept on it: small, and readable in a diff."""
+    if isinstance(value, Mapping) and value:
+        inner = indent + " "
+        rows = (f"{inner}{json.dumps(str(k))}: {_dump(v, inner)}" for k, v in value.items())
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+    if isinstance(value, np.ndarray):
+        if value.dtype == np.float32:  # the shortest decimal that gives the float32 back
+            value = np.array([float(str(x)) for x in value.ravel()]).reshape(value.shape)
+        value = value.tolist()
+    return json.dumps(value, separators=(",", ":"))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` so that a reader finds the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _load(path: Path, remedy: str, build: Callable[[dict], T]) -> T:
+    """What ``build`` makes of a file of JSON; WhydeepError where that fails."""
+    try:
+        return build(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise WhydeepError(f"no recorded run at {path}: {remedy}") from None
+    except (ValueError, OSError) as error:
+        raise WhydeepError(f"{path} cannot be read ({error}): {remedy}") from None
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WhydeepError(f"{path} is damaged ({error!r}): {remedy}") from None
+
+
+def _result(
+    values: Mapping[str, Any], units: Mapping[str, str], axes: Mapping[str, Axes]
+) -> Result:
+    return Result(
+        **{n: Quantity(value, units[n], **axes.get(n, {})) for n, value in values.items()}
+    )
+
+
+@dataclass(frozen=True)
+class Record:
+    """Recorded runs: ``runs[variant][seed]`` is a Result; ``provenance`` says how they came."""
+
+    experiment: str
+    scale: str
+    provenance: dict[str, Any]
+    runs: dict[str, dict[int, Result]]
+
+    @property
+    def seeds(self) -> list[int]:
+        return sorted(self.runs[MAIN])
+
+
+def record_path(experiment: str, scale: str) -> Path:
+    return repository() / "data" / "results" / experiment / f"{scale}.json"
+
+
+def checksums() -> dict[str, str]:
+    """The SHA-256 of each record by its path under data/results, as SHA256SUMS lists them.
+
+    None where there is no such file; WhydeepError where it holds something else.
+    """
+    path = repository() / "data" / "results" / CHECKSUMS
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return {}
+    rows = [re.fullmatch(r"([0-9a-f]{64})  (\S+)", line) for line in lines]
+    if not all(rows):
+        raise WhydeepError(f"{path} is damaged: restore it with git")
+    return {row[2]: row[1] for row in rows}
+
+
+def write_record(record: Record) -> Path:
+    """Write the committed file of a record, and its checksum; returns its path.
+
+    WhydeepError where the file cannot be written.
+    """
+    results = [result for by_seed in record.runs.values() for result in by_seed.values()]
+    units = {name: unit for result in results for name, unit in result.units.items()}
+    axes = {name: along for result in results for name, along in result.axes.items()}
+    path = record_path(record.experiment, record.scale)
+    runs = {
+        variant: {seed: dict(result) for seed, result in sorted(by_seed.items())}
+        for variant, by_seed in record.runs.items()
+    }
+    about = dict(record.provenance)
+    text = _dump(
+        {
+            "experiment": record.experiment,
+            "scale": record.scale,
+            "recorded": about.pop("recorded", date.today().isoformat()),
+            "provenance": about,
+            "units": units,
+            **({"axes": axes} if axes else {}),
+            "runs": runs,
+        }
+    )
+    folder = repository() / "data" / "results"
+    digest = hashlib.sha256(f"{text}\n".encode()).hexdigest()
+    try:
+        sums = checksums() | {path.relative_to(folder).as_posix(): digest}
+        write_atomically(path, f"{text}\n")
+        listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+        write_atomically(folder / CHECKSUMS, listed)
+    except OSError as error:
+        raise WhydeepError(
+            f"{path} cannot be written ({error.strerror or error}): make room or mend the "
+            "permissions, and start again; finished runs are kept"
+        ) from error
+    return path
+
+
+def read_record(experiment: str, scale: str) -> Record:
+    """The committed record; WhydeepError says how to make one that is missing or damaged."""
+    path = record_path(experiment, scale)
+    how = "--calibration" if scale == "calibration" else f"--scale {scale}"
+    remedy = f"run `whydeep record {experiment} {how}`, or restore it with git"
+
+    def build(raw: dict) -> Record:
+        runs = {
+            variant: {
+                int(seed): _result(v, raw["units"], raw.get("axes", {}))
+                for seed, v in by_seed.items()
+            }
+            for variant, by_seed in raw["runs"].items()
+        }
+        return Record(experiment, scale, raw["provenance"] | {"recorded": raw["recorded"]}, runs)
+
+    return _load(path, remedy, build)
+
+
+# ---------------------------------------------------------------------------------- running
+
+
+def _keep_run(path: Path, result: Result, seconds: float) -> None:
+    """Write a finished run; where that fails say so, for its numbers can still be judged."""
+    about = {"seconds": round(seconds, 3), "units": result.units, "axes": result.axes}
+    try:
+        write_atomically(path, _dump(about | {"values": dict(result)}))
+    except OSError as error:
+        _say_once(
+            f"whydeep: finished runs cannot be kept in {_runs_folder()} "
+            f"({error.strerror or error}): going on without"
+        )
+
+
+@lru_cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _runs_folder() -> Path:
+    return Path(os.environ.get("WHYDEEP_RUNS", repository() / ".whydeep" / "runs"))
+
+
+def _path_of_task(task: Task, module: ModuleType, device: str) -> Path:
+    """Where a finished run lies: no run of other code, device or arithmetic is taken for it."""
+    experiment, scale, variant, seed = task
+    how = hashlib.sha256(repr(sorted(arithmetic().items())).encode()).hexdigest()[:8]
+    folder = f"{scale}-{code_hash(module.__name__)}-{used_device(module, device)}-{how}"
+    return _runs_folder() / experiment / folder / f"{variant}-{seed}.json"
+
+
+def run_once(
+    module: ModuleType,
+    experiment: str,
+    scale: str,
+    variant: str,
+    seed: int,
+    *,
+    device: str = "cpu",
+    progress: bool = False,
+    resume: bool = True,
+) -> tuple[Result, float]:
+    """One run and its CPU seconds, taken from disk if this code has finished it before.
+
+    "Before" means on this device and this arithmetic. An experiment that makes no use of
+    ``device`` runs on the CPU, and its run is kept as one.
+    """
+    settings = with_variant(
+        module.SCALES[scale], {} if variant == MAIN else module.VARIANTS[variant]
+    )
+    path = _path_of_task((experiment, scale, variant, seed), module, device)
+    if resume and path.is_file():
+
+        def build(raw: dict) -> tuple[Result, float]:
+            found = _result(raw["values"], raw["units"], raw.get("axes", {}))
+            return found, float(raw["seconds"])
+
+        return _load(path, "delete it and start again", build)
+    began = time.process_time()
+    with devices.using(device), showing(progress):
+        result = module.run(settings, Chance(seed))
+    seconds = time.process_time() - began
+    if resume:
+        _keep_run(path, result, seconds)
+    return result, seconds
+
+
+def used_device(module: ModuleType, asked: str) -> str:
+    """The device that runs of an experiment use when ``asked`` is what the reader chose."""
+    return asked if takes_device(module.__name__) else "cpu"
+
+
+def _portable(module: ModuleType) -> SimpleNamespace:
+    """What a run needs of an experiment, in a form that another process can be sent."""
+    return SimpleNamespace(
+        __name__=module.__name__, run=module.run, SCALES=module.SCALES, VARIANTS=module.VARIANTS
+    )
+
+
+def _run_there(
+    task: Task, *, modules: Mapping[str, Any], device: str, resume: bool
+) -> tuple[Result, float]:
+    """`run_once` in another process; the result and its CPU seconds travel."""
+    experiment, scale, variant, seed = task
+    module = modules[experiment]
+    how = dict(device=used_device(module, device), resume=resume)
+    return run_once(module, experiment, scale, variant, seed, **how)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is to be run: all variants of an experiment at a scale, over some seeds.
+
+    BadSettings for a scale that the experiment does not have, or for seeds that are none.
+    """
+
+    module: ModuleType
+    experiment: str
+    scale: str
+    seeds: tuple[int, ...]
+
+    def __post_init__(self):
+        if self.scale not in self.module.SCALES:
+            raise BadSettings(
+                f"{self.experiment} has no scale {self.scale!r}: choose from "
+                f"{', '.join(self.module.SCALES)}"
+            )
+        if not self.seeds or min(self.seeds) < 0:
+            raise BadSettings(
+                f"seeds are {list(self.seeds)}, expected at least one, each 0 or more: write 0-4"
+            )
+        if max(self.seeds) >= 2**32 or len(self.seeds) > MOST_SEEDS:
+            raise BadSettings(
+                f"there are {len(self.seeds):,} seeds up to {max(self.seeds)}, expected at most "
+                f"{MOST_SEEDS:,}, each below 2^32: write 0-4"
+            )
+
+    @property
+    def tasks(self) -> list[Task]:
+        """The runs, the main ones first, then the controls."""
+        return [
+            (self.experiment, self.scale, variant, seed)
+            for variant in (MAIN, *self.module.VARIANTS)
+            for seed in self.seeds
+        ]
+
+
+def sweeps(
+    wanted: Iterable[Sweep],
+    *,
+    device: str = "cpu",
+    progress: bool = False,
+    resume: bool = True,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    cost: Callable[[Task], float] | None = None,
+) -> Iterator[Record]:
+    """The record of each sweep, as soon as its last run has ended.
+
+    With ``jobs`` above one, or the address of a Dask ``scheduler``, the runs of all sweeps are
+    spread over processes, the longest first by ``cost``; the numbers are those of one process.
+    """
+    wanted = list(wanted)
+    home = {task: each for each in wanted for task in each.tasks}
+    runs: dict[str, dict] = {each.experiment: {} for each in wanted}
+    seconds: dict[str, list[float]] = {each.experiment: [] for each in wanted}
+    for task, result, spent in _all_runs(
+        home, device=device, progress=progress, resume=resume, jobs=jobs, scheduler=scheduler,
+        cost=cost,
+    ):  # fmt: skip
+        (experiment, _, variant, seed), each = task, home[task]
+        runs[experiment].setdefault(variant, {})[seed] = result
+        seconds[experiment].append(spent)
+        if len(seconds[experiment]) == len(each.tasks):
+            yield _record_of(each, runs.pop(experiment), seconds[experiment], device)
+
+
+def _all_runs(
+    home: Mapping[Task, Sweep], *, device, progress, resume, jobs, scheduler, cost
+) -> Iterator[tuple[Task, Result, float]]:
+    """Every task with its result and CPU seconds, as each ends; those on disk come first."""
+    tasks = list(home)
+
+    def here(task: Task) -> tuple[Result, float]:
+        module = home[task].module
+        how = dict(device=used_device(module, device), progress=progress, resume=resume)
+        return run_once(module, *task, **how)
+
+    if jobs == 1 and scheduler is None:
+        for index, (result, spent) in spread(here, tasks):
+            yield tasks[index], result, spent
+        return
+    kept = {task: _path_of_task(task, home[task].module, device) for task in tasks}
+    due = [task for task in tasks if not (resume and kept[task].is_file())]
+    for task in tasks:
+        if task not in due:
+            yield task, *here(task)
+    modules = {each.experiment: _portable(each.module) for each in home.values()}
+    work = partial(_run_there, modules=modules, device=device, resume=resume)
+    how = dict(jobs=jobs, scheduler=scheduler, cost=[cost(task) for task in due] if cost else None)
+    for index, (result, spent) in spread(work, due, **how):
+        if resume and not kept[due[index]].is_file():  # it ran on another machine
+            _keep_run(kept[due[index]], result, spent)
+        yield due[index], result, spent
+
+
+def _record_of(each: Sweep, runs: dict, seconds: list[float], device: str) -> Record:
+    """The record of a sweep whose runs are all there, in the order that `Sweep.tasks` has."""
+    module = each.module
+    ordered = {
+        variant: {seed: runs[variant][seed] for seed in each.seeds}
+        for variant in (MAIN, *module.VARIANTS)
+    }
+    about = provenance(
+        module.__name__, module.SCALES[each.scale], module.VARIANTS, used_device(module, device)
+    )
+    about["seconds"] = round(sum(seconds) / len(seconds), 2)
+    return Record(each.experiment, each.scale, about, ordered)
+
+
+def sweep(
+    module: ModuleType, experiment: str, scale: str, seeds: Iterable[int], **how: Any
+) -> Record:
+    """All variants of one experiment over ``seeds``: the main runs first, then the controls.
+
+    ``how`` is what `sweeps` takes.
+    """
+    (record,) = sweeps([Sweep(module, experiment, scale, tuple(seeds))], **how)
+    return record

@@ -1,0 +1,1 @@
+"""How runs are shown: the house style, figures, and explorers that say the same by hand."""
