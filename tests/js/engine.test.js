@@ -121,16 +121,18 @@ function core() {
       for (const act of due.splice(0)) act();
     }
   };
-  const start = (...changes) => one.handle({
-    type: "start", id: 7, runs: changes.map((change) => ({ settings: { ...SETTINGS, seeds: 1, ...change }, given: [] })),
-  });
+  const start = (...changes) => {
+    const runs = changes.map((change) => ({ settings: { ...SETTINGS, seeds: 1, ...change }, given: [] }));
+    one.handle({ type: "start", id: 7, runs });
+  };
   return { one, frames, pass, start, last: () => frames.at(-1) };
 }
 
 test("a start is answered by the first moment of each run", () => {
   const { start, last } = core();
   start({}, { lr: 1 });
-  assert.deepEqual([last().id, last().step, last().moments.map((list) => list.map(({ step }) => step))], [7, 0, [[0], [0]]]);
+  assert.deepEqual([last().id, last().step], [7, 0]);
+  assert.deepEqual(last().moments.map((list) => list.map(({ step }) => step)), [[0], [0]]);
 });
 
 test("it trains at the speed asked for, and stops at the step asked for", () => {
@@ -186,20 +188,41 @@ test("a step is one step, a pause is told, and a live change is noted with its s
   assert.equal(one.step, step);
 });
 
-test("it stops by itself when all runs are done, and goes on when asked once more", () => {
+test("it stops by itself when all runs are done, and goes half as far again when asked once more", () => {
   const { one, start, pass, last } = core();
-  start({ lr: 1000, loss: "squared", activation: "relu" }, { lr: 1000, loss: "squared", activation: "relu", seed: 3 });
-  one.handle({ type: "go", speed: 0, stopAt: 0 });
-  pass(50);
-  assert.deepEqual([last().going, last().reason], [false, "diverged"]);
+  const easy = { data: "blobs", spread: 0, lr: 100, batch_size: 0 };
+  start(easy, { ...easy, seed: 3 });
+  one.handle({ type: "go", speed: 1000, stopAt: 0 });
+  pass(500);
+  assert.deepEqual([last().going, last().reason], [false, "fitted"]);
+  const { step } = one;
+  one.handle({ type: "go", speed: 1000, stopAt: 0 });
+  pass(1000);
+  assert.equal(last().reason, "fitted");
+  assert.ok(one.step >= 1.5 * step && one.step < 1.6 * step + 2, `${step}, then ${one.step}`);
+});
+
+test("runs that have diverged stop, and take no step more, whatever is asked", () => {
+  const { one, start, pass, last } = core();
+  const wild = { lr: 1000, loss: "squared", activation: "relu" };
+  start(wild, { ...wild, seed: 3 });
+  for (const message of [{ type: "go", speed: 1000, stopAt: 0 }, { type: "go", speed: 0, stopAt: 0 }]) {
+    one.handle(message);
+    pass(500);
+    assert.deepEqual([last().going, last().reason], [false, "diverged"]);
+  }
+  const { step } = one;
+  one.handle({ type: "step", count: 1 });
+  assert.deepEqual([last().step, last().reason], [step, "diverged"]);
 });
 
 test("a kernel gets one message at a time and its missing numbers become NaN", () => {
   const [sent, frames] = [[], []];
   const engine = kernelEngine({ send: (message) => sent.push(message) }, (frame) => frames.push(frame));
   engine.send({ type: "start", id: 1, runs: [{ settings: SETTINGS, given: [] }] });
-  const answer = (step, train, more = {}) => engine.receive({
-    type: "frame", id: 1, step, moments: [[moment(step, ...train)]], now: [moment(step, ...train)], changes: [[]], ...more,
+  const answer = (step, train) => engine.receive({
+    type: "frame", id: 1, step, moments: [[moment(step, ...train)]], now: [moment(step, ...train)],
+    changes: [[]],
   });
   answer(0, [0.7]);
   engine.send({ type: "go", speed: 0, stopAt: 40 });

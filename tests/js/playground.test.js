@@ -19,9 +19,14 @@ import {
 import { SETTINGS } from "./settings.js";
 
 const FIELDS = {
-  data: { label: "data", low: null, options: [["rings", "two rings"], ["moons", "two moons"], ["pasted", "pasted"]] },
+  data: {
+    label: "data", low: null,
+    options: [["rings", "two rings"], ["moons", "two moons"], ["pasted", "pasted"]],
+  },
   lr: { label: "learning rate", live: true, low: 0, high: 1000, options: [[0.1, "0.1"], [1, "1"]] },
-  batch_size: { label: "batch size", live: true, low: 0, high: 250, whole: true, options: [[0, "all"], [10, "10"]] },
+  batch_size: {
+    label: "batch size", live: true, low: 0, high: 250, whole: true, options: [[0, "all"], [10, "10"]],
+  },
   activation: { label: "non-linearity", low: null, options: [["relu", "ReLU"], ["tanh", "tanh"]] },
   seed: { label: "first seed", low: 0, high: 999999, whole: true, options: [] },
   speed: { label: "speed", live: true, low: 0, high: 1e6, options: [[0, "fast"]] },
@@ -58,7 +63,8 @@ test("a text means a value only where the setting may have it", () => {
   const all = (name, texts) => texts.map((text) => parse(one, name, text));
   assert.deepEqual(all("widths", ["8-4", "3 2,1", "", "9", "0", "1-1-1-1-1-1-1", "x"]),
     [[8, 4], [3, 2, 1], [], undefined, undefined, undefined, undefined]);
-  assert.deepEqual(all("lr", ["0.5", "1e3", "1001", "-1", "", "x"]), [0.5, 1000, undefined, undefined, undefined, undefined]);
+  assert.deepEqual(all("lr", ["0.5", "1e3"]), [0.5, 1000]);
+  assert.deepEqual(all("lr", ["1001", "-1", "", "x"]), Array(4).fill(undefined));
   assert.deepEqual(all("batch_size", ["3", "2.5"]), [3, undefined]);
   assert.deepEqual(all("data", ["moons", "circles", "pasted"]), ["moons", undefined, undefined]);
   assert.equal(parse(view({ pasted: [[0, 0, 1]] }), "data", "pasted"), "pasted");
@@ -198,8 +204,11 @@ test("a run that has diverged says so in place of numbers", () => {
 });
 
 test("the tables have a row for each layer and for each network", () => {
-  const [layers, networks] = tablesOf(...((one) => [one, shownOf(one)])(view({ settings: { seeds: 2, seed: 7 } })));
-  assert.deepEqual(layers[1].map((row) => row.slice(0, 3)), [["layer 1", "12", "8"], ["layer 2", "10", "8"], ["output", "3", "2"]]);
+  const one = view({ settings: { seeds: 2, seed: 7 } });
+  const [layers, networks] = tablesOf(one, shownOf(one));
+  assert.deepEqual(layers[1].map((row) => row.slice(0, 3)), [
+    ["layer 1", "12", "8"], ["layer 2", "10", "8"], ["output", "3", "2"],
+  ]);
   assert.equal(layers[1][0].at(-1), "none yet");
   assert.deepEqual(networks[1].map((row) => row.slice(0, 2)), [["1", "7"], ["2", "8"]]);
 });
@@ -228,7 +237,7 @@ test("a curve ends at the present step, and one that diverges leaves the picture
 
 test("the output's colour is its probability, a hidden unit's its share of the largest", () => {
   const values = [0.5, -2, 1, 7];
-  const [hidden, output] = [shareOf(0, { loss: "log" }, 9, values, 0, 3), shareOf(8, { loss: "log" }, 9, values, 0, 3)];
+  const [hidden, output] = [0, 8].map((u) => shareOf(u, { loss: "log" }, 9, values, 0, 3));
   assert.equal(hidden(1), 0.5);
   assert.equal(output(0), 0);
   assert.ok(Math.abs(output(Math.log(3)) - 0.5) < 1e-12); // probability 3/4
@@ -254,6 +263,9 @@ test("the program has the settings, the live changes by step, and only the parts
 test("given points are written out", () => {
   const given = [...Array(5).keys()].map((n) => [n, -n, n % 2 ? 1 : -1]);
   const text = snippet(TORCH, { ...SETTINGS, data: "pasted" }, { given, changes: [], steps: 200 });
-  assert.match(text, /POINTS = np\.array\(\[\n {4}\[0, 0, -1\], \[1, -1, 1\], \[2, -2, -1\], \[3, -3, 1\],\n {4}\[4, -4, -1\],\n\]\)/);
+  assert.ok(text.includes(`POINTS = np.array([
+    [0, 0, -1], [1, -1, 1], [2, -2, -1], [3, -3, 1],
+    [4, -4, -1],
+])`));
   assert.ok(!text.includes(partsOf(TORCH).drawn));
 });

@@ -67,7 +67,8 @@ test("what the picture is, open and closed", () => {
 
 test("the table has a row for each value across, or thinned", () => {
   assert.deepEqual(tabulate(counted(24), { position: 0, variant: 0 }), [
-    ["size", "a", "b"], [["1", "1.5 ± 2.1", "7.5 ± 2.1"], ["2", "2.5 ± 2.1", "8.5 ± 2.1"], ["3", "3.5 ± 2.1", "9.5 ± 2.1"]],
+    ["size", "a", "b"],
+    [["1", "1.5 ± 2.1", "7.5 ± 2.1"], ["2", "2.5 ± 2.1", "8.5 ± 2.1"], ["3", "3.5 ± 2.1", "9.5 ± 2.1"]],
   ]);
   const long = counted(1200, { x: axis("step", [...Array(50).keys()]) });
   assert.equal(tabulate(long, { position: 0, variant: 0 })[1].length, 25);

@@ -53,7 +53,8 @@ export function drawChart(view) {
   const x = scale(shift, end, box.left, box.right, logarithmic);
   const y = scale(low, high, box.bottom, box.top, logarithmic);
   const across = {
-    place: x, ticks: ticks(shift, end, Math.round(width / 80), logarithmic), name: logarithmic ? "step + 1" : "step",
+    place: x, ticks: ticks(shift, end, Math.round(width / 80), logarithmic),
+    name: logarithmic ? "step + 1" : "step",
   };
   const up = { place: y, ticks: ticks(low, high, 4, logarithmic), name: "loss, mean ± sd" };
   const says = "Training and test loss against steps; the words below say their last values";

@@ -142,8 +142,9 @@ export function refresh(view) {
     if (training.going) paintInTurn(view, parts, began);
     else for (const part of parts) part();
   });
-  if (training.going && picture.frameDue === Infinity) return; // asked again when the last one is on the screen
+  const wait = training.going ? picture.frameDue - performance.now() : 0;
+  if (wait === Infinity) return; // asked again when the last one is on the screen
   picture.frameAsked = true;
-  if (training.going && picture.frameDue > performance.now()) setTimeout(paint, picture.frameDue - performance.now());
+  if (wait > 0) setTimeout(paint, wait);
   else paint();
 }

@@ -20,7 +20,8 @@ export function parsePoints(text) {
     }
     if (!labels.includes(parts[2])) labels.push(parts[2]);
     if (labels.length > 2) {
-      throw new Error(`Line ${n} has a third label, "${parts[2]}", expected two: ${labels.slice(0, 2).join(", ")}.`);
+      const two = labels.slice(0, 2).join(", ");
+      throw new Error(`Line ${n} has a third label, "${parts[2]}", expected two: ${two}.`);
     }
     rows.push([a, b, labels.indexOf(parts[2])]);
   }

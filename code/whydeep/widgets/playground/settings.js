@@ -10,9 +10,9 @@ import { change, parse, same, setTo, textOf, UNTWINNED } from "./state.js";
 function control(view, name, label, onValue) {
   const field = view.fields[name];
   const id = freshId();
-  const input = name === "widths" || !field.options.length
-    ? make("input", { id, type: name === "widths" ? "text" : "number", min: field?.low, max: field?.high, step: 1 })
-    : make("select", { id });
+  const input = field?.options.length ? make("select", { id }) : make("input", {
+    id, type: name === "widths" ? "text" : "number", min: field?.low, max: field?.high, step: 1,
+  });
   for (const [value, text] of field?.options ?? []) {
     if (value !== "pasted" || view.pasted.length) input.append(make("option", { value }, text));
   }

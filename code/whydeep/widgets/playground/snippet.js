@@ -15,8 +15,9 @@ function python(value) {
   return JSON.stringify(value).replaceAll(",", ", ").replaceAll("\":", "\": ");
 }
 
-/** A program, put together from the text `source`, that trains the networks of `settings` for `steps` steps. `given` are the points of a set
- *  that is not drawn, `changes` what was changed on the way, as [step, name, value]. */
+/** A program that trains the networks of `settings` for `steps` steps, from the parts of the text
+ *  `source`. `given` are the points of a set that is not drawn, `changes` what was changed on the way,
+ *  as [step, name, value]. */
 export function snippet(source, settings, { given, changes, steps }) {
   const parts = partsOf(source);
   const kept = Object.entries(settings).filter(([name]) => name !== "speed" && name !== "stop_at");

@@ -9,7 +9,8 @@ export function describe({ spec, across, field }, { variant, opened }) {
   const axes = `${withUnit(spec.y.label, spec.y.unit)} against ${over}${
     withUnit(across.label, across.unit)}`;
   return opened
-    ? `${field ? "Colours" : "Curves"} of ${axes}, ${spec.variants[variant].label}; the text below gives the values.`
+    ? `${field ? "Colours" : "Curves"} of ${axes}, ${
+      spec.variants[variant].label}; the text below gives the values.`
     : `Empty axes, ${axes}: the measurement appears after the question.`;
 }
 

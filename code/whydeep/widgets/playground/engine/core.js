@@ -100,6 +100,10 @@ export class Core {
 
   /** Trains up to step `end`, unless the clock comes to `until` or there is a reason to stop. */
   forwardTo(end, until) {
+    if (this.runs.every(({ state }) => state.dead)) { // they take no steps any more
+      this.halt("diverged");
+      return;
+    }
     while (this.step < end && this.clock() < until) {
       for (const one of this.runs) one.step();
       if (this.step >= this.due) {
