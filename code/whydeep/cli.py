@@ -519,7 +519,9 @@ def _run_command(argv: Sequence[str] | None) -> int:
         return args.function(args)
     except KeyboardInterrupt:
         told = (
-            "whydeep: interrupted; no half file is left" if args.command == "data" else INTERRUPTED
+            "whydeep: interrupted; no half file is left"
+            if args.command == "data"
+            else interrupted.MESSAGE
         )
         print(told, file=sys.stderr)
         return 130
