@@ -138,9 +138,13 @@ def _axes(name: str, shape: tuple[int, ...], axes: Mapping[str, Iterable[Any] | 
 
 
 def _place(word: str, axis: str, along: list, name: str) -> int:
-    """The number of a place along an axis, from its name or from a whole number."""
-    if word in along:
-        return along.index(word)
+    """The number of a place along an axis, from its name or from a whole number.
+
+    A place that is called by a number with a point, 0.5, can be asked for by it.
+    """
+    names = [str(place) if isinstance(place, float) else place for place in along]
+    if word in names:
+        return names.index(word)
     try:
         return int(word)
     except ValueError:
