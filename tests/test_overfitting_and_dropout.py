@@ -154,7 +154,7 @@ SMALL = {
     dropout_rates: {
         "examples": 50, "every": 1, "wide": 8, "narrow": 4, "sgd.epochs": 2, "sgd.cool": 0,
     },
-    dropout_cost: {"examples": 50, "width": 8, "sgd.epochs": 6},
+    dropout_cost: {"examples": 50, "width": 8, "sgd.epochs": 12},
     thinned_average: {"inputs": 3, "width": 4, "tested": 5, "recipe.epochs": 1},
 }  # fmt: skip
 

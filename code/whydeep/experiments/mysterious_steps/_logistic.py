@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -13,18 +13,19 @@ from scipy.special import expit
 Penalty = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
-class Rare(Protocol):
-    """The settings of the examples.
+@dataclass(frozen=True)
+class Rare:
+    """The settings of the examples, which those of an experiment add to.
 
     The first ``rare`` features decide the label; each is active in a share ``active`` of the
     examples. The other ``common`` ones are noise, always active. ``score_sd`` is the standard
     deviation of the true score, whatever ``active``.
     """
 
-    rare: int
-    common: int
-    active: float
-    score_sd: float
+    rare: int = 50
+    common: int = 150
+    active: float = 0.04
+    score_sd: float = 8.0
 
 
 def true_weights(settings: Rare, rng: np.random.Generator) -> Float[np.ndarray, "d"]:

@@ -30,7 +30,7 @@ from whydeep.chance import Chance
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
 from whydeep.evidence.results import MAIN, Quantity, Result
-from whydeep.experiments.mysterious_steps._logistic import accuracy, draw, true_weights
+from whydeep.experiments.mysterious_steps._logistic import Rare, accuracy, draw, true_weights
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
@@ -39,21 +39,17 @@ METHODS = ("plain", "adagrad", "gradients", "fisher")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Rare):
     """A stream of ``examples``, each seen once, and another to choose the step sizes by; ``test``
     examples, and as many to validate.
 
-    Features as in `_logistic.Rare`. ``step_sizes`` are the eta tried for every method;
-    the methods without a root also try each of ``dampings`` for a, without which they would have
-    no size for their first steps. ``points`` steps are kept of the step sizes of each feature.
+    ``step_sizes`` are the eta tried for every method; the methods without a root also try each of
+    ``dampings`` for a, without which they would have no size for their first steps. ``points``
+    steps are kept of the step sizes of each feature.
     """
 
     examples: int = 2000
     test: int = 4000
-    rare: int = 50
-    common: int = 150
-    active: float = 0.04
-    score_sd: float = 8.0
     step_sizes: tuple[float, ...] = (
         0.001, 0.003, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0
     )  # fmt: skip

@@ -30,6 +30,7 @@ from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.mysterious_steps._logistic import (
+    Rare,
     accuracy,
     draw,
     fit,
@@ -46,23 +47,17 @@ PAGE = "mysterious-steps/overfitting-and-dropout"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Rare):
     """``examples`` to learn from, as many as ``validation`` to choose each strength, and ``test``.
 
-    The first ``rare`` features decide the label; each is active in a share ``active`` of the
-    examples. The other ``common`` ones are noise, always active. ``score_sd`` is the standard
-    deviation of the true score, whatever ``active``. ``strengths`` are tried for l2, ``rates`` for
-    the penalty R, ``dropped`` for dropout, in ``steps`` steps. ``sizes`` are the weights t of two
-    features at which the exact penalty is set beside R.
+    ``strengths`` are tried for l2, ``rates`` for the penalty R, ``dropped`` for dropout, in
+    ``steps`` steps. ``sizes`` are the weights t of two features at which the exact penalty is set
+    beside R.
     """
 
     examples: int = 150
     validation: int = 4000
     test: int = 4000
-    rare: int = 50
-    common: int = 150
-    active: float = 0.04
-    score_sd: float = 8.0
     strengths: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0, 100.0)
     rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
     dropped: tuple[float, ...] = (0.5, 0.7, 0.9)
