@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 from whydeep import cli
+from whydeep.descent import SGD
 from whydeep.evidence.claims import REPRODUCED, VOID, Claim, Control, at_least, at_most, judge
 from whydeep.evidence.compare import ERRORS, MOVED, SAME, WITHIN, compare
 from whydeep.evidence.machine import KEYS, arithmetic
 from whydeep.evidence.provenance import repository
 from whydeep.evidence.results import Record, Result, sweep, write_record
-from whydeep.descent import SGD
 from whydeep.experiments.mysterious_steps import dropout
 from whydeep.labs import thinned
 

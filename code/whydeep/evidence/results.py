@@ -142,9 +142,9 @@ def _place(word: str, axis: str, along: list, name: str) -> int:
 
     A place that is called by a number with a point, 0.5, can be asked for by it.
     """
-    names = [str(place) if isinstance(place, float) else place for place in along]
-    if word in names:
-        return names.index(word)
+    along = [str(place) if isinstance(place, float) else place for place in along]
+    if word in along:
+        return along.index(word)
     try:
         return int(word)
     except ValueError:
