@@ -187,23 +187,22 @@ def run(settings: Settings, chance: Chance) -> Result:
                 tried.append((best_bound(loss, w, rate), loss, spread, w))
             least, loss, spread, w = min(tried, key=lambda row: row[0])
             error, _ = error_of_q(w, *test, rate, settings.masks, masks)
-            rows.append((least, loss, error, w @ w, spread))
+            rows.append((least, loss, error, spread))
             loss, _ = error_of_q(fixed, x, y, rate, settings.masks, masks)
             fixed_rows.append(best_bound(loss, fixed, rate))
         shrunk = [
             best_bound(error_of_q(w, x, y, 0.0, 1, masks)[0], w, 0.0)
             for w in (np.sqrt(1 - rate) * fixed for rate in settings.dropped)
         ]
-    bounds, losses, errors, lengths, spreads = np.array(rows).T
+    bounds, losses, errors, spreads = np.array(rows).T
     fixed_bounds, shrunk = np.array(fixed_rows), np.array(shrunk)
-    dropped, half = np.array(settings.dropped), settings.dropped.index(0.5)
-    share, axes = "fraction of examples", {"rate": dropped}
+    half = settings.dropped.index(0.5)
+    share, axes = "fraction of examples", {"rate": settings.dropped}
     return Result(
-        dropped=(dropped, "rate"),
+        dropped=(settings.dropped, "rate"),
         bound=Quantity(bounds, share, **axes),
         training_error=Quantity(losses, share, **axes),
         test_error=Quantity(errors, "fraction of test examples", **axes),
-        divergence=Quantity((1 - dropped) * lengths / 2, "nats", **axes),
         fixed_bound=Quantity(fixed_bounds, share, **axes),
         shrunk_bound=Quantity(shrunk, share, **axes),
         smallest_gap=((bounds - errors).min(), share),

@@ -49,14 +49,13 @@ CLAIMS: tuple[Claim, ...] = ()
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Sharpness and loss along the steps, one row a rate, and the limits 2 / rate."""
+    """Sharpness along the steps, one row a rate, and the limits 2 / rate."""
     x, y = _sharpness.task(settings.examples, chance, random_labels=settings.random_labels)
     network = _sharpness.network(settings.width)
     trained, edges = _sharpness.descend(
         network, x, y, settings.rates, chance, steps=settings.steps, looks=settings.looks
     )
     rates, at = np.array(settings.rates), np.array(trained.measured_at)
-    loss = trained.batch_loss.cpu().double().numpy()
     limits = 2 / rates
     along, unit = {"rate": rates, "step": at}, "largest eigenvalue of the Hessian"
     return Result(
@@ -64,9 +63,6 @@ def run(settings: Settings, chance: Chance) -> Result:
         at=(at, "steps"),
         sharpness=Quantity(edges * limits[:, None], unit, **along),
         limit=Quantity(np.repeat(limits[:, None], len(at), axis=1), unit, **along),
-        loss=Quantity(
-            loss[:, np.minimum(at, settings.steps - 1)], "mean half squared error", **along
-        ),
         settled=Quantity(np.median(edges[:, len(at) // 2 :], axis=1) * limits, unit, rate=rates),
     )
 
