@@ -53,7 +53,7 @@ class Fits:
     the largest root mean square of a pixel.
     """
 
-    steps: Int[np.ndarray, "looks"]
+    steps: Int[np.ndarray, " looks"]
     train_error: Float[np.ndarray, "looks shares"]
     test_error: Float[np.ndarray, "looks shares"]
     margin: Float[np.ndarray, "looks shares"]
@@ -65,7 +65,7 @@ class Fits:
 
 def pictures(
     examples: int, length: float, classes: tuple[int, int] | None, chance: Chance
-) -> tuple[tuple[Tensor, Tensor], tuple[Float[Tensor, "m d"], Int[Tensor, "m"]]]:
+) -> tuple[tuple[Tensor, Tensor], tuple[Float[Tensor, "m d"], Int[Tensor, " m"]]]:
     """Training and test pictures (n, 196), each ``length`` long, with labels 0 and 1."""
     data, parts = fashion_mnist(), []
     for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
@@ -134,7 +134,7 @@ def fit(settings: Networks, chance: Chance) -> Fits:
 
 def by_frobenius(
     found: Fits, settings: Networks
-) -> tuple[Float[np.ndarray, "shares"], Float[np.ndarray, "shares"]]:
+) -> tuple[Float[np.ndarray, " shares"], Float[np.ndarray, " shares"]]:
     """The bound by the layers' Frobenius norms after training: bare, without constants and
     logarithms, and as proved."""
     n, gamma, frobenius = settings.examples, found.margin[-1], found.frobenius[-1]

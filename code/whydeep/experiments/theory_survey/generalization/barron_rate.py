@@ -68,18 +68,18 @@ class Waves:
     """
 
     k: Int[np.ndarray, "j d"]
-    a: Float[np.ndarray, "j"]
-    phi: Float[np.ndarray, "j"]
+    a: Float[np.ndarray, " j"]
+    phi: Float[np.ndarray, " j"]
 
     @property
-    def reach(self) -> Float[np.ndarray, "j"]:
+    def reach(self) -> Float[np.ndarray, " j"]:
         return np.pi * np.abs(self.k).sum(1)
 
     @property
     def constant(self) -> float:
         return float((np.abs(self.a) * self.reach).sum())
 
-    def __call__(self, x: Float[np.ndarray, "p d"]) -> Float[np.ndarray, "p"]:
+    def __call__(self, x: Float[np.ndarray, "p d"]) -> Float[np.ndarray, " p"]:
         """f at the points, less f(0): a step unit cannot know a constant."""
         z = np.pi * x @ self.k.T
         return (np.cos(z + self.phi) - np.cos(self.phi)) @ self.a
@@ -101,7 +101,7 @@ def draw_waves(d: int, waves: int, size: int, rng: np.random.Generator) -> Waves
 def draw_units(
     f: Waves, m: int, rng: np.random.Generator
 ) -> tuple[
-    Int[np.ndarray, "m"], Float[np.ndarray, "m"], Float[np.ndarray, "m"], Float[np.ndarray, "m"]
+    Int[np.ndarray, " m"], Float[np.ndarray, " m"], Float[np.ndarray, " m"], Float[np.ndarray, " m"]
 ]:
     """m step units g_i(x) = c_i 1[s_i pi k_(j_i) . x > t_i], whose mean law gives f - f(0).
 
@@ -119,7 +119,7 @@ def draw_units(
 
 def drawn_errors(
     f: Waves, x: Float[np.ndarray, "p d"], counts: tuple[int, ...], rng: np.random.Generator
-) -> Float[np.ndarray, "counts"]:
+) -> Float[np.ndarray, " counts"]:
     """Mean squared error over the points of the mean of the first m drawn units, m in counts."""
     j, s, t, c = draw_units(f, counts[-1], rng)
     z = np.pi * x @ f.k.T

@@ -102,7 +102,7 @@ VARIANTS = {
 
 def pictures(
     settings: Settings, chance: Chance
-) -> tuple[tuple[Tensor, Tensor], tuple[Float[Tensor, "m d"], Int[Tensor, "m"]]]:
+) -> tuple[tuple[Tensor, Tensor], tuple[Float[Tensor, "m d"], Int[Tensor, " m"]]]:
     """``examples`` pictures to learn from, and all others for the test, with labels 0 and 1.
 
     Training and test pictures of the set are mixed first, so that both are drawn alike.
@@ -133,9 +133,9 @@ def chance_of_error(
     mean: list[Tensor],
     log_sd: list[Tensor],
     x: Float[Tensor, "n d"],
-    y: Float[Tensor, "n"],
+    y: Float[Tensor, " n"],
     noise: Float[Tensor, "n hidden"],
-) -> Float[Tensor, "n"]:
+) -> Float[Tensor, " n"]:
     """The probability of an error on each example, given one draw of its hidden units.
 
     ``mean`` and ``log_sd`` hold the matrices (hidden, d) and (1, hidden) of the normal weights,
@@ -287,7 +287,7 @@ def compress(
     return best
 
 
-def outputs_of(layers: list[Tensor], x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+def outputs_of(layers: list[Tensor], x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """The output of a ReLU network without biases, its matrices given."""
     for w in layers[:-1]:
         x = torch.relu(x @ w.T)

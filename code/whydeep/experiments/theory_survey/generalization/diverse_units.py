@@ -61,7 +61,7 @@ VARIANTS = {
 
 
 def draw_directions(
-    caps: Float[Tensor, "k"], units: int, inputs: int, generator: torch.Generator
+    caps: Float[Tensor, " k"], units: int, inputs: int, generator: torch.Generator
 ) -> Float[Tensor, "k units inputs"]:
     """Directions in a cap around the first axis, of ``caps`` degrees from the pole.
 
@@ -80,7 +80,7 @@ def draw_directions(
 
 
 def residuals_and_gates(
-    w: Float[Tensor, "k units inputs"], x: Float[Tensor, "n inputs"], y: Float[Tensor, "n"]
+    w: Float[Tensor, "k units inputs"], x: Float[Tensor, "n inputs"], y: Float[Tensor, " n"]
 ) -> tuple[Float[Tensor, "k n"], Float[Tensor, "k n units"]]:
     """r = f(x) - y for f(x) = sum_j v_j max(0, w_j . x) / sqrt(m), and which units are on.
 
@@ -91,7 +91,7 @@ def residuals_and_gates(
     return ((z * gates) @ signs(w)) - y, gates
 
 
-def signs(w: Float[Tensor, "k units inputs"]) -> Float[Tensor, "units"]:
+def signs(w: Float[Tensor, "k units inputs"]) -> Float[Tensor, " units"]:
     """The outer weights v / sqrt(m)."""
     m = w.shape[1]
     v = torch.ones(m, dtype=w.dtype)

@@ -88,7 +88,7 @@ def train(
             kept = [(each >= rate).to(x) / (1 - rate) for each in u]
             yield rows, torch.where(augmented, turned, x[rows]), kept
 
-    def loss(weights: Weights, drawn: Any) -> Float[Tensor, "k"]:
+    def loss(weights: Weights, drawn: Any) -> Float[Tensor, " k"]:
         rows, own, kept = drawn
         return log_loss(outputs(weights, own, kept), labels[:, rows]).mean(1)
 

@@ -61,8 +61,8 @@ VARIANTS = {
 
 
 def label(
-    x: Float[np.ndarray, "n d"], u: Float[np.ndarray, "d"], radial: bool
-) -> Float[np.ndarray, "n"]:
+    x: Float[np.ndarray, "n d"], u: Float[np.ndarray, " d"], radial: bool
+) -> Float[np.ndarray, " n"]:
     """|u . x| - 0.8, which knows one direction u, or |x| - sqrt(d), which knows none."""
     if radial:
         return np.linalg.norm(x, axis=1) - x.shape[1] ** 0.5
@@ -86,9 +86,9 @@ def relu_kernel(
 
 def kernel_error(
     x: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, "n"],
+    y: Float[np.ndarray, " n"],
     x_test: Float[np.ndarray, "m d"],
-    y_test: Float[np.ndarray, "m"],
+    y_test: Float[np.ndarray, " m"],
 ) -> float:
     """Mean squared test error of ridge regression, at whichever of RIDGES is best on the test set.
 
@@ -101,7 +101,7 @@ def kernel_error(
 
 
 def alignment(
-    w: Float[np.ndarray, "units d"], a: Float[np.ndarray, "units"], u: Float[np.ndarray, "d"]
+    w: Float[np.ndarray, "units d"], a: Float[np.ndarray, " units"], u: Float[np.ndarray, " d"]
 ) -> float:
     """Mean squared cosine between the units' inner weights and u; unit j counts |a_j| |w_j|."""
     length = np.linalg.norm(w, axis=1) + 1e-30

@@ -132,7 +132,7 @@ def by_path(weights: Weights, shuffled: bool, *, generator: torch.Generator) -> 
     """g / kappa; if ``shuffled``, kappa is that of another weight of the layer, always the same."""
     others = [torch.randperm(w[0].numel(), generator=generator) for w in weights]
 
-    def change(g: Weights, w: Weights, now: Now) -> Weights:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Weights:
         scales = path_scales(w)
         if shuffled:
             scales = [s.flatten(1)[:, o].view_as(s) for s, o in zip(scales, others, strict=True)]
@@ -336,7 +336,7 @@ def figure(runs: Runs) -> figures.Figure:
     }
     steps, epochs, least = first(runs, "twin_steps"), first(runs, "epochs"), 2.0**-53
 
-    def middle(variant: str, method: str) -> Float[np.ndarray, "t"]:
+    def middle(variant: str, method: str) -> Float[np.ndarray, " t"]:
         gap = over_seeds(runs, f"apart[{method}]", variant)
         return np.exp(np.log(np.maximum(gap, least / 4)).mean(0))
 

@@ -14,6 +14,7 @@ bound is vacuous would be refuted by a value below 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -80,7 +81,7 @@ def hold(w: Float[Tensor, "k units inputs"], held: str) -> Float[Tensor, "k unit
     return w / w.norm(dim=(1, 2) if held == "layer" else 2, keepdim=True)
 
 
-def unit_length(g: Weights, w: Weights, now: Now) -> Weights:
+def unit_length(g: Sequence[Tensor], w: Weights, now: Now) -> Weights:
     """g / |g|, each matrix by itself: only the direction counts."""
     return [a / a.norm(dim=(1, 2), keepdim=True) for a in g]
 
@@ -91,11 +92,11 @@ def reach(
     hidden: tuple[int, ...],
     settings: Settings,
     generator: torch.Generator,
-) -> Float[Tensor, "k"]:
+) -> Float[Tensor, " k"]:
     """The largest (1/n) sum s_i f(x_i) met while climbing, for each set of signs."""
     k = len(signs)
 
-    def correlation(layers: Weights, _: int) -> Float[Tensor, "k"]:
+    def correlation(layers: Weights, _: int) -> Float[Tensor, " k"]:
         f = x.expand(k, -1, -1)
         for w in layers[:-1]:
             f = torch.relu(f @ w.transpose(1, 2))

@@ -79,7 +79,7 @@ def pictures(settings: Settings, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 def output_weights(
     phi: Float[np.ndarray, "n units"],
-    y: Float[np.ndarray, "n"],
+    y: Float[np.ndarray, " n"],
     extra: tuple[float, ...],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "units many"]:
