@@ -126,6 +126,15 @@ def pictures(
     return (x[chosen], y[chosen]), (x[others], y[others])
 
 
+@dataclass(frozen=True)
+class Certified:
+    """A classifier's error on the test examples, the nats it costs, and the bound on its error."""
+
+    test: float
+    nats: float
+    bound: float
+
+
 # --- A network with one hidden layer and normal weights ------------------------------------------
 
 
@@ -174,7 +183,7 @@ def certify(
     test_set: tuple[Tensor, Tensor],
     settings: Settings,
     generator: torch.Generator,
-) -> dict[str, float]:
+) -> Certified:
     """A Q around ``start`` for a small bound with the prior around ``centre``; what it certifies.
 
     The bound descended is (sqrt(e + c / 2) + sqrt(c / 2))^2, which is above the p of kl(e, p) = c.
@@ -191,7 +200,7 @@ def certify(
         for rows in epochs(n, settings.batch, generator, whole=True):
             yield rows, noise(len(rows))
 
-    def bound(w: Weights, drawn: Any) -> Float[Tensor, "1"]:
+    def loss(w: Weights, drawn: Any) -> Float[Tensor, "1"]:
         rows, z = drawn
         error = chance_of_error(w[:layers], w[layers:], x[rows], signs[rows], z).mean()
         c = (divergence(w[:layers], w[layers:], centre)[0] + price) / n
@@ -199,29 +208,31 @@ def certify(
 
     found, _ = descend(
         [*start, *(torch.full_like(w, -4.0) for w in start)],
-        bound,
+        loss,
         draw(),
         steps=settings.steps,
         lr=to_zero(settings.rate, settings.steps),
         rule=(adam(),),
     )
     mean, log_sd = found[:layers], found[layers:]
-    errors = []
-    for inputs, labels in (train_set, test_set):
+
+    def error(inputs: Tensor, labels: Tensor) -> float:
         asked = 2 * labels.to(inputs) - 1
         draws = [
             chance_of_error(mean, log_sd, inputs, asked, noise(len(labels))).double()
             for _ in range(settings.repeats)
         ]
-        errors.append(float(torch.stack(draws).mean()))
+        return float(torch.stack(draws).mean())
+
+    seen, test = error(*train_set), error(*test_set)
     _, best = divergence(mean, log_sd, centre)
     # The grid: variances exp(-j / 4), fixed before; the nearest one to the best.
     j = int(np.clip(np.round(-4 * np.log(float(best))), 0, settings.prior_scales - 1))
     variance = torch.tensor(np.exp(-j / 4)).to(x)
     nats = float(divergence(mean, log_sd, centre, variance)[0].double())
-    seen = bounds.sampled(errors[0], settings.repeats * n, settings.delta / 10)
-    certificate = bounds.pac_bayes(seen, nats, n, 0.9 * settings.delta / settings.prior_scales)
-    return {"train": errors[0], "test": errors[1], "nats": nats, "bound": certificate}
+    measured = bounds.sampled(seen, settings.repeats * n, settings.delta / 10)
+    bound = bounds.pac_bayes(measured, nats, n, 0.9 * settings.delta / settings.prior_scales)
+    return Certified(test, nats, bound)
 
 
 # --- A network of few bytes ----------------------------------------------------------------------
@@ -233,7 +244,7 @@ def compress(
     test_set: tuple[Tensor, Tensor],
     settings: Settings,
     generator: torch.Generator,
-) -> dict[str, float]:
+) -> Certified:
     """Learn along random directions from ``start``, round the coordinates, and count the bits.
 
     Directions and start are drawn before the examples are seen. A code word says which of 7 ranges
@@ -267,10 +278,7 @@ def compress(
         rule=(adam(),),
     )
 
-    def error(place: Tensor, x: Tensor, y: Tensor) -> float:
-        return float((moved_outputs(place, x) * (2 * y - 1) <= 0).double().mean())
-
-    best = {"bound": np.inf}
+    best = Certified(1.0, np.inf, np.inf)
     for bits in range(2, 9):
         for j in range(-8, 8):
             most, step = 2 ** (bits - 1) - 1, 2 ** (j / 2)
@@ -278,13 +286,17 @@ def compress(
             # Only a step that cuts off little is worth looking at; all 16 are paid for.
             if float((rounded - place).abs().max()) > step:
                 continue
-            wrong = error(rounded, x, y)
             nats = settings.directions * np.log(2 * most + 1) + np.log(7 * 16)
-            certificate = bounds.occam(wrong, nats, n, settings.delta)
-            if certificate < best["bound"]:
-                test = error(rounded, *test_set)
-                best = {"train": wrong, "test": test, "nats": nats, "bound": certificate}
+            bound = bounds.occam(error_of(moved_outputs(rounded, x), y), nats, n, settings.delta)
+            if bound < best.bound:
+                test = error_of(moved_outputs(rounded, test_set[0]), test_set[1])
+                best = Certified(test, nats, bound)
     return best
+
+
+def error_of(outputs: Float[Tensor, " n"], y: Int[Tensor, " n"]) -> float:
+    """The share of the examples with labels 0 and 1 on whose wrong side the output lies."""
+    return float((outputs * (2 * y - 1) <= 0).double().mean())
 
 
 def outputs_of(layers: list[Tensor], x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
@@ -326,8 +338,8 @@ def run(settings: Settings, chance: Chance) -> Result:
         )
         return [w[0] for w in norms.matrices(trained.parameters)]
 
-    def errors(layers: list[Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
-        return (outputs_of(layers, inputs) * (2 * labels - 1) <= 0).double()
+    def error(layers: list[Tensor], inputs: Tensor, labels: Tensor) -> float:
+        return error_of(outputs_of(layers, inputs), labels)
 
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
@@ -341,10 +353,9 @@ def run(settings: Settings, chance: Chance) -> Result:
         wide = certify(plain, plain if leaks else start, train_set, test_set, settings, generator)
         near = certify(prior, prior, unseen, test_set, settings, generator)
         few = compress(start, train_set, test_set, settings, generator)
-        test_plain = float(errors(plain, *test_set).mean())
-        train_plain = float(errors(plain, x, y).mean())
-        held = int(errors(tested, x[kept:], y[kept:]).sum())
-        test_held = float(errors(tested, *test_set).mean())
+        train_plain, test_plain = error(plain, *train_set), error(plain, *test_set)
+        held = round(error(tested, x[kept:], y[kept:]) * (n - kept))
+        test_held = error(tested, *test_set)
         margins = (outputs_of(plain, x) * (2 * y - 1)).double()
         length = float(x.square().sum(1).mean().sqrt())
         product = float(norms.frobenius_complexity(plain))
@@ -355,15 +366,15 @@ def run(settings: Settings, chance: Chance) -> Result:
     certificate = np.array(
         [
             bounds.held_out(held, n - kept, delta),
-            near["bound"],
-            few["bound"],
-            wide["bound"],
+            near.bound,
+            few.bound,
+            wide.bound,
             bounds.by_margin(below, complexity, gamma, n, delta),
             bounds.vc(train_plain, weights, n, delta),
         ]
     )
-    test = np.array([test_held, near["test"], few["test"], wide["test"], test_plain, test_plain])
-    nats = [near["nats"], few["nats"], wide["nats"]]
+    test = np.array([test_held, near.test, few.test, wide.test, test_plain, test_plain])
+    nats = [near.nats, few.nats, wide.nats]
     held_out, from_half, _, from_start, by_norms, _ = certificate
     share, by = "error rate", {"certificate": CERTIFICATES}
     return Result(

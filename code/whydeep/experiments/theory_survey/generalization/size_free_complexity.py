@@ -46,8 +46,8 @@ class Settings:
     layer of ``width``. ``steps`` of ascent are taken, of length ``rate`` at first. ``held`` says
     what is held at 1: the norm of each "layer" or, against the theorem, of each "unit". ``signs``
     are "random" or those of the true "labels". The trained networks are those of `spectral_margin`
-    for the shares 0 and 1, on ``trained_on`` pictures of ``classes``, all of them a batch, with
-    ``hidden`` widths; ``measure`` "margin" leaves their norms out.
+    for the shares 0 and 1, on ``trained_on`` pictures of ``classes`` for ``trained_for`` steps, all
+    pictures a batch, with ``hidden`` widths; ``measure`` "margin" leaves their norms out.
     """
 
     draws: int = 4

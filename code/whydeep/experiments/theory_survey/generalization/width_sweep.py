@@ -48,7 +48,8 @@ class Settings:
 
     Every seed draws ``examples`` digits to train on and tests on all the others. ``noise`` is the
     probability with which a label is replaced by one drawn uniformly. ``fits_clean`` and
-    `X
+    ``fits_noisy`` are the widths that fit the labels. With ``copies`` wider networks start as
+    copies of so many units.
     """
 
     examples: int = 300
