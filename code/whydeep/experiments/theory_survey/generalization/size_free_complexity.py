@@ -139,18 +139,18 @@ def run(settings: Settings, chance: Chance) -> Result:
         sgd=SGD(lr=0.1, epochs=settings.trained_for, batch=settings.trained_on, momentum=0.9),
     )
 
-    def mean_reach(n: int, hidden: tuple[int, ...]) -> float:
-        return float(reach(x[:n], signs[:, :n], hidden, settings, generator).double().mean())
+    def reached_and_curve(n: int, hidden: tuple[int, ...]) -> tuple[float, float]:
+        reached = reach(x[:n], signs[:, :n], hidden, settings, generator).double().mean()
+        return float(reached), bounds.of_frobenius(1.0, 1.0, len(hidden) + 1, n)
 
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
-        by_width = np.array([mean_reach(n, (w,)) for w in settings.widths])
-        by_depth = np.array([mean_reach(n, (width,) * (depth - 1)) for depth in settings.depths])
-        by_size = np.array([mean_reach(size, (width,)) for size in settings.sizes])
+        by_width, curve_width = np.array([reached_and_curve(n, (w,)) for w in settings.widths]).T
+        by_depth, curve_depth = np.array(
+            [reached_and_curve(n, (width,) * (depth - 1)) for depth in settings.depths]
+        ).T
+        by_size, curve_size = np.array([reached_and_curve(m, (width,)) for m in settings.sizes]).T
         found = _two_kinds.fit(networks, chance)
-    curve_width = np.full(len(settings.widths), bounds.of_frobenius(1.0, 1.0, 2, n))
-    curve_depth = np.array([bounds.of_frobenius(1.0, 1.0, d, n) for d in settings.depths])
-    curve_size = np.array([bounds.of_frobenius(1.0, 1.0, 2, size) for size in settings.sizes])
     bare, _ = _two_kinds.by_frobenius(found, networks)
     if settings.measure == "margin":
         bare = networks.length / (found.margin[-1] * np.sqrt(networks.examples))

@@ -237,7 +237,7 @@ def explorer(runs: Runs) -> SweepExplorer:
     from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
     last = "test_error[-1]"  # to be seen first
-    series = {last: PLOT.series[last]} | PLOT.series
+    series = {last: PLOT.series[last], **PLOT.series}
     return replace(PLOT, series=series).explorer(
         runs,
         key="bounds",
