@@ -20,9 +20,11 @@ from whydeep.evidence.claims import (
     Condition,
     Control,
     Measured,
+    at_least,
+    at_most,
     judge,
 )
-from whydeep.evidence.results import Result
+from whydeep.evidence.results import Quantity, Result
 
 UNIT = "ratio"
 GAIN = Condition("gain", "the gain is at least 1", lambda r: float(r["gain"]), ">=", 1.0)
@@ -97,6 +99,15 @@ def test_four_in_five_is_counted_without_rounding_for_any_number_of_seeds(n):
         gain = [9.0] * met + [0.9] * (n - met)
         verdict = judge(claim(), {"main": runs_of(gain, [0.0] * n), "without": {}})
         assert verdict.measured[0].holds is holds
+
+
+def test_a_number_that_a_variant_leaves_out_is_what_the_condition_says_or_an_error():
+    result = Result(gain=(2.0, UNIT))
+    assert at_least("gain", "{bound}", 1.0, default=math.nan).measure(result) == 2
+    assert math.isnan(at_least("cost", "{bound}", 1.0, default=math.nan).measure(result))
+    assert at_most("cost[arm, -1]", "{bound}", 1.0, default=0.0).measure(result) == 0
+    with pytest.raises(KeyError):
+        at_most("cost", "{bound}", 1.0).measure(result)
 
 
 def test_values_on_the_bound_meet_it_although_sums_of_them_round():
@@ -301,6 +312,27 @@ def test_a_control_whose_arms_are_one_number_by_number_does_not_act():
     assert "does not act: plain and treated are the same, number by number" in verdict.why
 
 
+def in_one(runs):
+    """The two arms as one quantity with named axes."""
+    arms = {"arm": ("plain", "treated"), "epoch": None}
+    return {
+        seed: Result(
+            **{name: (run[name], UNIT) for name in ("gain", "cost", "loss")},
+            width=Quantity([run["plain"], 2 * run["plain"]], UNIT, units=(64, 128), epoch=None),
+            error=Quantity([run["plain"] + 1, run["treated"] + 1], UNIT, **arms),
+        )
+        for seed, run in runs.items()
+    }
+
+
+def test_arms_of_one_quantity_that_are_one_number_by_number_do_not_act():
+    main = in_one(curves_of(2.0))
+    assert curves_judged(main, in_one(curves_of(0.0))).word == REPRODUCED
+    verdict = curves_judged(main, in_one(curves_of(0.0, twins=True)))
+    assert verdict.word == VOID
+    assert "error[plain] and error[treated] are the same, number by number" in verdict.why
+
+
 def test_arms_that_are_one_in_the_main_run_too_make_it_void_itself():
     verdict = curves_judged(curves_of(2.0, twins=True), curves_of(0.0, twins=True))
     assert (verdict.word, verdict.why) == (VOID, "plain and treated are the same, number by number")
@@ -338,9 +370,8 @@ def test_no_design_lets_a_control_be_the_main_run():
 
 def test_a_claim_reads_the_quantities_that_its_conditions_and_its_controls_measure():
     one = GOOD[0]
-    assert claim().reads(("gain", "else"), one)
-    assert claim().reads(("loss",), one)  # what makes the control valid
-    assert not claim().reads(("else",), one)
+    # What is measured, and what makes the control valid.
+    assert claim().reads(one) == {"cost", "gain", "loss"}
 
 
 @pytest.mark.parametrize(

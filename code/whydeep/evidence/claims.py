@@ -20,14 +20,14 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from scipy import stats
 
-from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.evidence.results import MAIN, Result
 
 REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
 HOLDS, DOES_NOT_HOLD = "holds", "does not hold"
@@ -107,18 +107,25 @@ class Condition:
         return value - self.bound if self.sense == ">=" else self.bound - value
 
 
-def at_most(quantity: str, words: str, bound: float) -> Condition:
+def at_most(quantity: str, words: str, bound: float, *, default: float | None = None) -> Condition:
     """The condition that one number of the result is at most ``bound``.
 
     ``quantity`` is its name, with a place where it is an array: "error[dropout, -1]". Its unit is
-    that of the result.
+    that of the result. ``default`` is the number where a variant leaves the quantity out, because
+    it runs a part of the experiment only; without it that is a KeyError.
     """
-    return Condition(quantity, words, lambda result: float(result[quantity]), "<=", bound)
+    return Condition(quantity, words, _number(quantity, default), "<=", bound)
 
 
-def at_least(quantity: str, words: str, bound: float) -> Condition:
+def at_least(quantity: str, words: str, bound: float, *, default: float | None = None) -> Condition:
     """The condition that one number of the result is at least ``bound``; see `at_most`."""
-    return Condition(quantity, words, lambda result: float(result[quantity]), ">=", bound)
+    return Condition(quantity, words, _number(quantity, default), ">=", bound)
+
+
+def _number(quantity: str, default: float | None) -> Callable[[Result], float]:
+    if default is None:
+        return lambda result: float(result[quantity])
+    return lambda result: float(result.get(quantity, default))
 
 
 @dataclass(frozen=True)
@@ -195,21 +202,25 @@ class Claim:
             for what, value, where in self.paper
         )
 
-    def reads(self, quantities: Collection[str], result: Result) -> bool:
-        """Whether a condition of the claim, or of a control's, measures one of ``quantities``."""
-        seen: set[str] = set()
-
-        class Noting(Result):
-            def __getitem__(self, name: str) -> np.ndarray:
-                seen.add(name.partition("[")[0])
-                return super().__getitem__(name)
-
-        units, axes = result.units, result.axes
-        noting = Noting(**{n: Quantity(v, units[n], **axes.get(n, {})) for n, v in result.items()})
+    def reads(self, result: Result) -> set[str]:
+        """The quantities that a condition of the claim, or of a control's, measures."""
+        noting = _Noting(result)
         checks = (*self.conditions, *(c for control in self.controls for c in control.valid))
         for condition in checks:
             condition.measure(noting)
-        return not seen.isdisjoint(quantities)
+        return noting.seen
+
+
+class _Noting(Result):
+    """A result that notes which quantities it is asked for."""
+
+    def __init__(self, result: Result):
+        self.units, self.axes, self._values = result.units, result.axes, dict(result)
+        self.seen: set[str] = set()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.seen.add(name.partition("[")[0])
+        return super().__getitem__(name)
 
 
 @dataclass(frozen=True)
@@ -330,12 +341,22 @@ def _varying(results: Sequence[Result]) -> bool:
 
 def _twins(results: Sequence[Result]) -> set[tuple[str, str]]:
     """Pairs of curves that are equal in every run: two arms that were treated alike."""
-    curves = [name for name, value in results[0].items() if value.ndim and value.size >= CURVE]
+    curves = [name for name in _curves(results[0]) if results[0][name].size >= CURVE]
     return {
         (one, other)
         for one, other in combinations(curves, 2)
         if all(np.array_equal(run[one], run[other]) and np.ptp(run[one]) > 0 for run in results)
     }
+
+
+def _curves(result: Result) -> Iterator[str]:
+    """The names of all arrays; of one whose axes have names, of each row along the last of them."""
+    for name, value in result.items():
+        *outer, _ = result.axes.get(name, {"": []}).values()
+        # A place that is called by a whole number is asked for by where it stands.
+        words = [[i if isinstance(p, int) else p for i, p in enumerate(each)] for each in outer]
+        for places in product(*words) if value.ndim else ():
+            yield f"{name}[{', '.join(map(str, places))}]" if places else name
 
 
 def _judge_control(
