@@ -294,7 +294,7 @@ def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
 
 def command_record(args: argparse.Namespace) -> int:
     """Run the seeds and write the record; --calibration: the seeds that fix the thresholds."""
-    from whydeep.evidence.results import Record, sweep, write_record
+    from whydeep.evidence.results import MAIN, Record, sweep, write_record
     from whydeep.experiments import find
 
     for option in ("scale", "device_named", "scheduler"):
