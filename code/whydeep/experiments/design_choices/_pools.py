@@ -1,4 +1,4 @@
-"""The networks of the page on max-pooling: small pictures, two convolutions, and ways to halve them."""
+"""The networks of the page on max-pooling: two convolutions on pictures that are halved twice."""
 
 from __future__ import annotations
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import nn
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, panels
 
 PAGE = "design-choices/convolution-is-a-matrix"
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -102,30 +102,24 @@ def sizes(layers: Mapping[str, nn.Module], side: int) -> dict[str, Size]:
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Counts of every layer, in the order of LAYERS; nothing depends on ``seed`` or ``device``."""
+    """Counts of every layer, and of the network; nothing is left to chance."""
     layers = alexnet(settings.side, settings.border, grouped=settings.grouped)
     found = sizes(layers, settings.side)
     other = alexnet(settings.other_side, settings.other_border)["conv1"]
     picture = torch.zeros(1, 3, settings.other_side, settings.other_side, device="meta")
+    parameters = np.array([found[name].parameters for name in LAYERS])
+    products = np.array([found[name].products for name in LAYERS])
     return Result(
-        parameters=([found[name].parameters for name in LAYERS], "parameters of each layer"),
-        units=([found[name].units for name in LAYERS], "units of each layer"),
-        products=([found[name].products for name in LAYERS], "multiplications for one picture"),
+        parameters=Quantity(parameters, "parameters of each layer", layer=LAYERS),
+        products=Quantity(products, "multiplications for one picture", layer=LAYERS),
         first_side=(found["conv1"].shape[-1], "places along a side"),
         other_first_side=(other(picture).shape[-1], "places along a side"),
         dense_inputs=(layers["fc6"].in_features, "numbers into fc6"),
-        total_parameters=(sum(size.parameters for size in found.values()), "parameters"),
-        kernel_parameters=(
-            sum(found[name].parameters for name in LAYERS[:5]),
-            "parameters of conv1 to conv5",
-        ),
+        total_parameters=(parameters.sum(), "parameters"),
+        kernel_parameters=(parameters[:5].sum(), "parameters of conv1 to conv5"),
         total_units=(sum(size.units for size in found.values()), "units"),
-        total_products=(sum(size.products for size in found.values()), "multiplications"),
-        dense_share=(
-            sum(found[name].parameters for name in LAYERS[5:])
-            / sum(size.parameters for size in found.values()),
-            "share of the parameters",
-        ),
+        total_products=(products.sum(), "multiplications"),
+        dense_share=(parameters[5:].sum() / parameters.sum(), "share of the parameters"),
     )
 
 
@@ -225,20 +219,19 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Parameters and multiplications of each layer, as shares of the network's."""
     result = next(iter(runs[MAIN].values()))
     shares = {
         "parameters": 100 * result["parameters"] / result["total_parameters"],
         "multiplications": 100 * result["products"] / result["total_products"],
     }
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(7.2, 3.4))
+    with panels(size=(7.2, 3.4)) as (drawn, axes):
         for i, (name, share) in enumerate(shares.items()):
-            colour = figures.COLOURS[("blue", "vermillion")[i]]
             bars = axes.bar(
-                np.arange(8) + 0.4 * i - 0.2, share, 0.36, label=name, color=colour,
-                alpha=0.75, hatch="//" if i else None, edgecolor=figures.BACKGROUND,
+                np.arange(8) + 0.4 * i - 0.2, share, 0.36, label=name, alpha=0.75,
+                color=figures.COLOURS[("blue", "vermillion")[i]], hatch="//" if i else None,
+                edgecolor=figures.BACKGROUND,
             )  # fmt: skip
             axes.bar_label(bars, fmt="%.0f", padding=2, fontsize=8.5)
         axes.set_xticks(range(8), LAYERS)

@@ -25,7 +25,7 @@ from whydeep.datasets.tasks import CLASSES, PIXELS, Task, halved
 from whydeep.descent import max_norm
 from whydeep.descent.recipe import Recipe, error, fit, mean_loss
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_most
-from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Dense
 from whydeep.networks.layers import Dropout
 from whydeep.show import figures
@@ -109,7 +109,10 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     def measured(rates: tuple[float, ...], dropout: float, chances: list[Chance]) -> np.ndarray:
         found = [
-            [[trained(data, settings, lr, bounded, dropout, one) for lr in rates] for one in chances]
+            [
+                [trained(data, settings, lr, bounded, dropout, one) for lr in rates]
+                for one in chances
+            ]
             for bounded in (False, True)
         ]
         return np.moveaxis(np.mean(found, axis=1), -1, 0)  # three of (arms, rates)

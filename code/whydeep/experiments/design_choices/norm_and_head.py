@@ -61,9 +61,7 @@ class Settings:
     examples: int = 600
     scale: float = 1.0
     learned: bool = True
-    training: Recipe = Recipe(
-        epochs=12, lr=0.02, batch_size=25, weight_decay=5e-4, divide_at=(9,)
-    )
+    training: Recipe = Recipe(epochs=12, lr=0.02, batch_size=25, weight_decay=5e-4, divide_at=(9,))
 
 
 SCALES = {"quick": Settings()}

@@ -74,7 +74,11 @@ CLAIMS = (
                 "something that helps for certain in place of the overlap: three times as many "
                 "steps",
                 {"gain": 0.005},
-                (at_most("error[blocks]", "the network learns: its error is at most {bound}", 0.3),),
+                (
+                    at_most(
+                        "error[blocks]", "the network learns: its error is at most {bound}", 0.3
+                    ),
+                ),
             ),
         ),
         disputed="{cite:t}`scherer2010` found that overlapping windows bring no significant "
