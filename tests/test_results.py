@@ -270,9 +270,9 @@ class Toy:
 
 
 def toy_module(calls):
-    def run(settings, *, seed, device, progress):
-        calls.append((settings.slope, seed))
-        return Result(y=(settings.slope * seed, "1"))
+    def run(settings, chance):
+        calls.append((settings.slope, chance.seed))
+        return Result(y=(settings.slope * chance.seed, "1"))
 
     module = ModuleType("whydeep.experiments")  # a name that has a code hash
     module.SCALES, module.run = {"quick": Toy()}, run

@@ -34,7 +34,7 @@ class Now:
     drawn: Any
 
 
-Change = Callable[[Weights, Weights, Now], Sequence[Tensor]]
+Change = Callable[[Sequence[Tensor], Weights, Now], Sequence[Tensor]]
 Bound = Callable[[Weights], None]
 
 

@@ -20,7 +20,7 @@ from whydeep.descent.loop import Bound, Change, Now, Weights, per_member
 def decay(amount: float | Tensor) -> Change:
     """g + amount w: weight decay, on every weight; one amount, or one for each member (K,)."""
 
-    def change(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
         if isinstance(amount, Tensor):
             return torch._foreach_addcmul(g, w, [per_member(amount, each) for each in w])
         return torch._foreach_add(g, w, alpha=amount)
@@ -35,7 +35,7 @@ def momentum(beta: float | Tensor, on: Callable[[Now], Weights] | None = None) -
     """
     v: Weights = []
 
-    def change(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
         if not v:
             v[:] = [torch.zeros_like(each) for each in g]
         if on is None:
@@ -59,7 +59,7 @@ def adam(first: float = 0.9, second: float = 0.999, least: float = 1e-8) -> Chan
     m: Weights = []
     s: Weights = []
 
-    def change(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
         if not m:
             m[:], s[:] = ([torch.zeros_like(each) for each in g] for _ in range(2))
         torch._foreach_lerp_(m, g, 1 - first)
@@ -82,7 +82,7 @@ def each(which: Sequence[int], *changes: Change) -> Change:
     """Member k follows changes[which[k]]."""
     kinds = torch.tensor(which)
 
-    def change(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
         out, *others = [list(one([a.clone() for a in g], w, now)) for one in changes]
         for i, other in enumerate(others, start=1):
             chosen = kinds == i
@@ -94,7 +94,7 @@ def each(which: Sequence[int], *changes: Change) -> Change:
     return change
 
 
-def plain(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+def plain(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
     """g as it is: gradient descent."""
     return g
 
