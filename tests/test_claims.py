@@ -20,9 +20,10 @@ from whydeep.evidence.claims import (
     Condition,
     Control,
     Measured,
+    at_most,
     judge,
 )
-from whydeep.evidence.results import Result
+from whydeep.evidence.results import Quantity, Result
 
 UNIT = "ratio"
 GAIN = Condition("gain", "the gain is at least 1", lambda r: float(r["gain"]), ">=", 1.0)
@@ -301,6 +302,30 @@ def test_a_control_whose_arms_are_one_number_by_number_does_not_act():
     assert "does not act: plain and treated are the same, number by number" in verdict.why
 
 
+def one_quantity(runs):
+    """The same runs, the two arms in one quantity with named axes."""
+    return {
+        seed: Result(
+            gain=(run["gain"], UNIT),
+            cost=(run["cost"], UNIT),
+            loss=(run["loss"], UNIT),
+            curve=Quantity(
+                np.stack([run["plain"], run["treated"]]), UNIT, arm=("plain", "treated"), at=None
+            ),
+        )
+        for seed, run in runs.items()
+    }
+
+
+def test_arms_in_one_quantity_are_compared_too():
+    acting, idle = (one_quantity(curves_of(0.0, twins=twins)) for twins in (False, True))
+    main = one_quantity(curves_of(2.0))
+    assert curves_judged(main, acting).word == REPRODUCED
+    verdict = curves_judged(main, idle)
+    assert verdict.word == VOID
+    assert "curve[plain] and curve[treated] are the same, number by number" in verdict.why
+
+
 def test_arms_that_are_one_in_the_main_run_too_make_it_void_itself():
     verdict = curves_judged(curves_of(2.0, twins=True), curves_of(0.0, twins=True))
     assert (verdict.word, verdict.why) == (VOID, "plain and treated are the same, number by number")
@@ -341,6 +366,17 @@ def test_a_claim_reads_the_quantities_that_its_conditions_and_its_controls_measu
     assert claim().reads(("gain", "else"), one)
     assert claim().reads(("loss",), one)  # what makes the control valid
     assert not claim().reads(("else",), one)
+
+
+def test_a_claim_that_reads_a_place_reads_its_quantity():
+    place = at_most("times[tanh, -1]", "it takes at most {bound}", 1.0)
+    (control,) = CURVES.controls
+    control = dataclasses.replace(control, misses={place.name: 0.5}, valid=())
+    reading = claim(conditions=(place,), controls=(control,))
+    times = Quantity([[2.0, 1.0]], UNIT, kind=("tanh",), width=None)
+    one = Result(times=times, gain=(1.0, UNIT))
+    assert reading.reads(("times",), one)
+    assert not reading.reads(("gain",), one)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,14 @@ def test_the_bound_holds_after_training_and_spares_the_classifier():
 def test_equal_seeds_give_equal_runs_dropout_included():
     recipe = Recipe(epochs=2, lr=0.1, batch_size=16)
     histories = [
-        fit(network(seed, rate=0.5), X, Y, recipe, chance=Chance(seed), measure={"loss": mean_loss(X, Y)})
+        fit(
+            network(seed, rate=0.5),
+            X,
+            Y,
+            recipe,
+            chance=Chance(seed),
+            measure={"loss": mean_loss(X, Y)},
+        )
         for seed in (0, 0, 1)
     ]
     assert np.array_equal(histories[0]["loss"], histories[1]["loss"])

@@ -201,8 +201,8 @@ class Claim:
 
         class Noting(dict):
             def __getitem__(self, name: str) -> np.ndarray:
-                seen.add(name)
-                return super().__getitem__(name)
+                seen.add(name.partition("[")[0])
+                return result[name]
 
         checks = (*self.conditions, *(c for control in self.controls for c in control.valid))
         for condition in checks:
@@ -328,12 +328,23 @@ def _varying(results: Sequence[Result]) -> bool:
 
 def _twins(results: Sequence[Result]) -> set[tuple[str, str]]:
     """Pairs of curves that are equal in every run: two arms that were treated alike."""
-    curves = [name for name, value in results[0].items() if value.ndim and value.size >= CURVE]
+    runs = [_curves(result) for result in results]
     return {
         (one, other)
-        for one, other in combinations(curves, 2)
-        if all(np.array_equal(run[one], run[other]) and np.ptp(run[one]) > 0 for run in results)
+        for one, other in combinations(runs[0], 2)
+        if all(np.array_equal(run[one], run[other]) and np.ptp(run[one]) > 0 for run in runs)
     }
+
+
+def _curves(result: Result) -> dict[str, np.ndarray]:
+    """Its arrays that are long enough; of one with named axes each row along the last of them."""
+    found = {}
+    for name, value in result.items():
+        *arms, _ = list(result.axes.get(name, {}).values()) or [[]]
+        for row in np.ndindex(*map(len, arms)):
+            places = ", ".join(str(arm[i]) for arm, i in zip(arms, row, strict=True))
+            found[f"{name}[{places}]" if places else name] = value[row]
+    return {name: curve for name, curve in found.items() if curve.ndim and curve.size >= CURVE}
 
 
 def _judge_control(
