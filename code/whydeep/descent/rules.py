@@ -17,7 +17,7 @@ from whydeep.descent.loop import Bound, Change, Now, Weights, per_member
 # --- changes of the gradient ---------------------------------------------------------------------
 
 
-def decay(amount: float | Tensor) -> Change:
+def decay(amount: float | int | Tensor) -> Change:
     """g + amount w: weight decay, on every weight; one amount, or one for each member (K,)."""
 
     def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
@@ -28,7 +28,7 @@ def decay(amount: float | Tensor) -> Change:
     return change
 
 
-def momentum(beta: float | Tensor, on: Callable[[Now], Weights] | None = None) -> Change:
+def momentum(beta: float | int | Tensor, on: Callable[[Now], Weights] | None = None) -> Change:
     """v <- beta v + g, and v in place of g (Polyak 1964, in the form of `torch.optim.SGD`).
 
     ``on(now)`` holds 0 or 1 for each weight: where it is 0 the weight rests, and its v with it.
@@ -102,7 +102,7 @@ def plain(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
 # --- learning rates by the step ------------------------------------------------------------------
 
 
-def by_ten(lr: float | Tensor, at: Iterable[int]) -> Callable[[int], float | Tensor]:
+def by_ten(lr: float | int | Tensor, at: Iterable[int]) -> Callable[[int], float | Tensor]:
     """``lr``, divided by ten before each of the steps ``at``."""
     at = sorted(at)
 
@@ -115,7 +115,7 @@ def by_ten(lr: float | Tensor, at: Iterable[int]) -> Callable[[int], float | Ten
     return rate
 
 
-def to_zero(lr: float | Tensor, steps: int) -> Callable[[int], float | Tensor]:
+def to_zero(lr: float | int | Tensor, steps: int) -> Callable[[int], float | Tensor]:
     """``lr`` at the first step, falling in a straight line to 0 after the last of ``steps``."""
     return lambda t: lr * (1 - t / steps)
 
@@ -123,7 +123,7 @@ def to_zero(lr: float | Tensor, steps: int) -> Callable[[int], float | Tensor]:
 # --- bounds of the weights -----------------------------------------------------------------------
 
 
-def max_norm(c: float, which: Sequence[int]) -> Bound:
+def max_norm(c: float | int, which: Sequence[int]) -> Bound:
     """Each unit's incoming weights scaled back to Euclidean norm ``c`` where they are longer.
 
     For the weights ``which`` of a lone module, (units, inputs) or (channels, c, h, w); a row here
@@ -142,7 +142,7 @@ def max_norm(c: float, which: Sequence[int]) -> Bound:
 
 def epochs(
     n: int, size: int, generator: torch.Generator, count: int | None = None, *, whole: bool = False
-) -> Iterator[Int64[Tensor, "b"]]:
+) -> Iterator[Int64[Tensor, " b"]]:
     """The rows of every batch: epochs of all n examples, each in a new order; endless without
     ``count``. What is left where ``size`` does not divide n is a smaller batch, or, with ``whole``
     batches only, left out."""
