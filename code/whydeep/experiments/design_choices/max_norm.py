@@ -86,7 +86,7 @@ def trained(
     x, y, x_test, y_test = data
     widths = (PIXELS, settings.units, settings.units, CLASSES)
     network = Dropped(widths, dropout, chance).to(x.device)
-    matrices: list[Tensor] = [layer.weight for layer in network.layers.values()]
+    matrices: list[Tensor] = [w for w in network.layers.parameters() if w.ndim > 1]
     if bounded:
         with torch.no_grad():
             max_norm(settings.bound, range(len(matrices)))(matrices)

@@ -113,7 +113,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         x, network = 255 * x, small_start
     else:
         x, network = x / x.std(), Dense
-    sgd = settings.sgd
+    sgd, rates = settings.sgd, np.atleast_1d(settings.sgd.lr)
     looks = tuple(range(0, sgd.steps + 1, EVERY))
     rectifier = clipped if settings.rectifier == "clipped" else torch.relu
 
@@ -124,16 +124,16 @@ def run(settings: Settings, chance: Chance) -> Result:
     with threadpool_limits(1):  # the digits then do not depend on the number of cores
         for activation in (rectifier, torch.tanh, torch.sigmoid):
             trained = train(
-                partial(network, widths, activation), x, y, seeds=[chance] * len(sgd.lr),
+                partial(network, widths, activation), x, y, seeds=[chance] * len(rates),
                 **sgd.how, measure={"error": error}, measure_at=looks, device=device.current(),
             )  # fmt: skip
             errors.append(trained.history["error"].numpy())
     arrivals, best = zip(*(first_below(each, looks) for each in errors), strict=True)
-    rates, share = np.array(sgd.lr), "fraction of training examples"
+    share = "fraction of training examples"
     return Result(
         rates=(rates, "learning rate"),
         steps=(np.array(looks), "steps"),
-        error=Quantity(np.stack(errors), share, sigma=NAMES, rate=sgd.lr, step=looks),
+        error=Quantity(np.stack(errors), share, sigma=NAMES, rate=rates, step=looks),
         to_goal=Quantity(arrivals, "steps", sigma=NAMES),
         best_rate=Quantity(rates[list(best)], "learning rate", sigma=NAMES),
         lowest=Quantity([each.min() for each in errors], share, sigma=NAMES),

@@ -140,8 +140,8 @@ def run(settings: Settings, chance: Chance) -> Result:
             c = constant(settings.start, name, settings.width)
             measured.append(measure(name, c, settings, generator))
             predicted.append(theory(name, c, settings.layers))
-    signal, gradient = np.moveaxis(measured, 1, 0)  # each (NAMES, layers)
-    theory_signal, theory_gradient = np.moveaxis(predicted, 1, 0)
+    signal, gradient = np.moveaxis(np.array(measured), 1, 0)  # each (NAMES, layers)
+    theory_signal, theory_gradient = np.moveaxis(np.array(predicted), 1, 0)
     layer = np.arange(1, settings.layers + 2)
     size, gradient_size = "mean square", "mean square, 1 at the top"
     axes = {"sigma": NAMES, "layer": layer}

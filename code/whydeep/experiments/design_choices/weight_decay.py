@@ -64,10 +64,11 @@ def run(settings: Settings, chance: Chance) -> Result:
     """
     x, y, *_ = halved(settings.examples, 100, chance=chance).flat()
     sgd, seeds = settings.sgd, chance.members(settings.networks)
-    decays = np.repeat([0.0, sgd.decay], settings.networks)
+    how = sgd.how
+    how["weight_decay"] = np.repeat([0.0, sgd.decay], settings.networks)
     stack = train(
         partial(Dense, (PIXELS, settings.units, settings.units, CLASSES)), x, y,
-        seeds=[*seeds, *seeds], **(sgd.how | {"weight_decay": decays}),
+        seeds=[*seeds, *seeds], **how,
         measure={"loss": mean_loss(x, y)}, device=device.current(),
     )  # fmt: skip
     losses = capped(stack.history["loss"].double().numpy())  # (2 networks, epochs + 1)
@@ -81,7 +82,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         ends=Quantity(ends, "nats", decay=ARMS),
         ratio=(ends[1] / ends[0], "ratio of training losses"),
         foldings=(
-            sgd.lr / (1 - sgd.momentum) * sgd.decay * steps,
+            np.divide(sgd.lr, 1 - sgd.momentum) * sgd.decay * steps,
             "times that decay alone would divide a weight by e",
         ),
     )
