@@ -30,6 +30,7 @@ from whydeep.evidence.reach import code_of, takes_device
 from whydeep.evidence.results import (
     CHECKSUMS,
     MAIN,
+    Quantity,
     Record,
     Result,
     checksums,
@@ -456,7 +457,12 @@ def test_a_value_lost_to_nan_turns_the_claim_red(name, claim):
     runs = recorded(name).runs
     for variant in (MAIN, *(control.variant for control in claim.controls)):
         lost = Result(
-            **{n: (np.full_like(v, np.nan, dtype=float), "lost") for n, v in runs[MAIN][0].items()}
+            **{
+                n: Quantity(
+                    np.full_like(v, np.nan, dtype=float), "lost", **runs[MAIN][0].axes.get(n, {})
+                )
+                for n, v in runs[MAIN][0].items()
+            }
         )
         broken = runs | {variant: runs[variant] | {4: lost}}
         assert not judge(claim, broken).as_registered

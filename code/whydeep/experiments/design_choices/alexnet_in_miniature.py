@@ -148,7 +148,7 @@ def explorer(runs: Runs) -> SweepExplorer:
     series = {"test_error": "test error", "train_error": "training error"}
     values = [
         [
-            over_seeds(runs, quantity, variant, factor=100)
+            over_seeds(runs, quantity, variant, factor=100.0)
             for quantity in series
             for variant in (MAIN, left_out)
         ]

@@ -168,7 +168,7 @@ def figure(runs: Runs) -> figures.Figure:
     with panels(size=(6.4, 3.4)) as (drawn, axes):
         for variant, name in NAMES.items():
             if variant in runs:
-                errors = over_seeds(runs, "error", variant, factor=100)
+                errors = over_seeds(runs, "error", variant, factor=100.0)
                 figures.band(axes, SIZES, errors, label=name)
         axes.set(xlabel="networks averaged", ylabel="test error (%)")
         ticks(axes, SIZES)

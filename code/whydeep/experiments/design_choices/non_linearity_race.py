@@ -223,7 +223,7 @@ PLOT = Plot(
 
 def best_curves(runs: Runs, name: str, variant: str) -> Float[np.ndarray, "seeds looks"]:
     """The training error (%) against step at each seed's best rate, one row a seed."""
-    curves = over_seeds(runs, f"error[{name}]", variant, factor=100)
+    curves = over_seeds(runs, f"error[{name}]", variant, factor=100.0)
     best = over_seeds(runs, f"best_rate[{name}]", variant)
     return curves[first(runs, "rates") == best[:, None]]
 

@@ -206,7 +206,7 @@ def figure(runs: Runs) -> figures.Figure:
     with panels(size=(7.2, 2.6)) as (drawn, axes):
         axes.axvline(0, **figures.THEORY)
         for place, (_, variant, quantity) in enumerate(rows):
-            changes = over_seeds(runs, quantity, variant, factor=100)
+            changes = over_seeds(runs, quantity, variant, factor=100.0)
             colour = figures.COLOURS["blue" if variant == MAIN else "vermillion"]
             marker = "o" if variant == MAIN else "s"
             axes.plot(changes, 0 * changes + place, marker, color=colour, ms=4, alpha=0.45)

@@ -126,7 +126,7 @@ def figure(runs: Runs) -> figures.Figure:
         for variant, (label, beside, colour, hatch) in shown.items():
             if variant not in runs:
                 continue
-            costs = over_seeds(runs, "cost", variant, factor=100)
+            costs = over_seeds(runs, "cost", variant, factor=100.0)
             axes.bar(
                 places + beside, costs.mean(0), 0.36, yerr=figures.spread(costs), capsize=3,
                 label=label, color=figures.COLOURS[colour], hatch=hatch,

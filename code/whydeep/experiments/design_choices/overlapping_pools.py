@@ -93,7 +93,7 @@ def figure(runs: Runs) -> figures.Figure:
     shown = [variant for variant in names if variant in runs]
     with panels(size=(6.2, 2.6)) as (drawn, axes):
         for i, variant in enumerate(shown):
-            gains = over_seeds(runs, "gain", variant, factor=100)
+            gains = over_seeds(runs, "gain", variant, factor=100.0)
             axes.plot(gains, 0 * gains - i, linestyle="none", label=names[variant])
         axes.axvline(0.4, **figures.THEORY, label="AlexNet's 0.4 points")
         axes.set(xlabel="gain in test error (points)", ylim=(-len(shown) + 0.4, 0.6))

@@ -146,7 +146,7 @@ def figure(runs: Runs) -> figures.Figure:
         left.set(title="on pictures as they are")
         for i, design in enumerate(DESIGNS):
             for j, variant in enumerate(shown):
-                cost = over_seeds(runs, f"shift[{design}]", variant, factor=100)[:, None]
+                cost = over_seeds(runs, f"shift[{design}]", variant, factor=100.0)[:, None]
                 place = np.array([j + 0.18 * (i - 1)])
                 figures.dots(right, place, cost, fmt="os^"[i], color=colours[i])
         right.set(ylabel="added by a shift (%)", title="shifted by one pixel", ylim=(0, None))
