@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from whydeep.__main__ import INTERRUPTED, leave_at_once
+from whydeep import interrupted
 from whydeep.errors import BadSettings, WhydeepError
 
 if TYPE_CHECKING:
@@ -513,13 +513,15 @@ def _run_command(argv: Sequence[str] | None) -> int:
         raise BadSettings("--jobs is for this machine, --scheduler for a cluster: choose one")
     if args.command != "data":
         _load()
-    if signal.getsignal(signal.SIGINT) is leave_at_once:
+    if signal.getsignal(signal.SIGINT) is interrupted.leave_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return args.function(args)
     except KeyboardInterrupt:
         told = (
-            "whydeep: interrupted; no half file is left" if args.command == "data" else INTERRUPTED
+            "whydeep: interrupted; no half file is left"
+            if args.command == "data"
+            else interrupted.MESSAGE
         )
         print(told, file=sys.stderr)
         return 130
@@ -546,7 +548,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"whydeep: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(INTERRUPTED, file=sys.stderr)
+        print(interrupted.MESSAGE, file=sys.stderr)
         return 130
     except BrokenPipeError:
         _forget_output()

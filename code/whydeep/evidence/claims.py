@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -107,18 +107,25 @@ class Condition:
         return value - self.bound if self.sense == ">=" else self.bound - value
 
 
-def at_most(quantity: str, words: str, bound: float) -> Condition:
+def at_most(quantity: str, words: str, bound: float, *, default: float | None = None) -> Condition:
     """The condition that one number of the result is at most ``bound``.
 
     ``quantity`` is its name, with a place where it is an array: "error[dropout, -1]". Its unit is
-    that of the result.
+    that of the result. ``default`` is the number where a variant leaves the quantity out, because
+    it runs a part of the experiment only; without it that is a KeyError.
     """
-    return Condition(quantity, words, lambda result: float(result[quantity]), "<=", bound)
+    return Condition(quantity, words, _number(quantity, default), "<=", bound)
 
 
-def at_least(quantity: str, words: str, bound: float) -> Condition:
+def at_least(quantity: str, words: str, bound: float, *, default: float | None = None) -> Condition:
     """The condition that one number of the result is at least ``bound``; see `at_most`."""
-    return Condition(quantity, words, lambda result: float(result[quantity]), ">=", bound)
+    return Condition(quantity, words, _number(quantity, default), ">=", bound)
+
+
+def _number(quantity: str, default: float | None) -> Callable[[Result], float]:
+    if default is None:
+        return lambda result: float(result[quantity])
+    return lambda result: float(result.get(quantity, default))
 
 
 @dataclass(frozen=True)
@@ -199,14 +206,20 @@ class Claim:
         """Whether a condition of the claim, or of a control's, measures one of ``quantities``."""
         seen: set[str] = set()
 
-        class Noting(dict):
+        class Noting(Mapping):
             def __getitem__(self, name: str) -> np.ndarray:
                 seen.add(name.partition("[")[0])
                 return result[name]
 
+            def __iter__(self) -> Iterator[str]:
+                return iter(result)
+
+            def __len__(self) -> int:
+                return len(result)
+
         checks = (*self.conditions, *(c for control in self.controls for c in control.valid))
         for condition in checks:
-            condition.measure(Noting(result))
+            condition.measure(Noting())
         return not seen.isdisjoint(quantities)
 
 
