@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -202,25 +202,25 @@ class Claim:
             for what, value, where in self.paper
         )
 
-    def reads(self, quantities: Collection[str], result: Result) -> bool:
-        """Whether a condition of the claim, or of a control's, measures one of ``quantities``."""
-        seen: set[str] = set()
-
-        class Noting(Mapping):
-            def __getitem__(self, name: str) -> np.ndarray:
-                seen.add(name.partition("[")[0])
-                return result[name]
-
-            def __iter__(self) -> Iterator[str]:
-                return iter(result)
-
-            def __len__(self) -> int:
-                return len(result)
-
+    def reads(self, result: Result) -> set[str]:
+        """The quantities that a condition of the claim, or of a control's, measures."""
+        noting = _Noting(result)
         checks = (*self.conditions, *(c for control in self.controls for c in control.valid))
         for condition in checks:
-            condition.measure(Noting())
-        return not seen.isdisjoint(quantities)
+            condition.measure(noting)
+        return noting.seen
+
+
+class _Noting(Result):
+    """A result that notes which quantities it is asked for."""
+
+    def __init__(self, result: Result):
+        self.units, self.axes, self._values = result.units, result.axes, dict(result)
+        self.seen: set[str] = set()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.seen.add(name.partition("[")[0])
+        return super().__getitem__(name)
 
 
 @dataclass(frozen=True)
