@@ -312,28 +312,25 @@ def test_a_control_whose_arms_are_one_number_by_number_does_not_act():
     assert "does not act: plain and treated are the same, number by number" in verdict.why
 
 
-def one_quantity(runs):
-    """The same runs, the two arms in one quantity with named axes."""
+def in_one(runs):
+    """The two arms as one quantity with named axes."""
+    arms = {"arm": ("plain", "treated"), "epoch": None}
     return {
         seed: Result(
-            gain=(run["gain"], UNIT),
-            cost=(run["cost"], UNIT),
-            loss=(run["loss"], UNIT),
-            curve=Quantity(
-                np.stack([run["plain"], run["treated"]]), UNIT, arm=("plain", "treated"), at=None
-            ),
+            **{name: (run[name], UNIT) for name in ("gain", "cost", "loss")},
+            width=Quantity([run["plain"], 2 * run["plain"]], UNIT, units=(64, 128), epoch=None),
+            error=Quantity([run["plain"] + 1, run["treated"] + 1], UNIT, **arms),
         )
         for seed, run in runs.items()
     }
 
 
-def test_arms_in_one_quantity_are_compared_too():
-    acting, idle = (one_quantity(curves_of(0.0, twins=twins)) for twins in (False, True))
-    main = one_quantity(curves_of(2.0))
-    assert curves_judged(main, acting).word == REPRODUCED
-    verdict = curves_judged(main, idle)
+def test_arms_of_one_quantity_that_are_one_number_by_number_do_not_act():
+    main = in_one(curves_of(2.0))
+    assert curves_judged(main, in_one(curves_of(0.0))).word == REPRODUCED
+    verdict = curves_judged(main, in_one(curves_of(0.0, twins=True)))
     assert verdict.word == VOID
-    assert "curve[plain] and curve[treated] are the same, number by number" in verdict.why
+    assert "error[plain] and error[treated] are the same, number by number" in verdict.why
 
 
 def test_arms_that_are_one_in_the_main_run_too_make_it_void_itself():
@@ -375,16 +372,6 @@ def test_a_claim_reads_the_quantities_that_its_conditions_and_its_controls_measu
     one = GOOD[0]
     # What is measured, and what makes the control valid.
     assert claim().reads(one) == {"cost", "gain", "loss"}
-
-
-def test_a_claim_that_reads_a_place_reads_its_quantity():
-    place = at_most("times[tanh, -1]", "it takes at most {bound}", 1.0)
-    (control,) = CURVES.controls
-    control = dataclasses.replace(control, misses={place.name: 0.5}, valid=())
-    reading = claim(conditions=(place,), controls=(control,))
-    times = Quantity([[2.0, 1.0]], UNIT, kind=("tanh",), width=None)
-    one = Result(times=times, gain=(1.0, UNIT))
-    assert reading.reads(one) == {"times"}
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         )
     gain = measured[0] - measured[1]
     return Result(
-        auc=Quantity(measured, "AUC", pool=POOLS, rate=map(str, RATES)),
+        auc=Quantity(measured, "AUC", pool=POOLS, rate=RATES),
         theory=(theory, "AUC"),
         rare_gain=(gain[RARE], "AUC"),
         common_loss=(-gain[COMMON], "AUC"),
