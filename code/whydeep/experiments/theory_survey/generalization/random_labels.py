@@ -60,7 +60,13 @@ class Settings:
     sgd: SGD = SGD(lr=0.03, epochs=60, batch=50, momentum=0.9)
 
 
-SCALES = {"quick": Settings()}
+SCALES = {
+    "quick": Settings(),
+    "gpu": Settings(
+        examples=10_000, tests=2000, hidden=(1024, 1024), every=10,
+        sgd=SGD(lr=0.03, epochs=200, batch=50, momentum=0.9),
+    ),
+}  # fmt: skip
 VARIANTS = {
     "no-hidden-layer": {"hidden": ()},
     "half-random": {"shares": (0.0, 0.125, 0.25, 0.375, 0.5)},

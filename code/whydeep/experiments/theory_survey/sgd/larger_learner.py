@@ -63,7 +63,10 @@ class Settings:
     forms: str = "ab"
 
 
-SCALES = {"quick": Settings()}
+SCALES = {
+    "quick": Settings(),
+    "gpu": Settings(tries=200, teachers=20, examples=100_000, steps=4000),
+}
 VARIANTS = {"three-units": {"units": 3, "forms": "a"}, "copies": {"copies": True, "forms": "b"}}
 
 

@@ -65,7 +65,10 @@ class Settings:
     small_output: bool = False
 
 
-SCALES = {"quick": Settings()}
+SCALES = {
+    "quick": Settings(),
+    "gpu": Settings(examples=100, pool=1200, widths=(16, 64, 256, 1024, 2048), steps=1000),
+}
 VARIANTS = {
     "twins": {"twins": True, "widths": (4, 128), "rates": (4.0,)},
     "fourth-power": {"quartic": True, "rates": (0.1,), "widths": (4, 128)},
