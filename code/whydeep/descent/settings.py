@@ -6,22 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SGD:
-    """How long, how fast and on how much: ``batch`` examples a step, all of them in each epoch.
+    """How long, how fast and on how much: ``epochs`` or ``steps``, with ``batch`` examples a step.
 
-    Its length is so many ``epochs`` or, where they are 0, so many ``steps``. ``lr`` is a number, or
-    one for each network of a stack. The last ``cool`` epochs take a tenth of it, which ends the
-    jumping about of single steps.
+    ``lr`` is a number, or one for each network of a stack. The last ``cool`` epochs take a tenth of
+    it, which ends the jumping about of single steps.
     """
 
     lr: float | tuple[float, ...]
     epochs: int = 0
-    steps: int = 0
-    batch: int
+    batch: int = 1
     momentum: float = 0.0
     decay: float = 0.0
     cool: int = 0
+    steps: int = 0
 
     @property
     def cooling(self) -> int:
@@ -30,11 +29,7 @@ class SGD:
 
     @property
     def how(self) -> dict[str, Any]:
-        """The same as arguments of `train`, which does not cool."""
-        return {
-            "lr": self.lr,
-            "batch_size": self.batch,
-            "momentum": self.momentum,
-            "weight_decay": self.decay,
-            **({"epochs": self.epochs} if self.epochs else {"steps": self.steps}),
-        }
+        """What `whydeep.descent.train` takes of these; a stack of networks does not cool."""
+        long = {"steps": self.steps} if self.steps else {"epochs": self.epochs}
+        each = {"lr": self.lr, "batch_size": self.batch}
+        return long | each | {"momentum": self.momentum, "weight_decay": self.decay}
