@@ -44,11 +44,11 @@ VARIANTS = {"no cause": {"broken": True}}
 ANSWER = 41
 
 
-def run(settings, *, seed, device="cpu", progress=False):
+def run(settings, chance):
     return Result(error=(0.5 if settings.broken else 0.12, "fraction"))
 
 
-small = Condition("error", "the error is small", lambda r: float(r["error"]), "<=", 0.2, "fraction")
+small = Condition("error", "the error is small", lambda r: float(r["error"]), "<=", 0.2)
 CLAIMS = (
     Claim(
         id="scratch-claim",

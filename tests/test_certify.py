@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
 from whydeep.evidence.results import Result
 
@@ -34,14 +35,14 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"no cause": {"cause": False}}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """An effect that is a sum of three numbers."""
     # In this order.
     effect = (WEIGHTS[0] + WEIGHTS[1]) + WEIGHTS[2]
     return Result(
         effect=(effect if settings.cause else 0.0, "units"),
-        seed=(seed, "seeds"),
-        trace=([seed * weight for weight in WEIGHTS], "units"),
+        seed=(chance.seed, "seeds"),
+        trace=([chance.seed * weight for weight in WEIGHTS], "units"),
     )
 
 

@@ -225,8 +225,8 @@ def rerun_gives(monkeypatch, tmp_path):
     monkeypatch.setenv("WHYDEEP_RUNS", str(tmp_path / "runs"))
 
     def give(factor):
-        def run(settings, *, seed, device, progress):
-            found = recorded[settings_of[settings]][seed]
+        def run(settings, chance):
+            found = recorded[settings_of[settings]][chance.seed]
             return Result(
                 **{
                     name: (value * factor if name.startswith("rise") else value, found.units[name])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from whydeep.device import device
 from whydeep.errors import BadSettings, UnknownDevice
-from whydeep.networks import Convolutional, Dense, Linear, Residual
+from whydeep.networks import Convolutional, Dense, Linear
 
 
 def seeded(seed=0):
@@ -70,21 +70,6 @@ def test_a_convolutional_network_takes_the_image_sizes_of_the_book(size, feature
     assert network(x).shape == (3, 10)
 
 
-def test_a_residual_network_starts_as_its_first_layer_whatever_its_depth():
-    network = Residual(4, 6, 5, 3, generator=seeded())
-    x = torch.randn(7, 4, generator=seeded(1))
-    assert torch.equal(network.features(x), torch.relu(network.layers["1"](x)))
-
-
-def test_a_residual_block_adds_to_its_input():
-    network = Residual(1, 1, 1, 2, generator=seeded())
-    set_weights(network.layers["1"], [[1.0]], [0.0])
-    set_weights(network.layers["2"]["inner"], [[2.0]], [0.0])
-    set_weights(network.layers["2"]["outer"], [[-1.0]], [0.5])
-    # x = 3: 3 - relu(2 * 3) + 0.5 = -2.5
-    assert network.features(torch.tensor([[3.0]])).item() == -2.5
-
-
 def test_layers_are_named_as_in_the_formula():
     names = [n for n, _ in Dense((2, 3, 3, 2), generator=seeded()).named_parameters()]
     expected = ["layers.1", "layers.2", "classifier"]
@@ -95,7 +80,6 @@ MAKERS = {
     "dense": partial(Dense, (20, 30, 4)),
     "linear": partial(Linear, (20, 30, 4)),
     "convolutional": Convolutional,
-    "residual": partial(Residual, 20, 30, 2, 4),
 }
 
 
@@ -154,7 +138,6 @@ def test_outputs_are_the_classifier_applied_to_the_features(widths, n):
         partial(Convolutional, (1, 8, 8), channels=(1, 2, 3, 4)),
         partial(Convolutional, kernel=4),
         partial(Convolutional, channels=()),
-        partial(Residual, 3, 4, -1, 2),
     ],
 )
 def test_a_network_that_cannot_be_is_refused_in_one_line(make):

@@ -146,7 +146,7 @@ VARIANTS = {"none": {"steps": 0}}
 CLAIMS = (BOUND,)
 
 
-def run(settings, *, seed, device="cpu", progress=False):
+def run(settings, seed):
     """Run."""
     # Why.
     return training.step(seed) * settings.steps
@@ -335,7 +335,7 @@ def test_what_newer_pythons_add_to_the_parsed_code_does_not_change_the_hash(pack
     [
         (TOY, "* settings.steps", "+ settings.steps", "run"),
         (TOY, "# Why.\n", "# Why.\n    'a' and 'b'\n", "run"),
-        (TOY, "seed, device", "seed=0, device", "run"),
+        (TOY, "seed):", "seed=0):", "run"),
         (TOY, '"steps": 0', '"steps": 1', "VARIANTS"),
         (TOY, "Settings()}", "Settings(4)}", "SCALES"),
         (TOY, "steps: int = 3", "steps: int = 4", "Settings"),
@@ -554,10 +554,11 @@ def test_the_code_in_another_copy_of_the_package_is_that_copys(package, tmp_path
     assert package.folder == reach.PACKAGE
 
 
-def test_a_run_takes_the_device_if_it_reads_it(package):
+def test_a_run_takes_the_device_if_it_asks_for_it(package):
     assert not reach.takes_device(NAME)
-    package.edit(TOY, "* settings.steps", "* settings.steps + (device == 'cuda')")
-    reach._read.cache_clear()
+    package.edit(TOY, "import figures, training", "import device, figures, training")
+    package.edit(TOY, "* settings.steps", "* settings.steps + (device.current() == 'cuda')")
+    package.reached()
     assert reach.takes_device(NAME)
 
 

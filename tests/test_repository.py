@@ -164,6 +164,8 @@ def watch(event, args):
         seen.append([event + ": the network", "r"])
 
 sys.addaudithook(watch)
+from whydeep.chance import Chance
+from whydeep.descent import SGD
 from whydeep.experiments import experiments
 # They measure after fixed numbers of steps.
 FIXED = (
@@ -171,13 +173,22 @@ FIXED = (
     "wide_enough",
 )
 SMALL = {"examples": 50, "held_out": 10, "steps": 10, "lines": 1, "points": 21, "width_random": 20}
+
+
+def small(settings, left_out=()):
+    changes = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, int) and field.name in SMALL and field.name not in left_out:
+            changes[field.name] = SMALL[field.name]
+        elif isinstance(value, SGD):
+            changes[field.name] = dataclasses.replace(value, epochs=2, cool=0)
+    return dataclasses.replace(settings, **changes)
+
+
 for module in experiments().values():
-    quick = module.SCALES["quick"]
-    known = {name for name, value in dataclasses.asdict(quick).items() if isinstance(value, int)}
-    small = {name: value for name, value in SMALL.items() if name in known}
-    if module.__name__.endswith(FIXED):
-        del small["steps"]
-    module.run(dataclasses.replace(quick, **small), seed=0, device="cpu", progress=False)
+    fixed = ("steps",) if module.__name__.endswith(FIXED) else ()
+    module.run(small(module.SCALES["quick"], fixed), Chance(0))
 print(json.dumps([[os.path.realpath(path), mode] for path, mode in seen]))
 """
 

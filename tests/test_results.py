@@ -24,6 +24,7 @@ from whydeep.evidence import results
 from whydeep.evidence.machine import arithmetic
 from whydeep.evidence.results import (
     MAIN,
+    Quantity,
     Record,
     Result,
     Sweep,
@@ -261,6 +262,59 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file(root):
     assert [p.suffix for p in path.parent.iterdir() if p != path] == [".part"]
 
 
+# --- named axes ------------------------------------------------------------------------------
+
+
+def test_a_place_is_asked_for_by_name_or_number():
+    found = Result(
+        error=Quantity([[0.5, 0.2], [0.5, 0.1]], "share", arm=("plain", "dropout"), epoch=(0, 8)),
+        plain=([1.0, 2.0, 3.0], "nats"),
+    )
+    assert found["error[dropout, -1]"] == 0.1
+    assert found["error[plain]"].tolist() == [0.5, 0.2]
+    assert found["error[-1,0]"] == 0.5
+    assert found["plain[-1]"] == 3.0
+    assert found.unit("error[dropout, -1]") == "share"
+    assert list(found) == ["error", "plain"]
+    with pytest.raises(KeyError, match=r"no place is called 'drop'; arm is plain, dropout"):
+        found["error[drop]"]
+    with pytest.raises(KeyError, match=r"no place is called 'first'; it has no names"):
+        found["plain[first]"]
+    with pytest.raises(KeyError):
+        found["other[0]"]
+    with pytest.raises(IndexError):
+        found["plain[7]"]
+
+
+@pytest.mark.parametrize(
+    "axes", [{"arm": ("a", "b", "c")}, {"arm": ("a", "b"), "epoch": (0, 1)}, {"x": None, "y": None}]
+)
+def test_axes_that_do_not_fit_are_refused(axes):
+    with pytest.raises(ValueError, match="error has shape"):
+        Result(error=Quantity([0.5, 0.2], "share", **axes))
+
+
+def test_a_record_keeps_the_names_of_places(root):
+    quantity = Quantity(np.eye(2), "share", arm=("a", "b"), epoch=None)
+    record = Record("part/toy", "quick", {}, {MAIN: {0: Result(error=quantity, y=(1.0, "1"))}})
+    results.write_record(record)
+    again = results.read_record("part/toy", "quick").runs[MAIN][0]
+    assert again.axes == {"error": {"arm": ["a", "b"], "epoch": [0, 1]}}
+    assert again["error[b, 1]"] == 1.0
+
+
+def test_a_setting_within_nested_settings_is_named_with_a_dot():
+    @dataclass(frozen=True)
+    class Outer:
+        inner: Toy = Toy()
+        other: int = 2
+
+    changed = results.with_variant(Outer(), {"inner.slope": 3.0, "other": 4})
+    assert changed == Outer(Toy(3.0), 4)
+    with pytest.raises(BadSettings, match=r"unknown setting 'slop': the experiment has slope"):
+        results.with_variant(Outer(), {"inner.slop": 3.0})
+
+
 # --- sweeps ----------------------------------------------------------------------------------
 
 
@@ -270,9 +324,9 @@ class Toy:
 
 
 def toy_module(calls):
-    def run(settings, *, seed, device, progress):
-        calls.append((settings.slope, seed))
-        return Result(y=(settings.slope * seed, "1"))
+    def run(settings, chance):
+        calls.append((settings.slope, chance.seed))
+        return Result(y=(settings.slope * chance.seed, "1"))
 
     module = ModuleType("whydeep.experiments")  # a name that has a code hash
     module.SCALES, module.run = {"quick": Toy()}, run

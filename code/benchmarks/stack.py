@@ -1,14 +1,16 @@
 """How fast the book trains a stack of K networks, beside a plain PyTorch loop and beside JAX.
 
-All three solve the same problem: the same K starting networks, the same batches in the same order,
+All solve the same problem: the same K starting networks, the same batches in the same order,
 the same number of SGD steps, on the same cores. They must agree in their losses, or the run fails.
 
 * ours: `whydeep.descent.train`, everything included (making the networks, drawing the batches).
+* vmap: the same with each network's own formula, batched by `torch.func.vmap`: what `train` does
+  with networks that have no shorter way.
 * loop: one network after another, `torch.nn.Sequential` and `torch.optim.SGD`, likewise included.
   Its images lie in memory as PyTorch has them by default; ours lie with the channels last.
 * jax:  `jit(vmap(scan))`. It gets weights and batch order ready-made; compiling is timed apart.
 
-The repeats of the three are interleaved and the fastest of each counts, so that a busy moment of
+The repeats are interleaved and the fastest of each counts, so that a busy moment of
 the machine does not fall on one of them alone; what takes over 20 s is not repeated.
 """
 
@@ -65,7 +67,13 @@ def data(shape: tuple[int, ...], classes: int, n: int) -> tuple[torch.Tensor, to
     return x, (angle * (2 if classes == 2 else classes / 2)).long() % classes
 
 
-# --- The three contenders: each returns the loss of every step, (k, steps) ----------------------
+# --- The contenders: each returns the loss of every step, (k, steps) ----------------------
+
+
+def vmapped(problem, k: int, steps: int, device: torch.device) -> np.ndarray:
+    network, *rest = problem
+    long_way = type("LongWay", (network.func,), {"stacked_features": None})
+    return ours((partial(long_way, *network.args, **network.keywords), *rest), k, steps, device)
 
 
 def ours(problem, k: int, steps: int, device: torch.device) -> np.ndarray:
@@ -177,6 +185,7 @@ def race(kind: str, k: int, device: torch.device, repeats: int, steps: int | Non
     jax_run, jax_compile_s = jax_contender(problem, k, steps, device)
     contenders = {
         "ours": lambda: ours(problem, k, steps, device),
+        "vmap": lambda: vmapped(problem, k, steps, device),
         "loop": lambda: loop(problem, k, steps, device),
         "jax": jax_run,
     }
@@ -192,7 +201,7 @@ def race(kind: str, k: int, device: torch.device, repeats: int, steps: int | Non
             start = time.perf_counter()
             losses[name] = contender()
             seconds[name] = min(seconds[name], time.perf_counter() - start)
-    for name in ("loop", "jax"):
+    for name in ("vmap", "loop", "jax"):
         # float32: other orders of summation differ by 1e-7, which training then amplifies.
         early, late = (np.abs(losses["ours"] - losses[name])[:, part] for part in (slice(10), -1))
         if not (early.max() < 1e-3 and late.mean() < 1e-2):
@@ -204,6 +213,7 @@ def race(kind: str, k: int, device: torch.device, repeats: int, steps: int | Non
         "kind": kind,
         "k": k,
         "ours_s": seconds["ours"],
+        "vmap_s": seconds["vmap"],
         "loop_s": seconds["loop"],
         "jax_s": seconds["jax"],
         "jax_compile_s": jax_compile_s,
@@ -224,15 +234,20 @@ def machine(device: torch.device) -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+SECONDS = ("ours_s", "vmap_s", "loop_s", "jax_s", "jax_compile_s")
+
+
 def table(rows: list[dict], markdown: bool) -> str:
     """The rows for people: seconds, and how many times faster than the loop we are."""
-    head = ["network", "K", "ours (s)", "loop (s)", "JAX (s)", "JAX compiles (s)", "loop / ours"]
+    head = ["network", "K", "ours (s)", "vmap (s)", "loop (s)", "JAX (s)", "JAX compiles (s)"]
+    head += ["loop / ours", "JAX / ours"]
     body = [
         [
             row["kind"],
             str(row["k"]),
-            *(f"{row[name]:.3g}" for name in ("ours_s", "loop_s", "jax_s", "jax_compile_s")),
+            *(f"{row[name]:.3g}" for name in SECONDS),
             f"{row['loop_s'] / row['ours_s']:.1f}",
+            f"{row['jax_s'] / row['ours_s']:.2f}",
         ]
         for row in rows
     ]

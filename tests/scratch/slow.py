@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
 from whydeep.evidence.results import Result
 
@@ -25,12 +26,12 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"no cause": {"cause": False}}
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """An effect of 1 with the cause, of 0 without; a line in the file SCRATCH_LOG for each run."""
     with Path(os.environ["SCRATCH_LOG"]).open("a") as log:
-        log.write(f"{settings.cause}-{seed}\n")
+        log.write(f"{settings.cause}-{chance.seed}\n")
     time.sleep(settings.seconds)
-    return Result(effect=(float(settings.cause), "units"), seed=(seed, "seeds"))
+    return Result(effect=(float(settings.cause), "units"), seed=(chance.seed, "seeds"))
 
 
 CLAIMS = (

@@ -61,8 +61,13 @@ class Visit:
         self.page = self.context.new_page()
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.seen.append(f"script error: {error}"))
-        self.page.on("requestfailed", lambda r: self.seen.append(f"failed: {r.url}"))
+        self.page.on("requestfailed", self._failed)
         self.page.on("response", self._response)
+
+    def _failed(self, request):
+        # The browser asks for the tab's picture by itself, and lets go of it with the page.
+        if not (request.url.endswith("/favicon.svg") and request.failure == "net::ERR_ABORTED"):
+            self.seen.append(f"failed: {request.url} ({request.failure})")
 
     def _refuse(self, route):
         self.seen.append(f"external request: {route.request.url}")
@@ -115,7 +120,7 @@ def widget(tab, n=0):
 
 def says(tab, text, n=0):
     """Wait until the text twin of widget ``n`` says ``text``."""
-    widget(tab, n).locator("[role=status]").filter(has_text=text).wait_for(timeout=3000)
+    widget(tab, n).locator("[role=status]").filter(has_text=text).wait_for()
 
 
 def picture(tab, n=0):

@@ -107,7 +107,7 @@ def test_a_citation_is_copied_at_a_click_also_from_the_file_system(browser, site
     visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab = visit.open((site / pages[0]).as_uri())
     tab.get_by_role("button", name="Copy citation").first.click()
-    tab.get_by_text("Copied.").wait_for(timeout=5000)
+    tab.get_by_text("Copied.").wait_for()
     assert tab.evaluate("navigator.clipboard.readText()").startswith("@misc{whydeep-")
     visit.context.close()
 

@@ -31,9 +31,9 @@ class LabelledImages:
     name: str
     classes: tuple[str, ...]
     train_x: Float[Tensor, "n 1 h w"]
-    train_y: Int[Tensor, "n"]
+    train_y: Int[Tensor, " n"]
     test_x: Float[Tensor, "m 1 h w"]
-    test_y: Int[Tensor, "m"]
+    test_y: Int[Tensor, " m"]
 
     def subset(
         self, n_train: int | None = None, n_test: int | None = None, *, seed: int

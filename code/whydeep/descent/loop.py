@@ -23,7 +23,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 Weights = list[Tensor]  # each (K, ...); of one network alone, as its module has them
-Rate = float | Tensor | Callable[[int], float | Tensor]  # for all, for each of K, or by the step
+Rate = (
+    float | int | Tensor | Callable[[int], float | Tensor]
+)  # for all, for each of K, or by the step
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class Now:
     drawn: Any
 
 
-Change = Callable[[Weights, Weights, Now], Sequence[Tensor]]
+Change = Callable[[Sequence[Tensor], Weights, Now], Sequence[Tensor]]
 Bound = Callable[[Weights], None]
 
 
-def per_member(value: float | Tensor, w: Tensor) -> float | Tensor:
+def per_member(value: float | int | Tensor, w: Tensor) -> float | int | Tensor:
     """One number as it is; K numbers with as many dimensions as ``w``, the members first."""
     return (
         value.view(-1, *[1] * (w.ndim - 1)) if isinstance(value, Tensor) and value.ndim else value
@@ -47,13 +49,13 @@ def per_member(value: float | Tensor, w: Tensor) -> float | Tensor:
 
 def walk(
     weights: Weights,
-    loss: Callable[[Weights, Any], Float[Tensor, "k"]],
+    loss: Callable[[Weights, Any], Float[Tensor, " k"]],
     chance: Iterable[Any],
     *,
     lr: Rate,
     rule: Sequence[Change] = (),
     bounds: Sequence[Bound] = (),
-) -> Iterator[Float[Tensor, "k"]]:
+) -> Iterator[Float[Tensor, " k"]]:
     """One step after the other, in place, as long as ``chance`` draws; each yields the losses.
 
     ``weights`` are leaves that require gradients. ``loss(w, drawn)`` is one number a member, of
@@ -75,12 +77,12 @@ def walk(
         yield losses.detach()
 
 
-def _rates(lr: float | Tensor, weights: Weights) -> float | list[Tensor]:
+def _rates(lr: float | int | Tensor, weights: Weights) -> float | int | list[Tensor]:
     """-lr, as `_move` takes it: one number, or one tensor for each weight."""
     return [per_member(-lr, w) for w in weights] if isinstance(lr, Tensor) else -lr
 
 
-def _move(weights: Weights, gradient: Sequence[Tensor], rates: float | list[Tensor]) -> None:
+def _move(weights: Weights, gradient: Sequence[Tensor], rates: float | int | list[Tensor]) -> None:
     """w <- w - lr g, in place."""
     if isinstance(rates, list):
         torch._foreach_addcmul_(weights, gradient, rates)
@@ -90,7 +92,7 @@ def _move(weights: Weights, gradient: Sequence[Tensor], rates: float | list[Tens
 
 def descend(
     weights: Sequence[Tensor],
-    loss: Callable[[Weights, Any], Float[Tensor, "k"]],
+    loss: Callable[[Weights, Any], Float[Tensor, " k"]],
     chance: Iterable[Any],
     *,
     steps: int,

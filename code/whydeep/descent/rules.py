@@ -17,10 +17,10 @@ from whydeep.descent.loop import Bound, Change, Now, Weights, per_member
 # --- changes of the gradient ---------------------------------------------------------------------
 
 
-def decay(amount: float | Tensor) -> Change:
+def decay(amount: float | int | Tensor) -> Change:
     """g + amount w: weight decay, on every weight; one amount, or one for each member (K,)."""
 
-    def change(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
         if isinstance(amount, Tensor):
             return torch._foreach_addcmul(g, w, [per_member(amount, each) for each in w])
         return torch._foreach_add(g, w, alpha=amount)
@@ -28,14 +28,14 @@ def decay(amount: float | Tensor) -> Change:
     return change
 
 
-def momentum(beta: float | Tensor, on: Callable[[Now], Weights] | None = None) -> Change:
+def momentum(beta: float | int | Tensor, on: Callable[[Now], Weights] | None = None) -> Change:
     """v <- beta v + g, and v in place of g (Polyak 1964, in the form of `torch.optim.SGD`).
 
     ``on(now)`` holds 0 or 1 for each weight: where it is 0 the weight rests, and its v with it.
     """
     v: Weights = []
 
-    def change(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
         if not v:
             v[:] = [torch.zeros_like(each) for each in g]
         if on is None:
@@ -59,7 +59,7 @@ def adam(first: float = 0.9, second: float = 0.999, least: float = 1e-8) -> Chan
     m: Weights = []
     s: Weights = []
 
-    def change(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
         if not m:
             m[:], s[:] = ([torch.zeros_like(each) for each in g] for _ in range(2))
         torch._foreach_lerp_(m, g, 1 - first)
@@ -82,7 +82,7 @@ def each(which: Sequence[int], *changes: Change) -> Change:
     """Member k follows changes[which[k]]."""
     kinds = torch.tensor(which)
 
-    def change(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
         out, *others = [list(one([a.clone() for a in g], w, now)) for one in changes]
         for i, other in enumerate(others, start=1):
             chosen = kinds == i
@@ -94,7 +94,7 @@ def each(which: Sequence[int], *changes: Change) -> Change:
     return change
 
 
-def plain(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
+def plain(g: Sequence[Tensor], w: Weights, now: Now) -> Sequence[Tensor]:
     """g as it is: gradient descent."""
     return g
 
@@ -102,7 +102,7 @@ def plain(g: Weights, w: Weights, now: Now) -> Sequence[Tensor]:
 # --- learning rates by the step ------------------------------------------------------------------
 
 
-def by_ten(lr: float | Tensor, at: Iterable[int]) -> Callable[[int], float | Tensor]:
+def by_ten(lr: float | int | Tensor, at: Iterable[int]) -> Callable[[int], float | Tensor]:
     """``lr``, divided by ten before each of the steps ``at``."""
     at = sorted(at)
 
@@ -115,7 +115,7 @@ def by_ten(lr: float | Tensor, at: Iterable[int]) -> Callable[[int], float | Ten
     return rate
 
 
-def to_zero(lr: float | Tensor, steps: int) -> Callable[[int], float | Tensor]:
+def to_zero(lr: float | int | Tensor, steps: int) -> Callable[[int], float | Tensor]:
     """``lr`` at the first step, falling in a straight line to 0 after the last of ``steps``."""
     return lambda t: lr * (1 - t / steps)
 
@@ -123,7 +123,7 @@ def to_zero(lr: float | Tensor, steps: int) -> Callable[[int], float | Tensor]:
 # --- bounds of the weights -----------------------------------------------------------------------
 
 
-def max_norm(c: float, which: Sequence[int]) -> Bound:
+def max_norm(c: float | int, which: Sequence[int]) -> Bound:
     """Each unit's incoming weights scaled back to Euclidean norm ``c`` where they are longer.
 
     For the weights ``which`` of a lone module, (units, inputs) or (channels, c, h, w); a row here
@@ -142,7 +142,7 @@ def max_norm(c: float, which: Sequence[int]) -> Bound:
 
 def epochs(
     n: int, size: int, generator: torch.Generator, count: int | None = None, *, whole: bool = False
-) -> Iterator[Int64[Tensor, "b"]]:
+) -> Iterator[Int64[Tensor, " b"]]:
     """The rows of every batch: epochs of all n examples, each in a new order; endless without
     ``count``. What is left where ``size`` does not divide n is a smaller batch, or, with ``whole``
     batches only, left out."""

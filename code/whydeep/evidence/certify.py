@@ -50,7 +50,7 @@ for variant, seed in runs:
     if "chance" in inspect.signature(module.run).parameters:
         from whydeep.chance import Chance
         result = module.run(settings, Chance(seed))
-    else:
+    else:  # as runs were called before there was a Chance
         result = module.run(settings, seed=seed, device="cpu", progress=False)
     bits = {}
     for name, value in result.items():

@@ -60,10 +60,10 @@ def forward(
 
 def mean_loss(
     x: Float[Tensor, "n d"],
-    y: Int[Tensor, "n"],
+    y: Int[Tensor, " n"],
     blocks: Sequence[Float[Tensor, "k _ _"]],
     activation: Activation,
-) -> Float[Tensor, "k"]:
+) -> Float[Tensor, " k"]:
     """Each member's mean log-loss, in nats, on examples x with labels y that all share."""
     scores = forward(x, blocks, activation)[-1]
     return log_loss(scores, y.expand(len(scores), -1)).mean(-1)
@@ -72,11 +72,11 @@ def mean_loss(
 def descend(
     blocks: Sequence[Float[Tensor, "k _ _"]],
     x: Float[Tensor, "n d"],
-    y: Int[Tensor, "n"],
+    y: Int[Tensor, " n"],
     timetable: Bool[Tensor, "k steps b"],
     *,
     activation: Activation,
-    lr: Float[Tensor, "k"],
+    lr: Float[Tensor, " k"],
     beta: float,
     batch: int,
     order: torch.Generator,

@@ -130,7 +130,7 @@ def train(
             u = torch.rand(len(rows), sum(hidden), generator=dropout).split(list(hidden), 1)
             yield rows, [factors_and_columns(members, part) for part in u]
 
-    def loss(weights: Weights, drawn: Any) -> Float[Tensor, "k"]:
+    def loss(weights: Weights, drawn: Any) -> Float[Tensor, " k"]:
         rows, masks = drawn
         scores = outputs(weights, x[rows], [factor for factor, _ in masks])
         return log_loss(scores, labels[:, rows]).mean(1)

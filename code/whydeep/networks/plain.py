@@ -110,7 +110,7 @@ class Dense(Network):
 
     def _stacked(
         self, weights: Mapping[str, Tensor], x: Float[Tensor, "..."]
-    ) -> Float[Tensor, "k n features"]:
+    ) -> Float[Tensor, "*k n features"]:
         for name in self.layers:
             x = self.activation(affine(weights, f"layers.{name}", x))
         return x

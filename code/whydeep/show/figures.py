@@ -134,7 +134,7 @@ def style() -> AbstractContextManager[None]:
 
 def band(
     axes: Axes,
-    x: Real[np.ndarray, "points"],
+    x: Real[np.ndarray, " points"],
     values: Float[np.ndarray, "seeds points"],
     *,
     label: str,
@@ -155,7 +155,7 @@ def band(
 
 def dots(
     axes: Axes,
-    places: Real[np.ndarray, "points"],
+    places: Real[np.ndarray, " points"],
     values: Float[np.ndarray, "seeds points"],
     *,
     label: str | None = None,
@@ -173,7 +173,7 @@ def dots(
 
 def bars(
     axes: Axes,
-    places: Real[np.ndarray, "groups"],
+    places: Real[np.ndarray, " groups"],
     values: Float[np.ndarray, "seeds groups"],
     *,
     label: str | None = None,

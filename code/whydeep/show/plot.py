@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 
 from whydeep.evidence.results import MAIN, Result
@@ -57,14 +57,22 @@ def first(runs: Runs, quantity: str, variant: str = MAIN) -> np.ndarray:
 
 @contextmanager
 def panels(
-    columns: int = 1, rows: int = 1, *, size: tuple[float, float] | None = None, **how: Any
+    columns: int = 1,
+    rows: int = 1,
+    *,
+    size: tuple[float | int, float | int] | None = None,
+    **how: Any,
 ) -> Iterator[tuple[Any, Any]]:
     """A figure and its axes in the house style: one `Axes`, or an array of them."""
     with figures.style():
         yield plt.subplots(rows, columns, figsize=size, **how)
 
 
-def ticks(axes: Axes, places: Sequence[float], labels: Sequence[str] | None = None) -> None:
+def ticks(
+    axes: Axes,
+    places: Sequence[float | int] | Real[np.ndarray, " n"],
+    labels: Sequence[str] | None = None,
+) -> None:
     """Ticks of the horizontal axis at these ``places`` only, also where it is logarithmic."""
     axes.set_xticks(places, labels or [f"{place:g}" for place in places])
     axes.minorticks_off()

@@ -7,24 +7,17 @@ from functools import partial
 
 import nbclient
 import nbformat
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from whydeep.descent import (
-    accuracy,
-    corrupt_labels,
-    generator,
-    log_loss,
-    mean_loss,
-    member_seeds,
-    squared_error,
-    train,
-)
+from whydeep.chance import Chance
+from whydeep.datasets.labels import corrupt_labels
+from whydeep.descent import accuracy, log_loss, mean_loss, squared_error, train
+from whydeep.descent import progress as showing
 from whydeep.descent import stack as training
 from whydeep.errors import BadSettings
-from whydeep.networks import Convolutional, Dense, Linear, Residual
+from whydeep.networks import Convolutional, Dense, Linear
 
 F64 = torch.float64
 DEVICES = [
@@ -37,13 +30,24 @@ DEVICES = [
         ],
     ),
 ]
+
+
+class Summed(Dense):
+    """A network with features of its own, for which there is no shorter way than one at a time."""
+
+    def features(self, x):
+        first, second = self.layers.values()
+        h = torch.relu(first(x))
+        return h + torch.relu(second(h))
+
+
 NETWORKS = {
     "dense": (partial(Dense, (3, 8, 6, 4)), (3,)),
     "convolutional": (
         partial(Convolutional, (1, 8, 8), channels=(2, 3), widths=(5,), classes=4, kernel=3),
         (1, 8, 8),
     ),
-    "residual": (partial(Residual, 3, 6, 2, 4), (3,)),
+    "of its own": (partial(Summed, (3, 6, 6, 4)), (3,)),
 }
 
 
@@ -55,9 +59,9 @@ def examples(shape, n=50, classes=4, seed=0):
 
 def plain_loop(make, x, y, seed, steps, batch_size, **sgd):
     """One network trained the ordinary way; its weights and the loss of each step."""
-    network = make(generator=generator(seed, "init")).to(x.device, F64)
+    network = make(generator=Chance(seed)["init"]).to(x.device, F64)
     optimizer = torch.optim.SGD(network.parameters(), **sgd)
-    chance, losses, order = generator(seed, "order"), [], []
+    chance, losses, order = Chance(seed)["order"], [], []
     for _ in range(steps):
         if not order:
             order = list(torch.randperm(len(x), generator=chance).split(batch_size))
@@ -220,24 +224,12 @@ def test_streams_of_chance_are_separate():
     for name, w in clean.parameters.items():
         assert torch.equal(w, noisy.parameters[name])
         assert torch.equal(w, other_order.parameters[name])
-    draws = {torch.rand((), generator=generator(0, s)).item() for s in training.STREAMS}
-    assert len(draws) == len(training.STREAMS)
-
-
-@given(seed=st.integers(0, 2**63), k=st.integers(1, 5))
-def test_member_seeds_are_those_of_numpys_spawn_every_time(seed, k):
-    expected = np.random.SeedSequence(seed).spawn(k)
-    for _ in range(2):
-        ours = member_seeds(seed, k)
-        assert [s.generate_state(2).tolist() for s in ours] == [
-            s.generate_state(2).tolist() for s in expected
-        ]
 
 
 def test_an_epoch_visits_every_example_once():
     x = torch.arange(10.0).view(10, 1)
     y = torch.zeros(2, 10, dtype=torch.long)
-    batches = training._batches([0, 1], x, True, y, batch_size=4)
+    batches = training._batches([Chance(0), Chance(1)], x, True, y, batch_size=4)
     for _ in range(3):
         epoch = [next(batches)[0].clone() for _ in range(3)]
         assert [b.shape for b in epoch] == [(2, 4, 1), (2, 4, 1), (2, 2, 1)]
@@ -478,7 +470,7 @@ def test_a_bar_is_shown_in_a_terminal_and_nowhere_else(monkeypatch, stream, show
     make, shape = NETWORKS["dense"]
     x, y = examples(shape)
     monkeypatch.setattr(sys, "stderr", stream())
-    monkeypatch.setattr(training, "tqdm", partial(eager, training.tqdm))
+    monkeypatch.setattr(showing, "tqdm", partial(eager, showing.tqdm))
     run = partial(train, make, x, y, seeds=[0], steps=20, lr=0.1, device="cpu")
     run(progress=False)
     assert sys.stderr.getvalue() == ""
@@ -497,7 +489,7 @@ def test_in_a_notebook_a_bar_needs_a_live_front_end(monkeypatch, environment, sh
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert training.can_show_progress() == shown
+    assert showing.can_show_progress() == shown
 
 
 def test_a_notebook_that_is_executed_for_a_page_shows_no_bar(monkeypatch):
