@@ -114,7 +114,7 @@ class Plot:
             axes.set_yscale("log")
         axes.legend()
 
-    def draw_variants(self, axes: Sequence[Axes], runs: Runs, **line: Any) -> None:
+    def draw_variants(self, axes: Sequence[Axes] | np.ndarray, runs: Runs, **line: Any) -> None:
         """Each of ``variants`` in a panel of its own; the first has the y label and the legend."""
         for panel, (variant, title) in zip(axes, self.variants.items(), strict=True):
             self.draw(panel, runs, variant, **line)
