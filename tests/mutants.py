@@ -107,9 +107,10 @@ def _set(text: str, edit: dict[str, Any]) -> str:
             value = _at(tree, value[2:].split("/"))
         *way, last = place.split("/")
         inner = _at(tree, way)
-        if inner.get(last) == value:
+        key = int(last) if isinstance(inner, list) else last
+        if (inner[key] if isinstance(inner, list) else inner.get(key)) == value:
             raise ValueError(f"{place} is {value!r} already")
-        inner[last] = value
+        inner[key] = value
     return json.dumps(tree, indent=1, ensure_ascii=False) + "\n"
 
 

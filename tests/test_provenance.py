@@ -71,8 +71,8 @@ def test_the_hash_of_an_experiment_does_not_depend_on_what_was_imported_before()
 def test_the_hash_of_a_registered_experiment_covers_training_data_and_features_but_no_reader():
     modules = {module for module, _ in reached(NAME).where}
     assert modules >= {
-        "whydeep.datasets.images", "whydeep.labs.features", "whydeep.networks", "whydeep.descent",
-        "whydeep.evidence.results", NAME,
+        "whydeep.datasets.images", "whydeep.labs.features", "whydeep.networks.plain",
+        "whydeep.descent.stack", "whydeep.evidence.results", NAME,
     }  # fmt: skip
     assert not modules & {"whydeep.evidence.claims", "whydeep.show.figures", "whydeep.cli", *OPAQUE}
 
