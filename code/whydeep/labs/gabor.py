@@ -24,6 +24,7 @@ from torch import Tensor
 FREQUENCIES = (0.05, 0.5)  # cycles a pixel; above 0.5 the pixels are too coarse to tell
 WIDTHS = (0.8, 4.0)  # pixels; a narrower bell is a single pixel
 STARTS = 3
+PRECISION = {"ftol": 1e-6, "xtol": 1e-4}  # the share described is then known to some 1e-5
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,9 @@ def gabor_fit(pictures: Float[Tensor, "n h w"]) -> GaborFit:
     found = []
     for picture, shares in zip(w, described.T, strict=True):
         starts = grid[np.argsort(-shares)[:STARTS]]
-        fits = (least_squares(off, s, args=(picture,), method="lm", xtol=1e-6) for s in starts)
+        fits = [
+            least_squares(off, start, args=(picture,), method="lm", **PRECISION) for start in starts
+        ]
         found.append(min(fits, key=lambda fit: fit.cost))
     six = _bounded(np.stack([fit.x for fit in found]), reach)
     fitted = w - np.stack([fit.fun for fit in found])

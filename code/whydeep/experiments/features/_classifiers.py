@@ -27,8 +27,11 @@ def logistic_regression_errors(
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
         fit = LogisticRegression(C=1 / penalty, tol=1e-3, max_iter=1000).fit(standard[0], y.cpu())
-        pairs = zip(standard, (y, y_test), strict=True)
-        return tuple(1 - float(fit.score(z, labels.cpu())) for z, labels in pairs)
+        train_score, test_score = (
+            float(fit.score(z, labels.cpu()))
+            for z, labels in zip(standard, (y, y_test), strict=True)
+        )
+    return 1 - train_score, 1 - test_score
 
 
 def gaussian_kernel(

@@ -32,7 +32,7 @@ from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.features._classifiers import gaussian_kernel
 from whydeep.labs import features
-from whydeep.networks import Convolutional, Dense
+from whydeep.networks import Convolutional, Dense, Network
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels
 
@@ -109,7 +109,7 @@ def forest_error(
 
 
 def network_error(
-    network: Callable[..., torch.nn.Module],
+    network: Callable[..., Network],
     x: Float[Tensor, "n ..."],
     y: Int[Tensor, "n"],
     x_test: Float[Tensor, "m ..."],
@@ -274,7 +274,9 @@ def figure(runs: Runs) -> figures.Figure:
                         height, errors.mean(), 0.32, color=colour, alpha=0.35,
                         hatch="//" if row else None, label=None if place else label,
                     )  # fmt: skip
-                    aside = np.linspace(-0.08, 0.08, len(errors)) if len(errors) > 1 else [0.0]
+                    aside = (
+                        np.linspace(-0.08, 0.08, len(errors)) if len(errors) > 1 else np.zeros(1)
+                    )
                     panel.plot(errors, height + aside, "os"[row], color=colour, ls="none")
             panel.set_yticks(range(len(methods)), methods.values())
             panel.invert_yaxis()
@@ -286,8 +288,8 @@ def figure(runs: Runs) -> figures.Figure:
         label="fig-alternatives",
         caption="Test error of each method. Left, Fashion-MNIST from "
         f"{int(first(runs, 'examples')):,} training examples, as it is and with its pixels in one "
-        "random order; right, the breast-cancer table, as it is and with its axes turned. Bars are means "
-        f"over {figures.count(len(runs[MAIN]))}, each dot is one seed.",
+        "random order; right, the breast-cancer table, as it is and with its axes turned. Bars are "
+        f"means over {figures.count(len(runs[MAIN]))}, each dot is one seed.",
         alt="Two bar charts. On pictures the support vector machine on HOG has the lowest error, "
         "below the convolutional network; with scrambled pixels it is no better than the machine "
         "on pixels. On the table the errors of all methods are small and overlap.",
