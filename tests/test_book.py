@@ -382,7 +382,7 @@ def test_a_changed_module_or_datum_is_never_served_stale(built):
 def test_a_docstring_a_style_or_a_widgets_script_is_shown_without_running_anything(built):
     built.edit("code/whydeep/experiments/scratch/coin.py", "A scratch experiment", "Anew")
     built.edit("code/whydeep/evidence/results.py", "Results of experiments in", "Results, in")
-    for script, old in (("sweep.js", "export default"), ("kit.css", ".wd-")):
+    for script, old in (("sweep/index.js", "export default"), ("kit.css", ".wd-")):
         path = built.root / "code/whydeep/widgets" / script
         path.write_text(f"/* shown at once */\n{path.read_text('utf-8')}", "utf-8")
         assert old in path.read_text("utf-8")

@@ -20,6 +20,8 @@ from whydeep.evidence.claims import (
     Condition,
     Control,
     Measured,
+    at_least,
+    at_most,
     judge,
 )
 from whydeep.evidence.results import Result
@@ -97,6 +99,15 @@ def test_four_in_five_is_counted_without_rounding_for_any_number_of_seeds(n):
         gain = [9.0] * met + [0.9] * (n - met)
         verdict = judge(claim(), {"main": runs_of(gain, [0.0] * n), "without": {}})
         assert verdict.measured[0].holds is holds
+
+
+def test_a_number_that_a_variant_leaves_out_is_what_the_condition_says_or_an_error():
+    result = Result(gain=(2.0, UNIT))
+    assert at_least("gain", "{bound}", 1.0, default=math.nan).measure(result) == 2
+    assert math.isnan(at_least("cost", "{bound}", 1.0, default=math.nan).measure(result))
+    assert at_most("cost[arm, -1]", "{bound}", 1.0, default=0.0).measure(result) == 0
+    with pytest.raises(KeyError):
+        at_most("cost", "{bound}", 1.0).measure(result)
 
 
 def test_values_on_the_bound_meet_it_although_sums_of_them_round():
@@ -338,9 +349,8 @@ def test_no_design_lets_a_control_be_the_main_run():
 
 def test_a_claim_reads_the_quantities_that_its_conditions_and_its_controls_measure():
     one = GOOD[0]
-    assert claim().reads(("gain", "else"), one)
-    assert claim().reads(("loss",), one)  # what makes the control valid
-    assert not claim().reads(("else",), one)
+    # What is measured, and what makes the control valid.
+    assert claim().reads(one) == {"cost", "gain", "loss"}
 
 
 @pytest.mark.parametrize(

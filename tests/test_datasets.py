@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 from whydeep import datasets
+from whydeep.chance import Chance
 from whydeep.datasets import files, images
 from whydeep.errors import BadSettings, DataError, WhydeepError
 
@@ -222,7 +223,7 @@ def test_subset_of_impossible_size_is_one_clear_line(n):
 def test_shares_of_classes_are_those_of_a_worked_example():
     # 60, 30 and 10 examples, 21 wanted: shares 12.6, 6.3, 2.1, so 13, 6, 2.
     labels = np.repeat([0, 1, 2], [60, 30, 10])
-    kept = images.stratified_indices(labels, 21, 0)
+    kept = images.stratified_indices(labels, 21, Chance(0).numpy())
     assert np.bincount(labels[kept]).tolist() == [13, 6, 2]
     assert np.array_equal(kept, np.unique(kept))
 

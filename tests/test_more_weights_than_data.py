@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from whydeep.chance import Chance
 from whydeep.evidence.results import MAIN, read_record, with_variant
 from whydeep.experiments.theory_survey.sgd import (
     extra_layer,
@@ -24,10 +25,10 @@ def generator(seed):
 
 def test_the_inputs_lie_on_the_sphere_and_twins_differ_in_their_labels_only():
     settings = wide_enough.SCALES["quick"]
-    x, y = wide_enough.task(settings, 7)
+    x, y = wide_enough.task(settings, Chance(7))
     torch.testing.assert_close(x.norm(dim=1), torch.ones(settings.examples))
     assert set(y.flatten().tolist()) == {-1.0, 1.0}
-    x, y = wide_enough.task(with_variant(settings, {"twins": True}), 7)
+    x, y = wide_enough.task(with_variant(settings, {"twins": True}), Chance(7))
     assert torch.equal(x[0], x[1])
     assert y[0] == -y[1]
 
@@ -46,8 +47,8 @@ def test_opposite_labels_of_equal_inputs_leave_the_loss_that_arithmetic_says():
     settings = with_variant(
         wide_enough.SCALES["quick"], {"twins": True, "widths": (64,), "rates": (4.0,)}
     )
-    result = wide_enough.run(settings, seed=3)
-    assert float(result["loss_widest"]) == pytest.approx(2 / settings.examples, rel=1e-2)
+    result = wide_enough.run(settings, Chance(3))
+    assert float(result["loss[-1, -1]"]) == pytest.approx(2 / settings.examples, rel=1e-2)
     assert float(result["separation"]) == 0
 
 

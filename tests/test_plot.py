@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
-from whydeep.show.plot import Axis, Plot, first, over_seeds, panels, ticks
+from whydeep.show.plot import Axis, Plot, compare, first, over_seeds, panels, ticks
 
 EPOCHS = (0, 2, 4)
 PLOT = Plot(
@@ -44,6 +44,19 @@ def test_a_figure_shows_the_means_at_the_place_it_is_told():
     assert axes[0].get_xlabel() == "epoch"
     assert axes[0].get_ylabel() == "error (%)"
     assert axes[0].get_legend().get_texts()[0].get_text() == "test error"
+
+
+def test_variants_stand_beside_one_another_and_one_that_did_not_run_is_left_out():
+    shown = {MAIN: "as it is", "control": "without the cause", "other": "did not run"}
+    both = {MAIN: runs()[MAIN], "control": {0: runs()[MAIN][1]}}
+    with panels() as (drawn, axes):
+        compare(axes, both, "error[dropout]", "epochs", shown, factor=100.0)
+    figures.Figure(drawn, label="fig-x", caption="c", alt="a")
+    main, control = axes.get_lines()
+    assert [main.get_label(), control.get_label()] == ["as it is", "without the cause"]
+    assert main.get_xdata().tolist() == list(EPOCHS)
+    assert main.get_ydata() == pytest.approx(np.array([50.5, 40.5, 40.5]))
+    assert control.get_ydata() == pytest.approx(np.array([51, 41, 41]))
 
 
 def test_an_explorer_holds_the_same_numbers():

@@ -214,6 +214,22 @@ def test_equal_seeds_pair_the_members_of_a_sweep():
     assert not torch.equal(trained.batch_loss[0], trained.batch_loss[2])
 
 
+def test_starts_may_be_shared_where_orders_are_not():
+    x, y = examples((3,))
+    how = dict(lr=0.1, batch_size=10, device="cpu")
+    begun, trained = (
+        train(NETWORKS["dense"][0], x, y, seeds=[3, 4], starts=[5, 5], steps=steps, **how)
+        for steps in (0, 5)
+    )
+    alone = train(NETWORKS["dense"][0], x, y, seeds=[5], steps=0, **how)
+    for name, weights in begun.parameters.items():
+        assert torch.equal(weights[0], weights[1])
+        assert torch.equal(weights[0], alone.parameters[name][0])
+        assert not torch.equal(trained.parameters[name][0], trained.parameters[name][1])
+    with pytest.raises(BadSettings, match="1 starts for 2 seeds"):
+        train(NETWORKS["dense"][0], x, y, seeds=[3, 4], starts=[5], steps=1, **how)
+
+
 def test_streams_of_chance_are_separate():
     make, shape = NETWORKS["dense"]
     x, y = examples(shape)

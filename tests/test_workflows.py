@@ -173,7 +173,7 @@ def test_every_make_target_that_the_readme_names_exists():
 
 def test_make_test_runs_every_kind_of_check():
     (needed,) = re.findall(r"^test: .*\n\t@\.ci/stages ([a-z ]+)$", MAKEFILE, re.MULTILINE)
-    every = {"lint", "unit", "claims", "book", "notebooks", "rotation", "site"}
+    every = {"lint", "javascript", "unit", "claims", "book", "notebooks", "rotation", "site"}
     assert set(needed.split()) == every
 
 

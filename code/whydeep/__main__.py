@@ -5,17 +5,10 @@ until the command line has loaded what it needs, Ctrl-C leaves at once; after th
 KeyboardInterrupt as always, and finished runs are kept.
 """
 
-import os
 import signal
 import sys
 
-INTERRUPTED = "whydeep: interrupted; finished runs are kept, the same command goes on from there"
-
-
-def leave_at_once(*_: object) -> None:
-    """Say so, and leave with status 130; nothing is unfinished yet."""
-    os.write(2, f"{INTERRUPTED}\n".encode())
-    os._exit(130)
+from whydeep.interrupted import leave_at_once
 
 
 def main() -> int:

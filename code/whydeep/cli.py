@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from whydeep.__main__ import INTERRUPTED, leave_at_once
+from whydeep import interrupted
 from whydeep.errors import BadSettings, WhydeepError
 
 if TYPE_CHECKING:
@@ -278,7 +278,8 @@ def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
     print(f"{rerun.experiment} ({rerun.scale}, rerun)")
     found, good = compare(record, rerun, timed), True
     for verdict, recorded in zip(_verdicts(module, rerun), _verdicts(module, record), strict=True):
-        if timed and verdict.claim.reads(timed, rerun.runs[MAIN][rerun.seeds[0]]):
+        first = rerun.runs[MAIN][rerun.seeds[0]]
+        if timed and not verdict.claim.reads(first).isdisjoint(timed):
             print(f"     timed, so judged as recorded on {record.provenance.get('processor')}:")
             verdict = recorded
         fine = _print_verdicts([verdict])
@@ -306,11 +307,12 @@ def command_record(args: argparse.Namespace) -> int:
     how = dict(device=args.device, progress=True, jobs=args.jobs, scheduler=args.scheduler)
     record = sweep(module, name, scale, seeds, **how)
     if args.calibration:
+        # What bounds are set by: single numbers, and what the conditions read.
+        first = record.runs[MAIN][record.seeds[0]]
+        kept = {name for name, value in first.items() if value.ndim == 0}
+        kept = kept.union(*(claim.reads(first) for claim in module.CLAIMS))
         runs = {
-            variant: {
-                seed: result.only(n for n, v in result.items() if v.ndim == 0)
-                for seed, result in by_seed.items()
-            }
+            variant: {seed: r.only(n for n in r if n in kept) for seed, r in by_seed.items()}
             for variant, by_seed in record.runs.items()
         }
         record = Record(name, "calibration", record.provenance | {"scale": scale}, runs)
@@ -513,13 +515,15 @@ def _run_command(argv: Sequence[str] | None) -> int:
         raise BadSettings("--jobs is for this machine, --scheduler for a cluster: choose one")
     if args.command != "data":
         _load()
-    if signal.getsignal(signal.SIGINT) is leave_at_once:
+    if signal.getsignal(signal.SIGINT) is interrupted.leave_at_once:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return args.function(args)
     except KeyboardInterrupt:
         told = (
-            "whydeep: interrupted; no half file is left" if args.command == "data" else INTERRUPTED
+            "whydeep: interrupted; no half file is left"
+            if args.command == "data"
+            else interrupted.MESSAGE
         )
         print(told, file=sys.stderr)
         return 130
@@ -546,7 +550,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"whydeep: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(INTERRUPTED, file=sys.stderr)
+        print(interrupted.MESSAGE, file=sys.stderr)
         return 130
     except BrokenPipeError:
         _forget_output()

@@ -198,11 +198,13 @@ def test_the_channels_of_a_pixel_are_told_one_by_one_and_only_one_picture_has_th
 
 def test_the_feature_map_is_that_of_pytorch_to_rounding(tab, stored):
     banks, pictures = stored
-    # The module's own function, of which the page's module exports only what draws.
+    # The module's own function, where the page's module exports only what draws.
     compute = """async ([picture, filter]) => {
       const {state, sources} = JSON.parse(document.querySelector(
         'script[type="application/vnd.jupyter.widget-state+json"]').textContent);
-      const source = sources[state.w2.esm].replace(/export default.*/, 'export { correlate };');
+      const [, maps] = sources[state.w2.esm].match(/^const (maps_\\d+) = /m);
+      const source = sources[state.w2.esm].replace(
+        /^export default.*/m, `export const { correlate } = ${maps};`);
       const url = URL.createObjectURL(new Blob([source], {type: 'text/javascript'}));
       const {correlate} = await import(url);
       const {height, width, values} = correlate(picture, filter);

@@ -3,12 +3,16 @@
 # code/benchmarks.
 import csv
 import re
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from browsing import WIDER_THAN_THE_SCREEN, says, scrolled, tab_to, violations, widget
 from whydeep.widgets import playground_torch
+from whydeep.widgets.bundler import bundle
 from whydeep.widgets.kit import FOLDER
 from whydeep.widgets.playground import DEFAULTS, Kernel, digits
 
@@ -43,12 +47,39 @@ def show(visit, site, hash_=""):
     return scrolled(visit.open((site / PAGE).as_uri() + hash_))
 
 
+ENGINE = """\
+import { keyOf, uniform } from "./chance.js";
+import { dataOf } from "./data.js";
+import { maps } from "./network.js";
+import { run } from "./run.js";
+import { backward } from "./training.js";
+export default { keyOf, uniform, dataOf, maps, run, backward };
+"""
+
+
+def engine():
+    """The engine as one module, bundled as the widget is."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(FOLDER / "playground" / "engine", folder, dirs_exist_ok=True)
+        entry = Path(folder) / "all.js"
+        entry.write_text(ENGINE, "utf-8")
+        return bundle(entry)
+
+
 @pytest.fixture(scope="module")
 def bare(browser):
-    """An empty page that has the engine."""
+    """An empty page that has the engine, and can load another."""
     page = browser.new_page()
-    source = (FOLDER / "playground_engine.js").read_text("utf-8")
-    page.add_script_tag(content=f"{source}; window.E = playgroundEngine();")
+    page.evaluate(
+        """async source => {
+          window.load = async text => {
+            const url = URL.createObjectURL(new Blob([text], {type: 'text/javascript'}));
+            return (await import(url)).default;
+          };
+          window.E = await load(source);
+        }""",
+        engine(),
+    )
     yield page
     page.close()
 
@@ -184,15 +215,15 @@ def test_two_hundred_steps_agree_with_pytorch(name, bare):
 
 def test_a_wrong_derivative_would_be_caught(bare):
     # The same comparison with tanh' = 1 - v instead of 1 - v^2 in the engine's text.
-    source = (FOLDER / "playground_engine.js").read_text("utf-8")
+    source = engine()
     assert source.count("slope = 1 - value * value") == 1
     broken = source.replace("slope = 1 - value * value", "slope = 1 - value")
     settings = DEFAULTS | {"seeds": 1}
     (net,) = torch_nets(settings)
     net.step()
     found = bare.evaluate(
-        """([source, settings]) => {
-          const run = new Function(`${source}; return playgroundEngine();`)().run(settings, []);
+        """async ([source, settings]) => {
+          const run = (await load(source)).run(settings, []);
           run.step();
           return run.look().train[0];
         }""",

@@ -27,6 +27,7 @@ from matplotlib.collections import LineCollection
 from PIL import Image
 from scipy.interpolate import PchipInterpolator
 
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.descent import Trained, train
 from whydeep.networks import Dense
@@ -162,7 +163,7 @@ def _thumbnails(figure: plt.Figure, found: Threads, box: tuple, look: str) -> No
     shape = figure.get_size_inches()
     cell = height / 10.2
     wide = cell * shape[1] / shape[0]
-    rng = np.random.default_rng(SEED)
+    rng = Chance(SEED).numpy()
     ends = np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in (paper, ink)])
 
     def show(i: np.integer, x: float, y: float, scale: float) -> None:

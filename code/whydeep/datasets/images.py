@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from whydeep.chance import Chance
 from whydeep.datasets import files
 from whydeep.errors import BadSettings
 
@@ -45,7 +46,7 @@ class LabelledImages:
         of classes, a smaller subset of the same seed lies within a larger one.
         The order is that of the full set. Raises `BadSettings` for a size that cannot be had.
         """
-        draws = np.random.SeedSequence(seed).spawn(2)
+        draws = [each.numpy() for each in Chance(seed).members(2)]
         train = stratified_indices(self.train_y.numpy(), n_train, draws[0], "n_train")
         test = stratified_indices(self.test_y.numpy(), n_test, draws[1], "n_test")
         return replace(
@@ -58,7 +59,7 @@ class LabelledImages:
 
 
 def stratified_indices(
-    labels: np.ndarray, n: int | None, draw: np.random.SeedSequence | int, called: str = "n"
+    labels: np.ndarray, n: int | None, rng: np.random.Generator, called: str = "n"
 ) -> np.ndarray:
     """Sorted indices of `n` of the examples, the classes in proportion; all of them if n is None.
 
@@ -70,7 +71,6 @@ def stratified_indices(
         return np.arange(len(labels))
     if not 1 <= n <= len(labels):
         raise BadSettings(f"{called} is {n}, expected a number from 1 to {len(labels)}, or None.")
-    rng = np.random.default_rng(draw)
     classes, counts = np.unique(labels, return_counts=True)
     share, remainder = np.divmod(n * counts, len(labels))
     tie_order = rng.permutation(len(classes))
@@ -110,7 +110,7 @@ def digits() -> LabelledImages:
     """
     arrays = files.read_package_arrays("digits")
     x, y = arrays["x"], arrays["y"]
-    test = stratified_indices(y, DIGITS_TEST, 0)
+    test = stratified_indices(y, DIGITS_TEST, Chance(0).numpy())
     train = np.setdiff1d(np.arange(len(y)), test)
     classes = tuple("0123456789")
     return _labelled("Digits 8x8", classes, x[train], y[train], x[test], y[test], levels=16)

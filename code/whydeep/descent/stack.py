@@ -138,6 +138,7 @@ def train(
     y: Num[Tensor, "..."],
     *,
     seeds: Sequence[Seed],
+    starts: Sequence[Seed] | None = None,
     lr: PerMember,
     steps: int | None = None,
     epochs: int | None = None,
@@ -162,7 +163,8 @@ def train(
     * `y`: labels 0, 1, ... as integers, shared (n,) or per member (K, n);
       or targets as floats, (n, m) or (K, n, m), for a loss that takes them.
     * `seeds`: one for each member; equal seeds give equal starts, orders and noise draws, which
-      pairs the members of a sweep. `member_seeds` makes K independent ones from a single seed.
+      pairs the members of a sweep. `Chance.members` makes K independent ones from a single seed.
+    * `starts`: the same for the initial networks alone, where they are not to follow the `seeds`.
 
     The settings; a number, or K numbers, one for each member, where it says (K,):
 
@@ -187,6 +189,8 @@ def train(
     Raises `BadSettings` for settings or shapes that do not fit together.
     """
     k = len(seeds)
+    if starts is not None and len(starts) != k:
+        raise BadSettings(f"{len(starts)} starts for {k} seeds: expected one a member")
     if k < 1 or (steps is None) == (epochs is None) or min(steps or 0, epochs or 0) < 0:
         raise BadSettings(
             f"{k} seeds, steps {steps} and epochs {epochs}: expected at least one seed and "
@@ -194,7 +198,8 @@ def train(
         )
     device = devices.device(device)
     chance = chances(seeds)
-    members = [network(generator=each["init"]) for each in chance]
+    begun = chance if starts is None else chances(starts)
+    members = [network(generator=each["init"]) for each in begun]
     skeleton = copy.deepcopy(members[0]).to("meta")
     start, _ = stack_module_state(members)
     parameters = {name: p.detach().to(device, dtype) for name, p in start.items()}

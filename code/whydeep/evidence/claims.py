@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -107,18 +107,25 @@ class Condition:
         return value - self.bound if self.sense == ">=" else self.bound - value
 
 
-def at_most(quantity: str, words: str, bound: float) -> Condition:
+def at_most(quantity: str, words: str, bound: float, *, default: float | None = None) -> Condition:
     """The condition that one number of the result is at most ``bound``.
 
     ``quantity`` is its name, with a place where it is an array: "error[dropout, -1]". Its unit is
-    that of the result.
+    that of the result. ``default`` is the number where a variant leaves the quantity out, because
+    it runs a part of the experiment only; without it that is a KeyError.
     """
-    return Condition(quantity, words, lambda result: float(result[quantity]), "<=", bound)
+    return Condition(quantity, words, _number(quantity, default), "<=", bound)
 
 
-def at_least(quantity: str, words: str, bound: float) -> Condition:
+def at_least(quantity: str, words: str, bound: float, *, default: float | None = None) -> Condition:
     """The condition that one number of the result is at least ``bound``; see `at_most`."""
-    return Condition(quantity, words, lambda result: float(result[quantity]), ">=", bound)
+    return Condition(quantity, words, _number(quantity, default), ">=", bound)
+
+
+def _number(quantity: str, default: float | None) -> Callable[[Result], float]:
+    if default is None:
+        return lambda result: float(result[quantity])
+    return lambda result: float(result.get(quantity, default))
 
 
 @dataclass(frozen=True)
@@ -195,19 +202,25 @@ class Claim:
             for what, value, where in self.paper
         )
 
-    def reads(self, quantities: Collection[str], result: Result) -> bool:
-        """Whether a condition of the claim, or of a control's, measures one of ``quantities``."""
-        seen: set[str] = set()
-
-        class Noting(dict):
-            def __getitem__(self, name: str) -> np.ndarray:
-                seen.add(name)
-                return super().__getitem__(name)
-
+    def reads(self, result: Result) -> set[str]:
+        """The quantities that a condition of the claim, or of a control's, measures."""
+        noting = _Noting(result)
         checks = (*self.conditions, *(c for control in self.controls for c in control.valid))
         for condition in checks:
-            condition.measure(Noting(result))
-        return not seen.isdisjoint(quantities)
+            condition.measure(noting)
+        return noting.seen
+
+
+class _Noting(Result):
+    """A result that notes which quantities it is asked for."""
+
+    def __init__(self, result: Result):
+        self.units, self.axes, self._values = result.units, result.axes, dict(result)
+        self.seen: set[str] = set()
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.seen.add(name.partition("[")[0])
+        return super().__getitem__(name)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,24 @@ def first(runs: Runs, quantity: str, variant: str = MAIN) -> np.ndarray:
     return next(iter(runs[variant].values()))[quantity]
 
 
+def compare(
+    axes: Axes,
+    runs: Runs,
+    quantity: str,
+    at: str,
+    variants: Mapping[str, str],
+    *,
+    factor: float = 1.0,
+    **line: Any,
+) -> None:
+    """One quantity of several ``variants`` (name -> label), of those that ``runs`` have, over the
+    quantity ``at``: means and bands over seeds."""
+    for variant, label in variants.items():
+        if variant in runs:
+            values = over_seeds(runs, quantity, variant, factor=factor)
+            figures.band(axes, first(runs, at, variant), values, label=label, **line)
+
+
 @contextmanager
 def panels(
     columns: int = 1,

@@ -1,7 +1,8 @@
-"""Interactive figures: one Python class and one ES module a kind, on a shared kit.
+"""Interactive figures: one Python class and one folder of ES modules a kind, on a shared kit.
 
-Each is an ordinary anywidget in Jupyter and Colab. On a page of the book the same module runs
-without a kernel: whydeep.book.widgets and its static host give it what the build has stored.
+Each is an ordinary anywidget in Jupyter and Colab, its modules bundled to one. On a page of the
+book that module runs without a kernel: whydeep.book.widgets and its static host give it what the
+build has stored.
 """
 
 from whydeep.widgets.image import ImageExplorer, Pool

@@ -12,7 +12,8 @@ import traitlets
 from jaxtyping import Float
 
 from whydeep.errors import BadSettings
-from whydeep.widgets.kit import Numbers, Prediction, bundle, check_key, quantise
+from whydeep.widgets.bundler import bundle
+from whydeep.widgets.kit import FOLDER, Numbers, Prediction, check_key, quantise, style
 
 MOST_ITEMS = 256  # more are too many to tell apart in a grid, and to walk through by key
 MOST_ROWS = 144  # of a matrix: more are too thin to point at
@@ -70,8 +71,8 @@ class ImageExplorer(anywidget.AnyWidget):
     BadSettings names what does not fit.
     """
 
-    _esm: ClassVar[str] = bundle("kit.js", "image.js")
-    _css: ClassVar[str] = bundle("kit.css")
+    _esm: ClassVar[str] = bundle(FOLDER / "image" / "index.js")
+    _css: ClassVar[str] = style("kit.css")
     spec = traitlets.Dict().tag(sync=True)
     data = traitlets.Bytes().tag(sync=True)
     scenes = traitlets.Bytes().tag(sync=True)

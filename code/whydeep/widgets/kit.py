@@ -1,4 +1,4 @@
-"""What the Python side of every widget shares: bundling of its files, questions, coded numbers."""
+"""What the Python side of every widget shares: its style, questions, coded numbers."""
 
 from __future__ import annotations
 
@@ -44,11 +44,8 @@ def check_key(key: str) -> None:
         raise BadSettings(f"key is {key!r}, expected small letters, digits and dashes")
 
 
-def bundle(*names: str) -> str:
-    """The files ``names`` of this folder, one after the other: a widget's one ES module or style.
-
-    The kit comes first and declares functions; only the last file exports.
-    """
+def style(*names: str) -> str:
+    """The style sheets ``names`` of this folder, one after the other."""
     return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +17,8 @@ import traitlets
 from whydeep import datasets
 from whydeep.errors import BadSettings
 from whydeep.widgets import playground_torch
-from whydeep.widgets.kit import FOLDER, Prediction, bundle, check_key
+from whydeep.widgets.bundler import bundle
+from whydeep.widgets.kit import FOLDER, Prediction, check_key, style
 
 MOST_LAYERS, MOST_UNITS = 6, 8  # hidden layers, and units in one of them, that fit on a phone
 TEST_EXAMPLES = 250
@@ -185,11 +184,6 @@ def digits() -> tuple[Point, ...]:
     return tuple((a, b, int(label)) for (a, b), label in zip(rows, y, strict=True))
 
 
-def _slim(code: str) -> str:
-    """JavaScript without indentation and without lines and blocks that only comment, for a page."""
-    return re.sub(r"\n{2,}", "\n", re.sub(r"^\s*(?://.*|/\*\*(?s:.*?)\*/)?", "", code, flags=re.M))
-
-
 class Playground(anywidget.AnyWidget):
     """A small dense network, trained while the reader looks on.
 
@@ -212,14 +206,8 @@ class Playground(anywidget.AnyWidget):
     BadSettings names what does not fit.
     """
 
-    _esm: ClassVar[str] = "\n".join(
-        (
-            _slim(bundle("kit.js", "playground_engine.js")),
-            f"const TORCH = {json.dumps((FOLDER / 'playground_torch.py').read_text('utf-8'))};",
-            _slim(bundle("playground_snippet.js", "playground.js")),
-        )
-    )
-    _css: ClassVar[str] = bundle("kit.css", "playground.css")
+    _esm: ClassVar[str] = bundle(FOLDER / "playground" / "index.js")
+    _css: ClassVar[str] = style("kit.css", "playground.css")
     spec = traitlets.Dict().tag(sync=True)
     settings = traitlets.Dict().tag(sync=True)
     twin = traitlets.Dict().tag(sync=True)
@@ -322,7 +310,7 @@ class Kernel:
 
 
 class _Run:
-    """Networks of one setting and several seeds, as `run` in playground_engine.js."""
+    """Networks of one setting and several seeds, as `run` in playground/engine/run.js."""
 
     def __init__(self, settings: Mapping[str, Any], given: Sequence[Point]) -> None:
         self.settings = DEFAULTS | check(settings)

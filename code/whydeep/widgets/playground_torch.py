@@ -1,8 +1,8 @@
 """The Playground's networks in PyTorch: what a kernel trains, and what "copy as PyTorch" hands out.
 
-`playground_engine.js` says the same in JavaScript. A snippet is a reader's settings and the parts
-of this file that they need: the lines "# [[ name" and "# ]]" mark the parts. So it stays free of
-the rest of the package and is written to be read from top to bottom.
+The modules in `playground/engine` say the same in JavaScript. A snippet is a reader's settings and
+the parts of this file that they need: the lines "# [[ name" and "# ]]" mark the parts. So it stays
+free of the rest of the package and is written to be read from top to bottom.
 """
 
 import math

@@ -13,7 +13,8 @@ from jaxtyping import Float
 
 from whydeep.errors import BadSettings
 from whydeep.show.plot import Axis
-from whydeep.widgets.kit import Numbers, Prediction, bundle, check_key, quantise
+from whydeep.widgets.bundler import bundle
+from whydeep.widgets.kit import FOLDER, Numbers, Prediction, check_key, quantise, style
 
 MOST_SERIES = 6  # as many colours, dashes and markers as there are to tell apart
 
@@ -40,8 +41,8 @@ class SweepExplorer(anywidget.AnyWidget):
     BadSettings names what does not fit.
     """
 
-    _esm: ClassVar[str] = bundle("kit.js", "sweep.js")
-    _css: ClassVar[str] = bundle("kit.css")
+    _esm: ClassVar[str] = bundle(FOLDER / "sweep" / "index.js")
+    _css: ClassVar[str] = style("kit.css")
     spec = traitlets.Dict().tag(sync=True)
     data = traitlets.Bytes().tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)

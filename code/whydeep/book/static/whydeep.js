@@ -14,7 +14,9 @@ function copyText(text) {
   return done ? Promise.resolve() : Promise.reject(new Error("copying is not allowed here"));
 }
 
-for (const details of document.querySelectorAll(".claim-citation")) {
+/** @type {NodeListOf<HTMLDetailsElement>} */
+const citations = document.querySelectorAll(".claim-citation");
+for (const details of citations) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Copy citation";
@@ -35,7 +37,9 @@ for (const details of document.querySelectorAll(".claim-citation")) {
 const MAY_SCROLL = "mjx-container[display='true'], .pst-scrollable-table-container, pre, .math";
 
 function letKeysScroll() {
-  for (const element of document.querySelectorAll(MAY_SCROLL)) {
+  /** @type {NodeListOf<HTMLElement>} */
+  const found = document.querySelectorAll(MAY_SCROLL);
+  for (const element of found) {
     const style = getComputedStyle(element).overflowX;
     const scrolls = (style === "auto" || style === "scroll")
       && element.scrollWidth > element.clientWidth;
@@ -44,6 +48,6 @@ function letKeysScroll() {
 }
 
 window.addEventListener("load", () => {
-  Promise.resolve(window.MathJax?.startup?.promise).then(letKeysScroll);
+  Promise.resolve(window["MathJax"]?.startup?.promise).then(letKeysScroll);
 });
 window.addEventListener("resize", letKeysScroll);

@@ -110,7 +110,8 @@
     for (const { isIntersecting, target } of entries) {
       if (isIntersecting) {
         seen.unobserve(target);
-        mount(target, target.dataset.widget);
+        const element = /** @type {HTMLElement} */ (target);
+        mount(element, element.dataset.widget);
       }
     }
   }, { rootMargin: "300px" });

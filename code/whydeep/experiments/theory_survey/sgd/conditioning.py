@@ -13,23 +13,23 @@ dense map within ten thousand steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Real
 from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, compare, first, over_seeds, panels, ticks
 
 PAGE = "theory-survey/sgd/where-gradients-fail"
 BEAM = 1.8751040687  # the smallest root of cos(b) cosh(b) = -1: a beam that is clamped at one end
 LEAST = 1e-20  # what no relative error is counted below: less is rounding
 NEVER = 1e15  # the step at which we stop asking
+LEARNERS = {"dense": "dense map", "convolution": "convolution", "scaled": "preconditioned"}
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def dense_modes(f: np.ndarray, p: np.ndarray) -> Modes:
 
 def convolution_modes(
     f: np.ndarray, p: np.ndarray, scaling: Float[np.ndarray, "3 3"] | None = None
-) -> tuple[Modes, Float[np.ndarray, " 3"]]:
-    """Learning three taps h in sum_j h_j f_{i-2+j} = p_i from h = 0, and the best taps.
+) -> Modes:
+    """Learning three taps h in sum_j h_j f_{i-2+j} = p_i from h = 0.
 
     With ``scaling`` M the steps are h <- h - eta M grad.
     """
@@ -140,7 +140,7 @@ def convolution_modes(
     parts = (h @ root @ directions) ** 2
     power = (p**2).sum() / len(p)
     floor = ((seen @ h - p.ravel()) ** 2).sum() / len(p) / power
-    return Modes(rates / rates[-1], parts / power, float(floor)), h
+    return Modes(rates / rates[-1], parts / power, float(floor))
 
 
 def run(settings: Settings, chance: Chance) -> Result:
@@ -165,9 +165,10 @@ def run(settings: Settings, chance: Chance) -> Result:
         if settings.scaling == "diagonal":
             moments = np.diag(np.diag(moments))
         dense = dense_modes(f[:half], p[:half])
-        plain, _ = convolution_modes(f[:half], p[:half])
-        scaled, taps = convolution_modes(f[:half], p[:half], np.linalg.inv(moments))
+        plain = convolution_modes(f[:half], p[:half])
+        scaled = convolution_modes(f[:half], p[:half], np.linalg.inv(moments))
     steps = np.geomspace(1, 1e11, 45)
+    errors = [modes.error(steps) for modes in (dense, plain, scaled)]
     sizes, conditions = np.array(settings.sizes), np.array(conditions)
     predicted = predicted_condition(sizes)
 
@@ -182,9 +183,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         exponent=(np.polyfit(np.log(sizes), np.log(conditions), 1)[0], "power of n"),
         factor=(np.abs(np.log10(conditions / predicted)).max(), "powers of ten"),
         steps=(steps, "steps"),
-        error_dense=(dense.error(steps), relative),
-        error_convolution=(plain.error(steps), relative),
-        error_scaled=(scaled.error(steps), relative),
+        error=Quantity(errors, relative, learner=LEARNERS, step=steps),
         dense_500=(after(dense, 500), relative),
         dense_10000=(after(dense, 10_000), relative),
         convolution_10000=(after(plain, 10_000), relative),
@@ -193,13 +192,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         steps_dense=(dense.steps_to(0.01), "steps"),
         steps_convolution=(plain.steps_to(0.01), "steps"),
         gain=(np.log10(dense.steps_to(0.01) / plain.steps_to(0.01)), "powers of ten"),
-        condition_convolution=(1 / plain.rates[0], "ratio of curvatures"),
-        taps=(taps, "weights"),
     )
-
-
-def _solved(quantity: str, says: str, bound: float) -> tuple:
-    return (at_most(quantity, says, bound),)
 
 
 CLAIMS = (
@@ -244,8 +237,12 @@ CLAIMS = (
                 "rotation",
                 "the curve: what is observed is a random rotation of the kinks",
                 {"exponent": 2.0, "factor": 2.0, "dense_10000": 0.3, "gain": 2.0},
-                _solved(
-                    "dense_500", "its dense map is found within 500 steps, but for {bound}", 1e-3
+                (
+                    at_most(
+                        "dense_500",
+                        "its dense map is found within 500 steps, but for {bound}",
+                        1e-3,
+                    ),
                 ),
             ),
             Control(
@@ -253,10 +250,13 @@ CLAIMS = (
                 "what the preconditioner knows of how neighbours vary together: its three inputs "
                 "are scaled one by one",
                 {"scaled_500": 3.0},
-                _solved(
-                    "scaled_later",
-                    "its iteration gets there too, but for $10^{{bound:log10}}$, after 1e9 steps",
-                    1e-6,
+                (
+                    at_most(
+                        "scaled_later",
+                        "its iteration gets there too, but for $10^{{bound:log10}}$, after "
+                        "1e9 steps",
+                        1e-6,
+                    ),
                 ),
             ),
         ),
@@ -264,33 +264,20 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Condition numbers against n with the theory; errors of three learners against the steps."""
-    results = list(runs[MAIN].values())
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6))
-        for variant, label in ((MAIN, "curves"), ("rotation", "rotated kinks")):
-            if variant in runs:
-                values = np.array([result["condition"] for result in runs[variant].values()])
-                figures.band(left, results[0]["sizes"], values, label=label)
-        left.plot(
-            results[0]["sizes"],
-            results[0]["predicted"],
-            **figures.THEORY,
-            label="theory, $1.294\\,n^4$",
-        )
+    sizes = first(runs, "sizes")
+    shown = {MAIN: "curves", "rotation": "rotated kinks"}
+    with panels(2, size=(8.6, 3.6)) as (drawn, (left, right)):
+        compare(left, runs, "condition", "sizes", shown)
+        theory = first(runs, "predicted")
+        left.plot(sizes, theory, **figures.THEORY, label="theory, $1.294\\,n^4$")
         left.set(xscale="log", yscale="log", xlabel="places $n$", ylabel="condition number")
-        left.set_xticks(results[0]["sizes"], [str(n) for n in results[0]["sizes"]])
-        left.minorticks_off()
+        ticks(left, sizes)
         left.legend(loc="center right", bbox_to_anchor=(1.0, 0.36))
-        steps = results[0]["steps"]
-        for name, label in (
-            ("dense", "dense map"),
-            ("convolution", "convolution"),
-            ("scaled", "preconditioned"),
-        ):
-            values = np.array([result[f"error_{name}"] for result in results])
-            right.plot(steps, values.mean(0), label=label, markevery=6)
+        for learner, label in LEARNERS.items():
+            mean = over_seeds(runs, f"error[{learner}]").mean(0)
+            right.plot(first(runs, "steps"), mean, label=label, markevery=6)
         right.set(xscale="log", yscale="log", ylim=(1e-7, 5), xlabel="step")
         right.set(ylabel="kinks not found (share)")
         right.legend(loc="lower left", bbox_to_anchor=(0.1, 0.1), fontsize=9)
@@ -300,7 +287,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Left: condition number of learning a dense map from the observed numbers to the "
         "kinks, against the number of places, with what {prf:ref}`thm-fails-beam` predicts. "
         "Right, for 100 places: the share of the mean squared kinks that gradient descent has not "
-        f"found after a number of steps. Means over {figures.count(len(results))}.",
+        f"found after a number of steps. Means over {figures.count(len(runs[MAIN]))}.",
         alt="Two panels with logarithmic axes. Left, the condition number for curves rises along a "
         "dashed straight line to about a billion, and that for rotated kinks stays near one. "
         "Right, the preconditioned convolution drops at once; the plain convolution stays near "

@@ -13,12 +13,11 @@ with the answers that fails as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,11 +26,12 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from whydeep.chance import Chance
+from whydeep.descent import adam, descend
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.theory_survey.sgd.parity import descend
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -40,7 +40,7 @@ PAGE = "theory-survey/sgd/where-gradients-fail"
 PARTS = (1, 2, 3, 4, 5)  # the numbers k of answers
 MOST = max(PARTS)
 INPUTS = 8  # numbers in each of the k vectors
-SHARE = "fraction of test examples"
+LOSSES = ("label", "answers")  # on the label alone; on the answers too
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ def label(y: Float[Tensor, "n k"], how: str) -> Float[Tensor, " n"]:
     return torch.sign(y.sum(-1) + 0.5 * y[..., 0])
 
 
-def start(
-    parts: tuple[int, ...], settings: Settings, generator: torch.Generator
-) -> tuple[Tensor, ...]:
+def start(parts: Sequence[int], settings: Settings, generator: torch.Generator) -> list[Tensor]:
     """The weights of a stack, one member for each entry of ``parts``, its number of answers k.
 
     W (m, INPUTS, units), b, v, c of the shared part, then the same four of the head, whose inputs
@@ -95,7 +93,7 @@ def start(
         return torch.randn(shape, generator=generator)
 
     seen = torch.tensor(parts).float()[:, None, None]
-    return (
+    return [
         normal(m, INPUTS, units) * math.sqrt(2 / INPUTS),
         torch.zeros(m, 1, units),
         normal(m, units, 1) / math.sqrt(units),
@@ -104,11 +102,11 @@ def start(
         torch.zeros(m, 1, head),
         normal(m, head, 1) / math.sqrt(head),
         torch.zeros(m, 1, 1),
-    )
+    ]
 
 
 def outputs(
-    x: Float[Tensor, "n most inputs"], weights: tuple[Tensor, ...], alive: Float[Tensor, "m most"]
+    x: Float[Tensor, "n most inputs"], weights: Sequence[Tensor], alive: Float[Tensor, "m most"]
 ) -> tuple[Float[Tensor, "m n most"], Float[Tensor, "m n most units"], Float[Tensor, "m n"]]:
     """The parts' outputs, their hidden units, and the output of the whole network.
 
@@ -174,33 +172,36 @@ def run(settings: Settings, chance: Chance) -> Result:
         labels = torch.stack([label(y[:, :k], settings.label) for k in members])
         return x, labels, y if settings.answers == "own" else torch.sign(x @ other)
 
+    def fresh() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        while True:
+            yield draw(settings.batch)
+
+    def losses(weights: list[Tensor], drawn: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        x, labels, answers = drawn
+        parts, _, whole = outputs(x, weights, alive)
+        on_label = F.softplus(-labels * whole).mean(1)
+        on_parts = (F.softplus(-answers * parts) * alive[:, None]).sum((1, 2))
+        return on_label + taught * on_parts / (settings.batch * counts)
+
     with threadpool_limits(1):
         snr = [signal_to_noise(k, plane, settings, generator) for k in PARTS]
-        weights = start(members, settings, generator)
-
-        def losses(step: int) -> Tensor:
-            x, labels, answers = draw(settings.batch)
-            parts, _, whole = outputs(x, weights, alive)
-            on_label = F.softplus(-labels * whole).mean(1)
-            on_parts = (F.softplus(-answers * parts) * alive[:, None]).sum((1, 2))
-            return on_label + taught * on_parts / (settings.batch * counts)
-
-        descend(weights, losses, steps=settings.steps, lr=settings.lr)
-        with torch.no_grad():
-            x, labels, answers = draw(settings.test)
-            parts, _, whole = outputs(x, weights, alive)
-            right = (whole * labels > 0).double().mean(1).numpy()
-            told = ((answers * parts > 0) * alive[:, None]).double().sum((1, 2)) / counts
-    of = SHARE
-    whole, helped = right[: len(PARTS)], right[len(PARTS) :]
+        weights, _ = descend(
+            start(members, settings, generator),
+            losses,
+            fresh(),
+            steps=settings.steps,
+            lr=settings.lr,
+            rule=(adam(),),
+        )
+        x, labels, answers = draw(settings.test)
+        parts, _, whole = outputs(x, weights, alive)
+        right = (whole * labels > 0).double().mean(1).view(2, -1)
+        told = ((answers * parts > 0) * alive[:, None]).double().sum((1, 2)) / counts
+    counted = [f"k={k}" for k in PARTS]
     return Result(
         parts=(np.array(PARTS), "answers"),
-        end_to_end=(whole, of),
-        helped=(helped, of),
+        accuracy=Quantity(right, "fraction of test examples", loss=LOSSES, answers=counted),
         snr=(np.array(snr), "squared signal over variance"),
-        end_to_end_3=(whole[PARTS.index(3)], of),
-        end_to_end_5=(whole[PARTS.index(5)], of),
-        helped_5=(helped[PARTS.index(5)], of),
         told=(float(told[-1] / settings.test), "fraction of answers"),
         fall=(np.log10(snr[PARTS.index(3)] / snr[PARTS.index(1)]), "powers of ten"),
     )
@@ -218,13 +219,13 @@ CLAIMS = (
         paper=(("tuples of pictures", "$k = 1, \\dots, 4$", "experiment on tuples of pictures"),),
         conditions=(
             at_most(
-                "end_to_end_5",
+                "accuracy[label, k=5]",
                 "with 5 answers training on the label alone is right on at most {bound:%}% of "
                 "fresh examples",
                 0.6,
             ),
             at_least(
-                "helped_5",
+                "accuracy[answers, k=5]",
                 "with a second loss on the answers it is right on at least {bound:%}%",
                 0.9,
             ),
@@ -239,10 +240,10 @@ CLAIMS = (
             Control(
                 "sum",
                 "the product: the label is the sign of the answers' sum",
-                {"end_to_end_5": 0.3, "fall": 1.0},
+                {"accuracy[label, k=5]": 0.3, "fall": 1.0},
                 (
                     at_least(
-                        "helped_5",
+                        "accuracy[answers, k=5]",
                         "with the answers it is learned too: right on at least {bound:%}%",
                         0.9,
                     ),
@@ -252,43 +253,51 @@ CLAIMS = (
                 "other-answers",
                 "what the answers tell of the label: the second loss teaches the sides of another "
                 "plane",
-                {"helped_5": 0.3},
+                {"accuracy[answers, k=5]": 0.3},
                 (at_least("told", "it learns those sides, at least {bound} of them", 0.9),),
             ),
         ),
     ),
 )
 
+PLOT = Plot(
+    sweep=Axis("answers k"),
+    at="parts",
+    y=Axis("accuracy", "%"),
+    series={"accuracy[label]": "label alone", "accuracy[answers]": "with answers"},
+    factor=100.0,
+    variants={
+        MAIN: "product of the answers",
+        "sum": "sign of their sum",
+        "other-answers": "product, other answers taught",
+    },
+)
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+
+def figure(runs: Runs) -> figures.Figure:
     """Accuracy against k, end to end and with answers; the signal at the start beside it."""
-    results = list(runs[MAIN].values())
-    parts = results[0]["parts"]
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
-        for variant, name, label, colour, marker in (
-            (MAIN, "helped", "with the answers", "blue", "o"),
-            (MAIN, "end_to_end", "label alone", "vermillion", "s"),
-            ("sum", "end_to_end", "label alone, sum", "green", "^"),
-        ):
+    parts = first(runs, "parts")
+    curves = (
+        (MAIN, "answers", "with the answers", "blue", "o"),
+        (MAIN, "label", "label alone", "vermillion", "s"),
+        ("sum", "label", "label alone, sum", "green", "^"),
+    )
+    signals = ((MAIN, "product", "vermillion", "s"), ("sum", "sum", "green", "^"))
+    with panels(2, size=(8.4, 3.6)) as (drawn, (left, right)):
+        for variant, loss, label, colour, marker in curves:
             if variant in runs:
-                values = 100 * np.array([result[name] for result in runs[variant].values()])
+                values = over_seeds(runs, f"accuracy[{loss}]", variant, factor=100.0)
                 shade = figures.COLOURS[colour]
                 left.plot(parts, values.mean(0), color=shade, marker="", label=label)
                 left.plot(parts, values.T, color=shade, marker=marker, ls="none", alpha=0.7)
         left.axhline(50, **figures.THEORY, label="chance")
         left.set(xlabel="answers $k$", ylabel="accuracy (%)", ylim=(0, 104), xticks=parts)
         left.legend(loc="lower left")
-        for variant, label in ((MAIN, "product"), ("sum", "sum")):
+        for variant, label, colour, marker in signals:
             if variant in runs:
-                values = np.array([result["snr"] for result in runs[variant].values()])
-                right.plot(
-                    parts,
-                    np.exp(np.log(values).mean(0)),
-                    label=label,
-                    color=figures.COLOURS["vermillion" if variant == MAIN else "green"],
-                    marker="s" if variant == MAIN else "^",
-                )
+                mean = np.exp(np.log(over_seeds(runs, "snr", variant)).mean(0))
+                shade = figures.COLOURS[colour]
+                right.plot(parts, mean, label=label, color=shade, marker=marker)
         right.set(xlabel="answers $k$", yscale="log", xticks=parts)
         right.set(ylabel="squared signal over variance", title="before training")
         right.legend(loc="lower left")
@@ -300,7 +309,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "the sign of their sum; lines are means, marks single seeds. Right: the squared mean of "
         "the label times the gradient of the output, over its variance, before training; geometric "
         "mean. "
-        f"{figures.count(len(results))}.",
+        f"{figures.count(len(runs[MAIN]))}.",
         alt="Two panels against the number of answers. Left, training on the product alone is at "
         "chance, 50 percent, with four and five answers, and with three on some seeds only; with "
         "the answers, and on the sum, accuracy stays near 98 percent. Right, on a logarithmic "
@@ -309,26 +318,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Accuracy against the number of answers, to drag along, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="answers",
         title="Accuracy against the number of answers",
         about="Move along the number of answers. Then take the sum for the product, or teach the "
         "parts the sides of another plane: which of the two curves changes?",
-        series={"end_to_end": "label alone", "helped": "with answers"},
-        variants={
-            MAIN: "product of the answers",
-            "sum": "sign of their sum",
-            "other-answers": "product, other answers taught",
-        },
-        sweep=Axis("answers k"),
-        sweep_values="parts",
-        factor=100.0,
-        y=Axis("accuracy", "%"),
         predict=Prediction(
             "One answer is learned with 99% accuracy. The label is now the product of five such "
             "answers, and only the label is given. What is the accuracy after training?",

@@ -12,18 +12,17 @@ the product that leaves the end-to-end rule however small the steps are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels, ticks
 
 PAGE = "theory-survey/sgd/more-weights-than-data"
 DEPTHS = (1, 2, 3)
@@ -52,7 +51,6 @@ class Settings:
     fastest: float = 0.3
     reached: float = 1e-4
     steps: int = 1400
-    points: int = 81
     projected: bool = True
 
 
@@ -67,7 +65,7 @@ VARIANTS = {
 
 def regression(
     settings: Settings, rng: np.random.Generator
-) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]]:
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
     """The examples and their targets; a weight vector that meets all of them exists."""
     if not settings.features:
         return np.eye(2), np.array(settings.targets)
@@ -78,8 +76,8 @@ def regression(
 
 
 def loss_and_gradient(
-    w: Float[np.ndarray, "k d"], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], power: int
-) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k d"]]:
+    w: Float[np.ndarray, "k d"], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], power: int
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k d"]]:
     """The mean of |w . x - y|^power / power and its gradient, for each of k weight vectors."""
     residual = w @ x.T - y
     size, push = np.abs(residual), residual
@@ -90,9 +88,9 @@ def loss_and_gradient(
 
 def by_product(
     w: Float[np.ndarray, "k d"],
-    rate: Float[np.ndarray, "k"],
+    rate: Float[np.ndarray, " k"],
     depth: int,
-    problem: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"], int],
+    problem: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"], int],
     steps: int,
 ) -> tuple[Float[np.ndarray, "t k"], Float[np.ndarray, "t k d"]]:
     """Gradient descent on a vector and depth - 1 numbers whose product starts at ``w``.
@@ -118,9 +116,9 @@ def by_product(
 
 def by_rule(
     w: Float[np.ndarray, "k d"],
-    rate: Float[np.ndarray, "k"],
+    rate: Float[np.ndarray, " k"],
     depth: int,
-    problem: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"], int],
+    problem: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"], int],
     steps: int,
     projected: bool = True,
 ) -> Float[np.ndarray, "t k d"]:
@@ -146,8 +144,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     w = rng.standard_normal((settings.starts, problem[0].shape[1]))
     w *= settings.start / np.linalg.norm(w, axis=1, keepdims=True)
     rates = np.logspace(settings.slowest, settings.fastest, settings.rates)
-    at = np.unique(np.geomspace(1, settings.steps, settings.points).round().astype(int))
-    needed, best, curves, off = [], [], [], []
+    needed, off = [], []
     for depth in DEPTHS:
         losses, _ = by_product(
             np.tile(w, (settings.rates, 1)),
@@ -165,30 +162,20 @@ def run(settings: Settings, chance: Chance) -> Result:
         middle = np.where(enough, np.median(arrived, 1), np.inf)
         if not np.isfinite(middle.min()):
             raise BadSettings(f"depth {depth} arrives at no rate: take more steps or other rates")
-        needed.append(middle.min())
-        best.append(rates[middle.argmin()])
-        chosen = losses.reshape(len(losses), settings.rates, -1)[at, middle.argmin()]
-        curves.append(np.exp(np.log(np.maximum(chosen, 1e-12)).mean(1)))
+        best = middle.argmin()
+        needed.append(middle[best])
         if depth > 1:  # a tenth of the best rate, for as long a way
-            rate = np.full(settings.starts, best[-1] / 10)
+            rate = np.full(settings.starts, rates[best] / 10)
             _, path = by_product(w, rate, depth, problem, int(10 * needed[-1]))
             rule = by_rule(w, rate, depth, problem, len(path) - 1, settings.projected)
             away = np.linalg.norm(path - rule, axis=2).max(0)
             off.append(np.median(away / np.linalg.norm(path[-1], axis=1)))
+    named = [f"depth={depth}" for depth in DEPTHS]
+    off_unit = "largest distance over the length of the solution"
     return Result(
-        steps=(at, "steps"),
-        loss=(np.array(curves), "geometric mean of the loss over starts"),
-        needed=(np.array(needed), "steps"),
-        needed_1=(needed[0], "steps"),
-        needed_2=(needed[1], "steps"),
-        needed_3=(needed[2], "steps"),
-        rate_1=(best[0], "learning rate"),
-        rate_2=(best[1], "learning rate"),
-        rate_3=(best[2], "learning rate"),
-        ratio_2=(needed[1] / needed[0], "steps over those of one layer"),
-        ratio_3=(needed[2] / needed[0], "steps over those of one layer"),
-        rule_off_2=(off[0], "largest distance over the length of the solution"),
-        rule_off_3=(off[1], "largest distance over the length of the solution"),
+        needed=Quantity(needed, "steps", depth=named),
+        ratio=Quantity(np.array(needed) / needed[0], "steps over those of one layer", depth=named),
+        rule_off=Quantity(off, off_unit, depth=named[1:]),
     )
 
 
@@ -216,17 +203,17 @@ CLAIMS = (
         ),
         conditions=(
             at_most(
-                "ratio_2",
+                "ratio[depth=2]",
                 "at $p = 4$ depth 2 needs at most {bound} times the steps of depth 1",
                 0.8,
             ),
             at_most(
-                "ratio_3",
+                "ratio[depth=3]",
                 "at $p = 4$ depth 3 needs at most {bound} times the steps of depth 1",
                 0.8,
             ),
             at_most(
-                "rule_off_2",
+                "rule_off[depth=2]",
                 "at a tenth of its best rate, depth 2 stays within {bound:%} % of the end-to-end "
                 "rule",
                 0.2,
@@ -236,20 +223,22 @@ CLAIMS = (
             Control(
                 "squares",
                 "the power above two: squares of the residuals, $p = 2$",
-                {"ratio_2": 1.0, "ratio_3": 1.0},
+                {"ratio[depth=2]": 1.0, "ratio[depth=3]": 1.0},
                 (
                     at_most(
-                        "needed_3", "every depth arrives, the slowest within {bound} steps", 400.0
+                        "needed[depth=3]",
+                        "every depth arrives, the slowest within {bound} steps",
+                        400.0,
                     ),
                 ),
             ),
             Control(
                 "without-projection",
                 "from the rule, the term along the weights",
-                {"rule_off_2": 0.15},
+                {"rule_off[depth=2]": 0.15},
                 (
                     at_most(
-                        "needed_2",
+                        "needed[depth=2]",
                         "the product that it is compared with arrives, within {bound} steps",
                         1500.0,
                     ),
@@ -268,33 +257,24 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Steps that each depth needs at its best rate, one mark a seed, for each of the problems."""
     names = {
         MAIN: "two examples, $p = 4$",
         "ten-features": "ten features, $p = 4$",
         "squares": "two examples, $p = 2$",
     }
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.6, 3.7))
+    with panels(size=(6.6, 3.7)) as (drawn, axes):
         for i, (variant, name) in enumerate(names.items()):
-            if variant not in runs:
-                continue
-            needed = np.array([r["needed"] for r in runs[variant].values()])
-            (line,) = axes.plot(DEPTHS, np.exp(np.log(needed).mean(0)), label=name)
-            aside = 0.04 * (i - 1)
-            axes.plot(
-                np.tile(DEPTHS, (len(needed), 1)) + aside,
-                needed,
-                line.get_marker(),
-                color=line.get_color(),
-                ls="none",
-                alpha=0.45,
-            )
+            if variant in runs:
+                needed = over_seeds(runs, "needed", variant)
+                (line,) = axes.plot(DEPTHS, np.exp(np.log(needed).mean(0)), label=name)
+                aside = np.tile(DEPTHS, (len(needed), 1)) + 0.04 * (i - 1)
+                look = dict(color=line.get_color(), ls="none", alpha=0.45)
+                axes.plot(aside, needed, line.get_marker(), **look)
         axes.set(xlabel="depth", ylabel="steps to a loss of 0.0001", yscale="log", ylim=(1.4, 4e3))
-        axes.set_xticks(DEPTHS, ("1: $w$", "2: $a\\,v$", "3: $a\\,b\\,v$"))
         axes.set_yticks((2, 10, 100, 1000), ("2", "10", "100", "1,000"))
-        axes.minorticks_off()
+        ticks(axes, DEPTHS, ("1: $w$", "2: $a\\,v$", "3: $a\\,b\\,v$"))
         axes.legend(fontsize=8, loc="lower right")
     return figures.Figure(
         drawn,

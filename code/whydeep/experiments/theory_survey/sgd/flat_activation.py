@@ -13,10 +13,8 @@ a smoothed staircase that learns it too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from scipy import stats
@@ -24,8 +22,9 @@ from scipy import stats
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "theory-survey/sgd/where-gradients-fail"
 STEP = 0.5  # width and height of a stair
@@ -33,7 +32,7 @@ START = 0.25  # bias at the start: the middle of a stair
 SLOPES = (3.0, 10.0, 50.0, 100.0, 1000.0)  # of the sigmoids that replace the jumps
 RATES = (0.01, 0.1, 1.0)  # each slope is given the one that ends with the smallest error
 SEEN = 3e-3  # the prediction is compared with the measurement while it is above this
-OF_VARIANCE = "share of the variance of the targets"
+METHODS = ("forward", "gradient", *(f"slope={slope:g}" for slope in SLOPES))
 
 
 @dataclass(frozen=True)
@@ -105,30 +104,27 @@ def predicted_error(mean: float, sd: float) -> float:
 def run(settings: Settings, chance: Chance) -> Result:
     """Mean squared error of the unit with its true activation, along the steps of each method.
 
-    ``forward``, ``gradient`` and ``smoothed_50`` are the last errors over the variance of the
-    targets; ``factor`` is the largest distance of the forward-only error from its prediction.
-    Runs on the CPU in float64.
+    ``error`` is over the variance of the targets, of the forward-only update, the true gradient
+    and the smoothed staircases; ``factor`` is the largest distance of the first from its
+    prediction; ``left`` is the last error over the first. Runs on the CPU in float64.
     """
     rng = chance.numpy()
     direction = rng.standard_normal(settings.dimension)
     truth = np.append(direction / np.linalg.norm(direction), settings.bias)
     x = settings.spread * rng.standard_normal((settings.examples, settings.dimension))
     x = np.column_stack([x, np.ones(settings.examples)])
-    first = np.append(0.1 * rng.standard_normal(settings.dimension), START)
+    begin = np.append(0.1 * rng.standard_normal(settings.dimension), START)
     y = activate(x @ truth, settings.activation)
 
-    def error(z: np.ndarray) -> np.ndarray:
-        return ((activate(z, settings.activation) - y[:, None]) ** 2).mean(0)
-
     slopes, rates = (grid.ravel() for grid in np.meshgrid(SLOPES, RATES, indexing="ij"))
-    w = np.repeat(first[:, None], 2 + len(slopes), 1)  # forward-only, true gradient, smoothed
+    w = np.repeat(begin[:, None], 2 + len(slopes), 1)  # forward-only, true gradient, smoothed
     rates = np.concatenate([[settings.lr, settings.lr], rates])
     errors = np.empty((settings.steps + 1, w.shape[1]))
     predicted = np.empty(settings.steps + 1)
     for t in range(settings.steps + 1):
         z = x @ w
-        errors[t] = error(z)
-        away = (1 - settings.lr) ** t * (first - truth)
+        errors[t] = ((activate(z, settings.activation) - y[:, None]) ** 2).mean(0)
+        away = (1 - settings.lr) ** t * (begin - truth)
         sd = settings.spread * np.linalg.norm(away[:-1])
         predicted[t] = predicted_error(away[-1], sd)
         if t < settings.steps:
@@ -138,29 +134,21 @@ def run(settings: Settings, chance: Chance) -> Result:
                 missed[:, 1] = 0.0  # times the derivative, which is zero between the jumps
             through = np.column_stack([missed, (seen - y[:, None]) * slope])
             w = w - rates * (x.T @ through) / len(y)
-    variance = y.var()
     by_slope = errors[:, 2:].reshape(-1, len(SLOPES), len(RATES))
-    best = by_slope[-1].argmin(1)
-    chosen = by_slope[:, np.arange(len(SLOPES)), best]
+    chosen = by_slope[:, np.arange(len(SLOPES)), by_slope[-1].argmin(1)]
+    error = np.column_stack([errors[:, :2], chosen])  # of METHODS
     compared = predicted > SEEN
     apart = np.abs(np.log10(np.maximum(errors[:, 0], 1e-9) / predicted))[compared].max()
-    shown = np.arange(0, settings.steps + 1, 5)
-    of = OF_VARIANCE
+    shown = np.unique([*range(0, settings.steps + 1, 5), settings.steps])
+    variance, of = y.var(), "share of the variance of the targets"
     return Result(
         steps=(shown, "steps"),
         slopes=(np.array(SLOPES), "slope in stairs"),
-        along_forward=(errors[shown, 0] / variance, of),
-        along_gradient=(errors[shown, 1] / variance, of),
-        along_50=(chosen[shown, SLOPES.index(50.0)] / variance, of),
-        along_1000=(chosen[shown, SLOPES.index(1000.0)] / variance, of),
-        along_predicted=(predicted[shown] / variance, of),
-        forward=(errors[-1, 0] / variance, of),
-        gradient=(errors[-1, 1] / variance, of),
-        smoothed_50=(chosen[-1, SLOPES.index(50.0)] / variance, of),
-        left=(chosen[-1] / errors[0, 0], "share of the error at the start"),
-        left_forward=(errors[-1, 0] / errors[0, 0], "share of the error at the start"),
+        error=Quantity((error[shown] / variance).T, of, method=METHODS, step=shown),
+        predicted=(predicted[shown] / variance, of),
+        left=Quantity(error[-1] / errors[0, 0], "share of the error at the start", method=METHODS),
         factor=(apart, "powers of ten"),
-        moved=(np.linalg.norm(w[:, 0] - first), "distance in weights"),
+        moved=(np.linalg.norm(w[:, 0] - begin), "distance in weights"),
     )
 
 
@@ -173,7 +161,7 @@ CLAIMS = (
         "jumps is slow or inaccurate.",
         kind="effect",
         expected=PARTLY,
-        missed=("smoothed_50",),
+        missed=("error[slope=50, -1]",),
         paper=(
             (
                 "the forward-only update",
@@ -183,12 +171,14 @@ CLAIMS = (
         ),
         conditions=(
             at_least(
-                "gradient",
+                "error[gradient, -1]",
                 "gradient descent through the staircase leaves an error of at least {bound} of the "
                 "variance of the targets",
                 0.9,
             ),
-            at_most("forward", "the forward-only update leaves at most {bound} of it", 0.01),
+            at_most(
+                "error[forward, -1]", "the forward-only update leaves at most {bound} of it", 0.01
+            ),
             at_most(
                 "factor",
                 "its error is within a factor of {bound:10^} of the prediction, as long as that "
@@ -196,7 +186,7 @@ CLAIMS = (
                 0.36,
             ),
             at_least(
-                "smoothed_50",
+                "error[slope=50, -1]",
                 "with jumps smoothed to sigmoids of slope 50 a stair, gradient descent leaves at "
                 "least {bound} of it",
                 0.1,
@@ -206,14 +196,20 @@ CLAIMS = (
             Control(
                 "identity",
                 "the stairs: the non-linearity is the identity",
-                {"gradient": 0.8, "smoothed_50": 0.05},
-                (at_most("forward", "the forward-only update learns it, all but {bound}", 0.01),),
+                {"error[gradient, -1]": 0.8, "error[slope=50, -1]": 0.05},
+                (
+                    at_most(
+                        "error[forward, -1]",
+                        "the forward-only update learns it, all but {bound}",
+                        0.01,
+                    ),
+                ),
                 by_design="without stairs nothing is smoothed: both updates are the gradient",
             ),
             Control(
                 "periodic",
                 "that the stairs only rise: they go up and down in turn",
-                {"forward": 0.5, "factor": 0.5},
+                {"error[forward, -1]": 0.5, "factor": 0.5},
                 (at_least("moved", "the update does move the weights, by at least {bound}", 0.1),),
             ),
         ),
@@ -221,39 +217,29 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Errors along the steps with the prediction; what smoothing leaves, for each slope."""
-    results = list(runs[MAIN].values())
-    steps, slopes = results[0]["steps"], results[0]["slopes"]
+    steps, slopes = first(runs, "steps"), first(runs, "slopes")
     lowest = 1e-4
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.7))
-        for name, label in (
-            ("gradient", "true gradient"),
-            ("forward", "forward-only"),
-            ("50", "smoothed, slope 50"),
-        ):
-            values = np.array([result[f"along_{name}"] for result in results])
-            mean = values.mean(0)
+    methods = {
+        "gradient": "true gradient",
+        "forward": "forward-only",
+        "slope=50": "smoothed, slope 50",
+    }
+    inputs = {MAIN: ("inputs over many stairs", "o"), "narrow": ("inputs on one stair", "s")}
+    with panels(2, size=(8.6, 3.7)) as (drawn, (left, right)):
+        for method, label in methods.items():
+            mean = over_seeds(runs, f"error[{method}]").mean(0)
             left.plot(steps, np.where(mean > 0, mean, np.nan), label=label, markevery=10)
-        predicted = np.mean([result["along_predicted"] for result in results], axis=0)
+        predicted = over_seeds(runs, "predicted").mean(0)
         left.plot(steps, predicted, **figures.THEORY, label="predicted, forward-only")
         left.set(yscale="log", ylim=(lowest, 5000), xlabel="step")
         left.set(ylabel="error over the variance of $y$")
         left.legend(fontsize=9, loc="upper right")
-        for variant, label in (
-            (MAIN, "inputs over many stairs"),
-            ("narrow", "inputs on one stair"),
-        ):
+        for variant, (label, marker) in inputs.items():
             if variant in runs:
-                values = np.array([result["left"] for result in runs[variant].values()])
-                figures.dots(
-                    right,
-                    slopes,
-                    np.maximum(values, lowest),
-                    label=label,
-                    fmt="o" if variant == MAIN else "s",
-                )
+                values = np.maximum(over_seeds(runs, "left", variant)[:, 2:], lowest)
+                figures.dots(right, slopes, values, label=label, fmt=marker)
         right.set(xscale="log", yscale="log", ylim=(lowest / 2, 30), xlabel="slope of the sigmoids")
         right.set(ylabel="error left, over that at the start")
         right.legend(fontsize=9, loc="upper left")
@@ -265,7 +251,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "{prf:ref}`thm-fails-forward` predicts for the forward-only update. A curve ends where no "
         "error is left. Right: what gradient descent on a smoothed staircase leaves of the error "
         "at the start, against the slope of the sigmoids, for inputs that spread over many stairs "
-        f"and for inputs that all lie on one or two. {figures.count(len(results))}.",
+        f"and for inputs that all lie on one or two. {figures.count(len(runs[MAIN]))}.",
         alt="Two panels. Left, the error of the true gradient is a flat line above 1; that of the "
         "forward-only update falls along its dashed prediction, and that of the smoothed staircase "
         "falls too. Right, for inputs over many stairs every slope leaves less than 1 percent; for "

@@ -13,11 +13,9 @@ energy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
@@ -27,6 +25,7 @@ from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_mos
 from whydeep.evidence.results import MAIN, Result
 from whydeep.labs import spin_glass
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Runs, compare, first, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -73,16 +72,12 @@ def run(settings: Settings, chance: Chance) -> Result:
     """Energies per spin at the end of descent, for each size: mean, spread and extremes.
 
     ``spread`` is the standard deviation over the walkers of one glass, root-mean-square over the
-    glasses of a size. Runs on the CPU in float32 whatever the ``device``.
+    glasses of a size. Runs on the CPU in float32.
     """
-    mean, spread, lowest, highest, unfinished, ends = [], [], [], [], [], {}
+    members = chance.members(len(settings.sizes))
+    found = []
     with threadpool_limits(1):  # the digits then do not depend on the number of cores
-        for n, glasses, child in zip(
-            settings.sizes,
-            settings.glasses,
-            chance.members(len(settings.sizes)),
-            strict=True,
-        ):
+        for n, glasses, child in zip(settings.sizes, settings.glasses, members, strict=True):
             rng = child.numpy()
             if settings.coupled:
                 couplings = few_coupled(n, glasses, settings.coupled, rng)
@@ -97,31 +92,23 @@ def run(settings: Settings, chance: Chance) -> Result:
                 record_at=[settings.steps],
             )
             e = energies[..., 0].astype(float)
-            mean.append(e.mean())
-            spread.append(float(np.sqrt(e.var(axis=1, ddof=1).mean())))
-            lowest.append(e.min(axis=1).mean())
-            highest.append(e.max(axis=1).mean())
+            spread = np.sqrt(e.var(axis=1, ddof=1).mean())
             left = spin_glass.gradient(couplings, spins)
-            unfinished.append(float(np.sqrt(np.square(left).mean(-1)).max()))
-            ends[f"ends_{n}"] = (np.sort(e[0]).astype(np.float32), "energy per spin")
-    threshold = spin_glass.threshold(settings.p)
-    gap = np.array(mean) - threshold
+            unfinished = np.sqrt(np.square(left).mean(-1)).max()
+            found.append((e.mean(), spread, e.min(1).mean(), e.max(1).mean(), unfinished))
+    mean, spread, lowest, highest, unfinished = np.array(found).T
+    gap = abs(mean - spin_glass.threshold(settings.p))
     unit = "energy per spin"
     return Result(
         sizes=(np.array(settings.sizes), "spins"),
-        mean=(np.array(mean), unit),
-        spread=(np.array(spread), unit),
-        lowest=(np.array(lowest), unit),
-        highest=(np.array(highest), unit),
-        gap=(abs(gap[-1]), unit),
-        gap_ratio=(abs(gap[-1]) / abs(gap[0]), "ratio of gaps"),
-        mean_most=(mean[-1], unit),
-        spread_fewest=(spread[0], unit),
-        spread_most=(spread[-1], unit),
+        mean=(mean, unit),
+        spread=(spread, unit),
+        lowest=(lowest, unit),
+        highest=(highest, unit),
+        gap=(gap[-1], unit),
+        gap_ratio=(gap[-1] / gap[0], "ratio of gaps"),
         narrowing=(spread[-1] / max(spread[0], 1e-6), "ratio of standard deviations"),
-        unfinished=(max(unfinished), "root-mean-square gradient"),
-        walkers=(settings.walkers, "walkers a glass"),
-        **ends,
+        unfinished=(unfinished.max(), "root-mean-square gradient"),
     )
 
 
@@ -161,7 +148,7 @@ CLAIMS = (
                 0.5,
             ),
             at_least(
-                "spread_most",
+                "spread[-1]",
                 "it is a band and no single energy: with 96 spins the starts still spread by "
                 "{bound}",
                 0.015,
@@ -185,7 +172,7 @@ CLAIMS = (
                 "pairs",
                 "the third spin of each product: a quadratic form has one valley and its mirror "
                 "image",
-                {"spread_most": 0.01},
+                {"spread[-1]": 0.01},
                 (
                     at_most(
                         "unfinished",
@@ -202,43 +189,35 @@ CLAIMS = (
     ),
 )
 
+NAMES = {
+    MAIN: "three spins a term",
+    "eight-coupled": "only eight coupled",
+    "pairs": "two spins a term",
+}
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+
+def figure(runs: Runs) -> figures.Figure:
     """Energies in the end against the number of spins, with the theory; and their spread."""
-    labels = {
-        MAIN: "three spins a term",
-        "eight-coupled": "only eight coupled",
-        "pairs": "two spins a term",
-    }
-    shown = {variant: label for variant, label in labels.items() if variant in runs}
-    first = next(iter(runs[MAIN].values()))
-    sizes = first["sizes"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.9), width_ratios=(1.35, 1))
-        colours = dict(zip(labels, figures.COLOURS.values(), strict=False))
-        markers = dict(zip(labels, "os^", strict=True))
-        for variant, label in shown.items():
-            stacked = {
-                name: np.array([result[name] for result in runs[variant].values()])
-                for name in ("mean", "lowest", "highest", "spread")
-            }
-            look = {"color": colours[variant], "marker": markers[variant]}
-            (line,) = axes[0].plot(sizes, stacked["mean"].mean(0), label=label, **look)
-            axes[0].fill_between(
-                sizes,
-                stacked["lowest"].mean(0),
-                stacked["highest"].mean(0),
-                color=line.get_color(),
-                alpha=0.18,
-                lw=0,
-            )
-            if variant != "pairs":  # no spread: nothing to show on a logarithmic axis
-                figures.band(axes[1], sizes, stacked["spread"], label=label, **look)
-        for height, name, above, right in (
-            (spin_glass.threshold(3), "threshold, $p = 3$", True, False),
-            (spin_glass.floor_of_index(3), "ground state, $p = 3$", False, False),
-            (spin_glass.threshold(2), "threshold, $p = 2$", False, True),
-        ):
+    sizes = first(runs, "sizes")
+    heights = (  # each with its name, and whether that stands above the line, and on the right
+        (spin_glass.threshold(3), "threshold, $p = 3$", True, False),
+        (spin_glass.floor_of_index(3), "ground state, $p = 3$", False, False),
+        (spin_glass.threshold(2), "threshold, $p = 2$", False, True),
+    )
+    with panels(2, size=(8.2, 3.9), width_ratios=(1.35, 1)) as (drawn, axes):
+        for variant, label in NAMES.items():
+            if variant in runs:
+                mean, lowest, highest = (
+                    over_seeds(runs, name, variant).mean(0)
+                    for name in ("mean", "lowest", "highest")
+                )
+                (line,) = axes[0].plot(sizes, mean, label=label)
+                shade = {"color": line.get_color(), "alpha": 0.18, "lw": 0}
+                axes[0].fill_between(sizes, lowest, highest, **shade)
+        # Pairs have no spread: nothing to show on a logarithmic axis.
+        spreading = {variant: label for variant, label in NAMES.items() if variant != "pairs"}
+        compare(axes[1], runs, "spread", "sizes", spreading)
+        for height, name, above, right in heights:
             axes[0].axhline(height, **figures.THEORY)
             axes[0].annotate(
                 name,
@@ -255,8 +234,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes[1].set_yticks((0.02, 0.05, 0.1, 0.2, 0.4), ("0.02", "0.05", "0.1", "0.2", "0.4"))
         for panel in axes:
             panel.set(xlabel="spins $N$", xscale="log")
-            panel.set_xticks(sizes, [f"{n}" for n in sizes])
-            panel.minorticks_off()
+            ticks(panel, sizes)
         axes[0].legend(loc="upper right")
         axes[1].legend(loc="lower left")
     seeds = len(runs[MAIN])
@@ -277,17 +255,17 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """The band of final energies against the number of spins, to drag along."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction, SweepExplorer  # pages need it, the CLI does not
 
     heights = ("highest", "mean", "lowest")
     above = {}
     for variant, by_seed in runs.items():
         threshold = spin_glass.threshold(2 if variant == "pairs" else 3)
         above[variant] = {
-            chance: dict(result) | {name: result[name] - threshold for name in heights}
-            for chance, result in by_seed.items()
+            seed: dict(result) | {name: result[name] - threshold for name in heights}
+            for seed, result in by_seed.items()
         }
     return SweepExplorer.from_runs(
         above,
@@ -302,11 +280,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
             "mean": "mean",
             "lowest": "lowest of eight walkers",
         },
-        variants={
-            MAIN: "three spins a term",
-            "eight-coupled": "only eight spins coupled",
-            "pairs": "two spins a term",
-        },
+        variants=NAMES | {"eight-coupled": "only eight spins coupled"},
         sweep=Axis("spins N", log=True),
         sweep_values="sizes",
         y=Axis("energy per spin in the end, above the threshold"),

@@ -16,10 +16,8 @@ dimensions than in 8; minima that are as common as those of a quadratic form, on
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
@@ -29,16 +27,11 @@ from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_le
 from whydeep.evidence.results import MAIN, Result
 from whydeep.labs import spin_glass
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
 PAGE = "theory-survey/sgd/can-you-build-a-box"
 SLOPE = 1e-8  # a critical point has a gradient no longer than this
-DESCENDED = (
-    0,
-    3,
-    8,
-    20,
-    60,
-)  # steps of descent before Newton's method, a fifth of the walkers each
+DESCENDED = (0, 3, 8, 20, 60)  # steps before Newton's method, a fifth of the walkers each
 SMALL = {3: (60, 40), 4: (100, 40), 5: (160, 30), 6: (300, 20), 7: (400, 16)}
 LARGE = {8: (100, 12), 16: (100, 6), 30: (100, 3)}
 """Spins: walkers in each glass, glasses. From the small ones every critical point is wanted."""
@@ -114,11 +107,12 @@ def distinct(
 def run(settings: Settings, chance: Chance) -> Result:
     """Critical points with their energies and indices; numbers and shares of minima by dimension.
 
-    ``found`` and ``expected``: critical points of a landscape of 3 to 7 spins. ``share``: minima
-    among them. ``common``: how common minima are at 7 spins, measured in 1 / N, over the same at 3.
-    ``energy_N``, ``index_N``: points of LARGE, with the index as a share of the N - 1 directions;
-    ``departure`` of the index from the half-circle (root of the mean square) for each N;
-    ``spearman``: rank correlation at 30 spins, mean over landscapes. On the CPU, in float64.
+    ``complete``: critical points found of a landscape of 3 to 7 spins, over their expected number;
+    ``share``: minima among them; ``common``: how common these are at 7 spins, measured in 1 / N,
+    over the same at 3. ``energy_N``, ``index_N``: points of LARGE, with the index as a share of the
+    N - 1 directions; ``departure`` of the index from the half-circle (root of the mean square) for
+    each N; ``spearman``: rank correlation at 30 spins, mean over landscapes. On the CPU, in
+    float64.
     """
     rng = chance.numpy()
     p = settings.p
@@ -150,7 +144,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         pair = 1 if p == 3 else 2
         found.append(pair * np.mean([len(energy) for energy, _ in each]))
         share.append(np.concatenate([index == 0 for _, index in each]).mean())
-    theory = np.random.default_rng(0)  # the same matrices for every seed: theory has no seed
+    theory = Chance(0).numpy()  # the same matrices for every seed: theory has no seed
     expected = [expected_numbers(p, n, theory) for n in SMALL]
 
     kept, departure, spearman = {}, [], []
@@ -168,15 +162,11 @@ def run(settings: Settings, chance: Chance) -> Result:
     common = share * sizes
     return Result(
         spins=(sizes, "spins"),
-        found=(np.array(found), "critical points"),
-        expected=(total, "critical points"),
         share=(share, "share of critical points"),
         share_expected=([e[0] / e.sum() for e in expected], "share of critical points"),
         complete=(np.mean(np.array(found) / total), "ratio of numbers"),
         common=(common[-1] / common[0], "ratio"),
-        large=(list(LARGE), "spins"),
-        departure=(departure, "share of directions"),
-        departure_30=(departure[-1], "share of directions"),
+        departure=(departure, "share of directions"),  # one for each of LARGE
         narrows=(departure[-1] / departure[0], "ratio"),
         spearman=(spearman[-1], "rank correlation"),
         spread=(kept["energy_30"][0].std(), "energy per spin"),
@@ -194,7 +184,6 @@ ENOUGH = (
         0.2,
     ),
 )
-
 CLAIMS = (
     Claim(
         id="braydean2007-index-energy",
@@ -223,7 +212,7 @@ CLAIMS = (
                 0.93,
             ),
             at_most(
-                "departure_30",
+                "departure[-1]",
                 "at 30 spins the index is within {bound} (root mean square) of the half-circle's",
                 0.05,
             ),
@@ -240,7 +229,7 @@ CLAIMS = (
                 "without-shift",
                 "what the height adds to all curvatures: the index is counted at the same points "
                 "without it",
-                {"spearman": 0.3, "departure_30": 0.05, "narrows": 0.1},
+                {"spearman": 0.3, "departure[-1]": 0.05, "narrows": 0.1},
                 ENOUGH,
             ),
             Control(
@@ -268,58 +257,37 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Index against energy at 8 and 30 spins with the half-circle; the share of minima by N."""
-    results = list(runs[MAIN].values())
-    first = results[0]
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.7), width_ratios=(3, 2))
-        about = {8: ("vermillion", "s", 3.5, 0.35), 30: ("blue", "o", 3.5, 0.7)}
-        for n, (colour, marker, size, alpha) in about.items():
-            left.plot(
-                first[f"energy_{n}"],
-                100 * first[f"index_{n}"],
-                marker,
-                ls="none",
-                ms=size,
-                mew=0,
-                color=figures.COLOURS[colour],
-                alpha=alpha,
-                label=f"{n} spins",
-            )
+    spins = first(runs, "spins")
+    clouds = {8: ("vermillion", "s", 0.35), 30: ("blue", "o", 0.7)}
+    minima = {
+        MAIN: ("3-spin glass", "blue", "o"),
+        "quadratic": ("quadratic form", "vermillion", "s"),
+    }
+    with panels(2, size=(8.6, 3.7), width_ratios=(3, 2)) as (drawn, (left, right)):
+        for n, (colour, marker, alpha) in clouds.items():
+            energy, index = first(runs, f"energy_{n}"), 100 * first(runs, f"index_{n}")
+            look = dict(ls="none", ms=3.5, mew=0, color=figures.COLOURS[colour], alpha=alpha)
+            left.plot(energy, index, marker, label=f"{n} spins", **look)
         line = np.linspace(-1.8, 1.1, 300)
         left.plot(line, 100 * spin_glass.index_fraction(line, 3), **figures.THEORY, label="theory")
-        left.set(
-            xlabel="energy per spin",
-            ylabel="ways down (% of directions)",
-            xlim=(-1.85, 1.15),
-            ylim=(-3, 103),
-        )
+        left.set(xlabel="energy per spin", ylabel="ways down (% of directions)")
+        left.set(xlim=(-1.85, 1.15), ylim=(-3, 103))
         left.legend(loc="upper left")
-        spins = first["spins"]
-        right.plot(spins, 100 * first["share_expected"], **figures.THEORY, label="theory")
-        values = np.array([100 * r["share"] for r in results])
-        figures.dots(right, spins, values, label="3-spin glass", color=figures.COLOURS["blue"])
+        expected = 100 * first(runs, "share_expected")
+        right.plot(spins, expected, **figures.THEORY, label="theory")
+        for variant, (label, colour, marker) in minima.items():
+            if variant in runs:
+                values = over_seeds(runs, "share", variant, factor=100.0)
+                look = dict(label=label, fmt=marker, color=figures.COLOURS[colour])
+                figures.dots(right, spins, values, **look)
         if "quadratic" in runs:
-            values = np.array([100 * r["share"] for r in runs["quadratic"].values()])
-            figures.dots(
-                right,
-                spins,
-                values,
-                fmt="s",
-                label="quadratic form",
-                color=figures.COLOURS["vermillion"],
-            )
             right.plot(spins, 100 / spins, **figures.THEORY)
-        right.set(
-            yscale="log",
-            xlabel="spins $N$",
-            ylabel="minima (% of critical points)",
-            xticks=spins,
-        )
-        ticks = (5, 10, 20, 30)
-        right.set_yticks(ticks, [str(tick) for tick in ticks])
-        right.minorticks_off()
+        right.set(yscale="log", xlabel="spins $N$", ylabel="minima (% of critical points)")
+        heights = (5, 10, 20, 30)
+        right.set_yticks(heights, [str(height) for height in heights])
+        ticks(right, spins)
         right.legend(loc="lower left")
     return figures.Figure(
         drawn,
@@ -327,7 +295,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Left: critical points of a random landscape, the share of their directions that "
         "lead down against their energy, in 8 and in 30 spins (one seed). Dashed: what the "
         "half-circle predicts; no number in it is fitted. Right: minima among all critical points "
-        f"of small landscapes, mean and standard deviation over {figures.count(len(results))}, "
+        f"of small landscapes, mean and standard deviation over {figures.count(len(runs[MAIN]))}, "
         "with the expected numbers dashed.",
         alt="Left, a cloud of orange squares for 8 spins is spread about a dashed S-shaped curve "
         "that rises from zero at minus 1.6; blue points for 30 spins lie close to it. Right, on a "

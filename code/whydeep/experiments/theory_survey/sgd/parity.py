@@ -14,11 +14,11 @@ gradients that gets such a parity of 30 signs right more often than chance.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
@@ -26,10 +26,19 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from whydeep.chance import Chance
+from whydeep.descent import adam, descend
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Result
+from whydeep.experiments.theory_survey.sgd._parity import (
+    draw_signs,
+    hinge,
+    outputs,
+    parities,
+    start,
+)
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, compare, first, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -61,22 +70,12 @@ class Settings:
 
 SCALES = {"quick": Settings()}
 VARIANTS = {"sparse": {"family": "sparse"}, "threshold": {"family": "threshold"}}
-
-
 # --- the targets -----------------------------------------------------------------------------
 
 
 def all_inputs(d: int) -> Float[Tensor, "inputs d"]:
     """All 2^d strings of d signs; bit j of the row's number is 1 where sign j is -1."""
     return 1 - 2 * (torch.arange(2**d)[:, None] >> torch.arange(d) & 1).float()
-
-
-def parities(
-    x: Float[Tensor, "n d"], sets: Bool[Tensor, "targets d"]
-) -> Float[Tensor, "targets n"]:
-    """chi_S(x), the product of the signs of x in S, for each row S of ``sets``."""
-    negative = sets.float() @ (x < 0).float().T
-    return 1 - 2 * torch.remainder(negative, 2)
 
 
 def random_sets(
@@ -139,52 +138,6 @@ def relative_variance(
 # --- training --------------------------------------------------------------------------------
 
 
-def descend(
-    parameters: Iterable[Tensor], losses: Callable[[int], Tensor], *, steps: int, lr: float
-) -> None:
-    """Adam on a stack: ``losses(step)`` gives one loss a member, each of its own weights only."""
-    parameters = [p.requires_grad_() for p in parameters]
-    optimiser = torch.optim.Adam(parameters, lr=lr)
-    for step in range(steps):
-        optimiser.zero_grad()
-        losses(step).sum().backward()
-        optimiser.step()
-
-
-def hinge(outputs: Tensor, y: Tensor) -> Tensor:
-    """max(0, 1 - y f(x)), example by example."""
-    return torch.relu(1 - y * outputs)
-
-
-def draw_signs(n: int, d: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
-    """n random strings of d signs, each sign +1 or -1 with probability one half."""
-    return 1.0 - 2 * torch.randint(2, (n, d), generator=generator)
-
-
-def start(
-    members: int, d: int, units: int, init: str, generator: torch.Generator
-) -> tuple[Tensor, ...]:
-    """W (k, d, units), b, v, c of a stack of networks v . relu(x W + b) + c; biases zero.
-
-    "gaussian": W is N(0, 2 / d). "signs": each weight of W is 1 / sqrt(d) with a random sign, as
-    in {cite}`abbe2025`. v is N(0, 1 / units) in both.
-    """
-    if init == "gaussian":
-        w = torch.randn(members, d, units, generator=generator) * math.sqrt(2 / d)
-    elif init == "signs":
-        w = draw_signs(members * d, units, generator).view(members, d, units) / math.sqrt(d)
-    else:
-        raise BadSettings(f"init is {init!r}, expected 'gaussian' or 'signs'")
-    v = torch.randn(members, units, 1, generator=generator) / math.sqrt(units)
-    return w, torch.zeros(members, 1, units), v, torch.zeros(members, 1, 1)
-
-
-def outputs(x: Float[Tensor, "n d"], weights: Sequence[Tensor]) -> Float[Tensor, "members n"]:
-    """The output of every member of the stack on the same examples."""
-    w, b, v, c = weights
-    return (torch.relu(x @ w + b) @ v + c).squeeze(-1)
-
-
 def trained_accuracy(settings: Settings, generator: torch.Generator) -> tuple[float, float]:
     """Accuracy on fresh examples after training, and that of the better constant answer."""
     d = settings.signs
@@ -192,23 +145,26 @@ def trained_accuracy(settings: Settings, generator: torch.Generator) -> tuple[fl
         half = torch.randperm(d, generator=generator)[: d // 2]
         sets = torch.zeros(1, d, dtype=torch.bool)
         sets[0, half] = True
-
-        def label(x: Tensor) -> Tensor:
-            return parities(x, sets)
+        label = partial(parities, sets=sets)
     else:
         label = draw_targets(1, d, settings.family, generator)
-    weights = start(1, d, 10 * d, "gaussian", generator)
 
-    def losses(step: int) -> Tensor:
-        x = draw_signs(settings.batch, d, generator)
-        return hinge(outputs(x, weights), label(x)).mean(1)
+    def fresh() -> Iterator[Tensor]:
+        while True:
+            yield draw_signs(settings.batch, d, generator)
 
-    descend(weights, losses, steps=settings.steps, lr=settings.lr)
-    with torch.no_grad():
-        x = draw_signs(settings.test, d, generator)
-        y = label(x)
-        share = float((y > 0).double().mean())
-        right = (outputs(x, weights) * y > 0).double().mean()
+    weights, _ = descend(
+        start(1, d, 10 * d, "gaussian", generator),
+        lambda w, x: hinge(outputs(x, w), label(x)).mean(1),
+        fresh(),
+        steps=settings.steps,
+        lr=settings.lr,
+        rule=(adam(),),
+    )
+    x = draw_signs(settings.test, d, generator)
+    y = label(x)
+    share = float((y > 0).double().mean())
+    right = (outputs(x, weights) * y > 0).double().mean()
     return float(right), max(share, 1 - share)
 
 
@@ -240,10 +196,13 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
-def _same_chance() -> tuple:
-    says = "neither label is more frequent than {bound:%}%, so that chance is the same"
-    return (at_most("constant", says, 0.55),)
-
+SAME_CHANCE = (
+    at_most(
+        "constant",
+        "neither label is more frequent than {bound:%}%, so that chance is the same",
+        0.55,
+    ),
+)
 
 CLAIMS = (
     Claim(
@@ -282,13 +241,13 @@ CLAIMS = (
                 "orthogonality: targets are signs of random weighted sums, so two of them agree "
                 "more than by chance, or less",
                 {"gap": 3.0, "slope_off": 0.4, "accuracy": 0.3},
-                _same_chance(),
+                SAME_CHANCE,
             ),
             Control(
                 "sparse",
                 "the many targets: parities of 3 of the 30 signs, of which there are 4,060",
                 {"accuracy": 0.3},
-                _same_chance(),
+                SAME_CHANCE,
             ),
         ),
         disputed="It bounds gradients over *all* examples with some error. SGD on few examples at "
@@ -300,38 +259,37 @@ CLAIMS = (
 )
 
 FAMILIES = {MAIN: "parities", "threshold": "threshold functions"}
+PLOT = Plot(
+    sweep=Axis("signs d"),
+    at="bits",
+    y=Axis("relative variance over targets", log=True),
+    series={"variance": "measured", "theory": "2 to the minus d"},
+    variants=FAMILIES,
+)
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The variance over targets against bits, with 2^-d; the accuracy of training beside it."""
-    results = list(runs[MAIN].values())
-    bits = results[0]["bits"]
-    names = {MAIN: "parity, 15", "sparse": "parity, 3", "threshold": "threshold"}
-    colours = dict(zip(names, ("blue", "green", "vermillion"), strict=True))
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6), width_ratios=(3, 2))
-        for variant, marker in ((MAIN, "o"), ("threshold", "s")):
-            if variant in runs:
-                values = np.array([result["variance"] for result in runs[variant].values()])
-                figures.band(
-                    left,
-                    bits,
-                    values,
-                    label=FAMILIES[variant],
-                    color=figures.COLOURS[colours[variant]],
-                    marker=marker,
-                )
-        left.plot(bits, results[0]["theory"], **figures.THEORY, label="theorem, $2^{-d}$")
+    names = {
+        MAIN: ("parity, 15", "blue"),
+        "sparse": ("parity, 3", "green"),
+        "threshold": ("threshold", "vermillion"),
+    }
+    shown = [variant for variant in names if variant in runs]
+    with panels(2, size=(8.4, 3.6), width_ratios=(3, 2)) as (drawn, (left, right)):
+        compare(left, runs, "variance", "bits", FAMILIES)
+        left.plot(
+            first(runs, "bits"), first(runs, "theory"), **figures.THEORY, label="theorem, $2^{-d}$"
+        )
         left.set(xlabel="signs $d$", ylabel="relative variance over targets", yscale="log")
         left.set_ylim(2e-4, 0.5)
         left.legend(loc="lower left")
-        shown = [variant for variant in names if variant in runs]
         for place, variant in enumerate(shown):
-            values = 100 * np.array([[result["accuracy"]] for result in runs[variant].values()])
-            shade = figures.COLOURS[colours[variant]]
-            figures.bars(right, np.array([place]), values, colour=shade, width=0.5)
+            values = over_seeds(runs, "accuracy", variant, factor=100.0)[:, None]
+            colour = figures.COLOURS[names[variant][1]]
+            figures.bars(right, np.array([place]), values, colour=colour, width=0.5)
         right.axhline(50, **figures.THEORY)
-        right.set_xticks(range(len(shown)), [names[variant] for variant in shown])
+        ticks(right, range(len(shown)), [names[variant][0] for variant in shown])
         right.set(ylabel="accuracy after training (%)", ylim=(0, 105), title="30 signs")
         right.grid(axis="x", visible=False)
     return figures.Figure(
@@ -341,7 +299,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "squared gradient of the network's output, on all inputs of $d$ signs, with what "
         "{prf:ref}`thm-fails-parity` predicts for parities. Right: accuracy of a network of 300 "
         "units, trained on 30 signs, on fresh examples; dashed, chance. Means and standard "
-        f"deviations, and single seeds, of {figures.count(len(results))}.",
+        f"deviations, and single seeds, of {figures.count(len(runs[MAIN]))}.",
         alt="Two panels. Left, on a logarithmic axis, the variance for parities falls along a "
         "dashed straight line, halving with each bit, while that for threshold functions falls "
         "far more slowly. Right, three bars: the parity of 15 signs stays at 50 percent, those of "
@@ -349,21 +307,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """The variance against bits, with the theorem, to drag along, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="parity-variance",
         title="How much of the gradient depends on the target",
         about="Move along the number of signs, and compare the measured variance with the "
         "theorem's. Then take threshold functions for targets.",
-        series={"variance": "measured", "theory": "2 to the minus d"},
-        variants=FAMILIES,
-        sweep=Axis("signs d"),
-        sweep_values="bits",
-        y=Axis("relative variance over targets", log=True),
         predict=Prediction(
             "With 10 signs the share of the gradient that depends on which parity is asked for is "
             "about 1/1000. What is it with 30?",

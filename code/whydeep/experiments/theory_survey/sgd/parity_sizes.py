@@ -9,17 +9,20 @@ the last statement is a full parity that is learned from either start, or from n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from jaxtyping import Float
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.theory_survey.sgd.parity import (
+from whydeep.chance import Chance
+from whydeep.descent import adam, descend
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.theory_survey.sgd._parity import (
     draw_signs,
     hinge,
     outputs,
@@ -27,6 +30,7 @@ from whydeep.experiments.theory_survey.sgd.parity import (
     start,
 )
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -38,7 +42,7 @@ SIZES = (1, 2, 3, 4, 5, 6, 15, 24, 28, 30)
 
 @dataclass(frozen=True)
 class Settings:
-    """``init`` draws the first layer: "gaussian" or "signs", see ``parity.start``.
+    """``init`` draws the first layer: "gaussian" or "signs", see `start`.
 
     ``units`` ReLU units, hinge loss and Adam of rate ``lr``, on ``batch`` fresh examples in each
     of ``steps`` steps; the accuracy is measured ``times`` times on ``test`` fresh examples.
@@ -65,59 +69,64 @@ def run(settings: Settings, chance: Chance) -> Result:
     """
     generator = chance.torch()
     sets = torch.arange(SIGNS) < torch.tensor(SIZES)[:, None]
-    weights = start(len(SIZES), SIGNS, settings.units, settings.init, generator)
 
-    every = settings.steps // settings.times
-    accuracy = []
+    def fresh() -> Iterator[Tensor]:
+        while True:
+            yield draw_signs(settings.batch, SIGNS, generator)
+
+    def accuracy(weights: list[Tensor]) -> Float[np.ndarray, " sizes"]:
+        x = draw_signs(settings.test, SIGNS, generator)
+        return (outputs(x, weights) * parities(x, sets) > 0).double().mean(1).numpy()
+
+    measured = np.arange(0, settings.steps + 1, settings.steps // settings.times)
     with threadpool_limits(1):
-        optimiser = torch.optim.Adam([w.requires_grad_() for w in weights], lr=settings.lr)
-        for step in range(settings.steps + 1):
-            if step % every == 0:
-                with torch.no_grad():
-                    x = draw_signs(settings.test, SIGNS, generator)
-                    right = outputs(x, weights) * parities(x, sets) > 0
-                accuracy.append(right.double().mean(1).numpy())
-            if step < settings.steps:
-                x = draw_signs(settings.batch, SIGNS, generator)
-                optimiser.zero_grad()
-                hinge(outputs(x, weights), parities(x, sets)).mean(1).sum().backward()
-                optimiser.step()
-    along = np.array(accuracy).T
+        _, seen = descend(
+            start(len(SIZES), SIGNS, settings.units, settings.init, generator),
+            lambda w, x: hinge(outputs(x, w), parities(x, sets)).mean(1),
+            fresh(),
+            steps=settings.steps,
+            lr=settings.lr,
+            rule=(adam(),),
+            look=accuracy,
+            look_at=measured.tolist(),
+        )
     return Result(
         sizes=(np.array(SIZES), "signs"),
-        steps=(np.arange(0, settings.steps + 1, every), "steps"),
-        along=(along, "fraction of test examples"),
-        last=(along[:, -1], "fraction of test examples"),
+        steps=(measured, "steps"),
+        accuracy=Quantity(np.array(seen).T, "fraction of test examples", size=SIZES, step=measured),
     )
 
 
 CLAIMS = ()
 
 STARTS = {MAIN: "normal first weights", "signs": "random signs"}
+PLOT = Plot(
+    sweep=Axis("signs in the parity k"),
+    at="sizes",
+    y=Axis("accuracy", "%"),
+    series={"accuracy": "accuracy"},
+    factor=100.0,
+    variants=STARTS,
+)
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The accuracy after training against the number of signs, for both starts."""
-    results = list(runs[MAIN].values())
     places = np.arange(len(SIZES))
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(7.2, 3.4))
-        for variant, colour, marker, aside in (
-            (MAIN, "blue", "o", -0.18),
-            ("signs", "vermillion", "s", 0.18),
-        ):
+    look = {MAIN: ("blue", "o", -0.18), "signs": ("vermillion", "s", 0.18)}
+    with panels(size=(7.2, 3.4)) as (drawn, axes):
+        for variant, (colour, marker, aside) in look.items():
             if variant in runs:
-                values = 100 * np.array([result["last"] for result in runs[variant].values()])
                 figures.bars(
                     axes,
                     places + aside,
-                    values,
+                    over_seeds(runs, "accuracy", variant, factor=100.0)[..., -1],
                     label=STARTS[variant],
                     colour=figures.COLOURS[colour],
                     marker=marker,
                 )
         axes.axhline(50, **figures.THEORY, label="chance")
-        axes.set_xticks(places, [str(k) for k in SIZES])
+        ticks(axes, places, [str(k) for k in SIZES])
         axes.set(xlabel="signs in the parity, of 30", ylabel="accuracy (%)", ylim=(0, 135))
         axes.set_yticks(range(0, 101, 25))
         axes.grid(axis="x", visible=False)
@@ -127,7 +136,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-fails-sizes",
         caption="Accuracy on fresh examples after 1,500 steps on a parity of some of 30 signs, for "
         "first weights that are normal and for first weights that are random signs. Bars: means "
-        f"over {figures.count(len(results))}; marks: single seeds.",
+        f"over {figures.count(len(runs[MAIN]))}; marks: single seeds.",
         alt="Bars against the number of signs. Parities of one to four signs reach 100 percent "
         "with normal first weights; those of 15 and 24 signs stay at 50 percent from either "
         "start. The parity of all 30 signs is at chance with normal first weights and near 90 "
@@ -135,22 +144,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Learning curves for each number of signs, to drag along, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="parity-sizes",
         title="Learning a parity of k of 30 signs",
         about="Move along the number of signs and watch the curve of accuracy. Then start from "
         "random signs: which numbers of signs become learnable?",
-        series={"along": "accuracy"},
-        variants=STARTS,
-        sweep=Axis("signs in the parity k"),
-        sweep_values="sizes",
-        factor=100.0,
-        y=Axis("accuracy", "%"),
         x=Axis("step"),
         x_values="steps",
         predict=Prediction(

@@ -17,18 +17,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
 PAGE = "theory-survey/sgd/can-you-build-a-box"
 INPUTS, HIDDEN = 7, 3  # of the autoencoder
@@ -37,6 +37,7 @@ START = 0.3  # standard deviation of its weights at the start
 ARRIVED = 1e-8  # a critical point of a tanh network has a gradient no longer than this
 FLAT = 1e-6  # curvatures within this share of the largest count as zero
 EXAMPLES = 60
+METHODS = ("newton", "saddle-free")
 
 Derivatives = tuple[
     Float[np.ndarray, " b"], Float[np.ndarray, "b weights"], Float[np.ndarray, "b weights weights"]
@@ -269,12 +270,11 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     ``formula``: largest difference between counted and predicted index. ``linear`` and ``network``:
     rank correlations of loss and index, for the tanh network of 8 weights the mean over two sets of
-    labels, each critical point once; ``often``: as often as it was found. ``starts``, ``rest``: the
-    same correlation where the searches began, and where they stopped without arriving.
+    labels, each critical point once. ``starts``: the same correlation where the searches began.
     ``arrived_8``, ``arrived_60``: share of searches that arrived, by the number of weights;
     ``residual_60``: median over those that did not. Runs on the CPU in float64.
     """
-    exact, labels = (s.numpy() for s in chance.members(2))
+    exact, labels = (member.numpy() for member in chance.members(2))
     spectrum = np.sort(exact.uniform(*SPECTRUM, INPUTS))[::-1]
 
     def derivatives(weights):
@@ -282,66 +282,51 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     chosen, points = critical_points(INPUTS, HIDDEN)
     predicted = np.array([index_formula(s, INPUTS, HIDDEN) for s in chosen])
-    loss, gradient, hessian = derivatives(points)
-    index, slope = downward(hessian), np.abs(gradient).max()
-    formula, minima = np.abs(index - predicted).max(), (index == 0).sum()
+    loss, _, hessian = derivatives(points)
+    index = downward(hessian)
+    formula = np.abs(index - predicted).max()
     if not settings.critical:
         loss, _, hessian = derivatives(START * exact.standard_normal(points.shape))
         index = downward(hessian)
 
     begin = START * exact.standard_normal((settings.starts, points.shape[1]))
     floor = spectrum[HIDDEN:].sum() / 2
-    reached, trapped, ends = [], [], []
+    reached, trapped = [], []
     for absolute in (False, True):
         end = newton(derivatives, begin, settings.steps, absolute=absolute != settings.swapped)
         height, left, bent = derivatives(end)
         still = np.linalg.norm(left, axis=1) < 1e-6
         reached.append((height - floor < 1e-6).mean())
         trapped.append((still & (downward(bent) > 0)).mean())
-        ends.append(height)
 
     small = [search_network(2, 2, settings.searches, 120, labels) for _ in range(2)]
     large = search_network(8, 6, max(settings.searches // 5, 4), 80, labels)
-    network = [correlation(f.loss[f.there], f.index[f.there], distinct=True) for f in small]
-    often = [correlation(f.loss[f.there], f.index[f.there]) for f in small]
-    starts = [f.at_start for f in small]
-    anywhere = [f.at_random for f in small]
-    rest = [correlation(f.loss[~f.there], f.index[~f.there]) for f in small]
-    points_8 = [len(np.unique(np.round(f.loss[f.there], 6))) for f in small]
+    network = [
+        correlation(f.loss[f.there], f.index[f.there], distinct=True)
+        if settings.critical
+        else f.at_random
+        for f in small
+    ]
+    lost = large.residual[~large.there]
     shown = small[0]
     return Result(
         loss=(loss, "half mean squared error"),
         index=(index, "directions"),
         formula=(formula, "directions"),
-        slope=(slope, "largest entry of the gradient"),
-        minima=(minima, "critical points"),
         linear=(correlation(loss, index), "rank correlation"),
-        floor=(floor, "half mean squared error"),
-        ends_newton=(np.sort(ends[0]).astype(np.float32), "half mean squared error"),
-        ends_saddle_free=(np.sort(ends[1]).astype(np.float32), "half mean squared error"),
-        trapped=(trapped[0], "share of starts"),
-        trapped_free=(trapped[1], "share of starts"),
-        reached=(reached[1], "share of starts"),
-        reached_newton=(reached[0], "share of starts"),
-        network=(np.mean(network if settings.critical else anywhere), "rank correlation"),
-        often=(np.mean(often), "rank correlation"),
-        starts=(np.mean(starts), "rank correlation"),
-        starts_60=(large.at_start, "rank correlation"),
-        rest=(np.mean(rest), "rank correlation"),
-        points_8=(np.sum(points_8), "critical points"),
+        trapped=Quantity(trapped, "share of starts", method=METHODS),
+        reached=Quantity(reached, "share of starts", method=METHODS),
+        network=(np.mean(network), "rank correlation"),
+        starts=(np.mean([f.at_start for f in small]), "rank correlation"),
         arrived_8=(np.mean([f.there.mean() for f in small]), "share of searches"),
         arrived_60=(large.there.mean(), "share of searches"),
-        residual_60=(
-            float(np.median(large.residual[~large.there])) if not large.there.all() else math.nan,
-            "ratio",
-        ),
+        residual_60=(float(np.median(lost)) if len(lost) else math.nan, "ratio"),
         shown_loss=(shown.loss.astype(np.float32), "half mean squared error"),
         shown_index=(shown.index / 8, "share of directions"),
         shown_there=(shown.there, "arrived"),
     )
 
 
-RANK, SHARE = "rank correlation", "share of starts"
 COUNTED = (
     at_most(
         "formula",
@@ -349,7 +334,6 @@ COUNTED = (
         0.0,
     ),
 )
-
 CLAIMS = (
     Claim(
         id="dauphin2014-saddle-points",
@@ -377,12 +361,12 @@ CLAIMS = (
                 0.6,
             ),
             at_least(
-                "trapped",
+                "trapped[newton]",
                 "from at least {bound} of the starts Newton's method ends at a saddle",
                 0.4,
             ),
             at_least(
-                "reached",
+                "reached[saddle-free]",
                 "from at least {bound} of them the saddle-free method ends at the minimum",
                 0.9,
             ),
@@ -397,11 +381,11 @@ CLAIMS = (
             Control(
                 "swapped",
                 "the absolute values, which the other of the two methods gets",
-                {"trapped": 0.2, "reached": 0.5},
+                {"trapped[newton]": 0.2, "reached[saddle-free]": 0.5},
                 (
                     *COUNTED,
                     at_least(
-                        "reached_newton",
+                        "reached[newton]",
                         "the method that now has them reaches the minimum from at least {bound} of "
                         "the starts",
                         0.9,
@@ -415,32 +399,25 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Loss and index of the autoencoder, of the tanh network's ends, and how many arrived."""
-    results = list(runs[MAIN].values())
-    first = results[0]
     blue, orange = figures.COLOURS["blue"], figures.COLOURS["vermillion"]
-    with figures.style():
-        drawn, (left, middle, right) = plt.subplots(
-            1, 3, figsize=(8.8, 3.5), width_ratios=(3, 3, 2)
-        )
-        about = {"ls": "none", "ms": 5}
-        left.plot(first["loss"], first["index"], "o", color=blue, **about)
-        left.set(
-            xlabel="loss", ylabel="directions down (of 42)", title="autoencoder", ylim=(-1, 22)
-        )
-        there = first["shown_there"].astype(bool)
-        loss, index = first["shown_loss"], 100 * first["shown_index"]
+    there = first(runs, "shown_there").astype(bool)
+    loss, index = first(runs, "shown_loss"), 100 * first(runs, "shown_index")
+    arrived = [over_seeds(runs, f"arrived_{weights}", factor=100.0) for weights in (8, 60)]
+    about = {"ls": "none", "ms": 5}
+    with panels(3, size=(8.8, 3.5), width_ratios=(3, 3, 2)) as (drawn, (left, middle, right)):
+        left.plot(first(runs, "loss"), first(runs, "index"), "o", color=blue, **about)
+        left.set(xlabel="loss", ylabel="directions down (of 42)", title="autoencoder")
+        left.set(ylim=(-1, 22))
         open_ = {"mfc": "none", "mec": orange, "mew": 1.2}
         middle.plot(loss[~there], index[~there], "s", label="not critical", **about | open_)
         middle.plot(loss[there], index[there], "o", color=blue, label="critical", **about)
-        middle.set(
-            xlabel="loss", ylabel="directions down (% of 8)", title="tanh network", ylim=(-4, 80)
-        )
+        middle.set(xlabel="loss", ylabel="directions down (% of 8)", title="tanh network")
+        middle.set(ylim=(-4, 80))
         middle.legend(loc="upper left")
-        values = np.array([[100 * r["arrived_8"], 100 * r["arrived_60"]] for r in results])
-        figures.bars(right, np.arange(2), values, colour=blue, width=0.5)
-        right.set_xticks(np.arange(2), ["8 weights", "60 weights"])
+        figures.bars(right, np.arange(2), np.array(arrived).T, colour=blue, width=0.5)
+        ticks(right, np.arange(2), ["8 weights", "60 weights"])
         right.set(ylabel="searches that arrived (%)", xlim=(-0.6, 1.6), ylim=(0, 100))
         right.grid(axis="x", visible=False)
     return figures.Figure(
@@ -449,7 +426,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Left: the 64 critical points of a linear autoencoder. Middle: where searches for "
         "critical points of a tanh network of 8 weights ended, those that arrived and those that "
         "stopped at a point with a slope (one seed each). Right: how many arrived, for 8 weights "
-        f"and for 60; bars are means over {figures.count(len(results))}, marks single seeds.",
+        f"and for 60; bars are means over {figures.count(len(runs[MAIN]))}, marks single seeds.",
         alt="Left, blue dots rise from one at the lowest loss with no direction down to one at the "
         "highest with 21 of 42. Middle, blue dots and orange open squares are scattered over the "
         "same range of losses, mostly between an eighth and half of the directions down. Right, "

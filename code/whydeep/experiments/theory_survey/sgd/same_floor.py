@@ -12,11 +12,9 @@ with 4; or networks whose training loss depends on the size of the batch at a sm
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
@@ -24,12 +22,13 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.descent import Trained, log_loss, train
+from whydeep.descent import log_loss, train
 from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs import spin_glass
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Runs, compare, first, over_seeds, panels, ticks
 
 PAGE = "theory-survey/sgd/are-networks-spin-glasses"
 SPINS = 512
@@ -76,14 +75,15 @@ def cooling(steps: int, first: float, cools: bool) -> Float[np.ndarray, "steps"]
     return first * np.maximum(0, 1 - np.arange(steps) / (0.8 * steps))
 
 
-def floors(settings: Settings, n: int, child: Chance) -> tuple[float, float, float, float]:
-    """Mean energy per spin at the end without and with noise, and the spreads over the walkers."""
+def floors(settings: Settings, n: int, child: Chance) -> tuple[float, float]:
+    """Mean energy per spin at the end without and with noise."""
     rng = child.numpy()
     glasses = max(2, SPINS // (4 * n))
     couplings = spin_glass.draw_couplings(3, n, glasses, rng, np.float32)
     start = spin_glass.random_spins(glasses, settings.walkers, n, rng)
-    plain, noisy = (
-        spin_glass.descend(
+
+    def end(steps: int, heat: list[float]) -> float:
+        _, energies = spin_glass.descend(
             couplings,
             start,
             steps=steps,
@@ -91,32 +91,21 @@ def floors(settings: Settings, n: int, child: Chance) -> tuple[float, float, flo
             temperature=heat,
             rng=rng,
             record_at=[steps],
-        )[1][..., 0].astype(float)
-        for steps, heat in (
-            (settings.steps, 0.0),
-            (
-                settings.steps * settings.patience,
-                cooling(
-                    settings.steps * settings.patience, settings.temperature, settings.cools
-                ).tolist(),
-            ),
         )
-    )
-    spreads = (float(np.sqrt(e.var(axis=1, ddof=1).mean())) for e in (plain, noisy))
-    return float(plain.mean()), float(noisy.mean()), *spreads
+        return float(energies.astype(float).mean())
+
+    patient = settings.steps * settings.patience
+    heat = cooling(patient, settings.temperature, settings.cools)
+    return end(settings.steps, [0.0] * settings.steps), end(patient, heat.tolist())
 
 
 def training_losses(
     settings: Settings, chance: Chance, batch_size: int | None
-) -> Float[Tensor, "k"]:
+) -> Float[Tensor, " k"]:
     """The training loss in the end of each network of the stack, noisy labels included."""
     data = digits().subset(settings.examples, seed=chance.seed)
     x = data.train_x.flatten(1)
     x = (x - x.mean()) / x.std()
-
-    def own_loss(trained: Trained) -> Float[Tensor, "k"]:
-        return log_loss(trained.outputs(x), trained.labels).mean(1)
-
     trained = train(
         partial(Dense, (64, settings.width, 10)),
         x,
@@ -127,22 +116,19 @@ def training_losses(
         label_noise=0.3,
         steps=settings.network_steps,
         batch_size=batch_size,
-        measure={"loss": own_loss},
-        measure_at=[settings.network_steps],
         device="cpu",
     )
-    return trained.history["loss"][:, -1].double()
+    return log_loss(trained.outputs(x), trained.labels).mean(1).double()
 
 
-def compare_batches(settings: Settings, chance: Chance) -> dict[str, tuple[float, str]]:
+def compare_batches(settings: Settings, chance: Chance) -> dict[str, Quantity | tuple]:
     """Mean training losses of the networks from full and small batches, for the result."""
     full = training_losses(settings, chance, None)
-    small = training_losses(settings, chance, settings.batch_size)
     mean = float(full.mean())
+    small = float(training_losses(settings, chance, settings.batch_size).mean())
     return {
-        "full_batches": (mean, "nats"),
-        "small_batches": (float(small.mean()), "nats"),
-        "network_difference": (abs(mean - float(small.mean())) / mean, "share of the loss"),
+        "loss": Quantity([mean, small], "nats", batches=("full", "small")),
+        "network_difference": (abs(mean - small) / mean, "share of the loss"),
         "network_spread": (float(full.std()) / mean, "share of the loss"),
     }
 
@@ -155,19 +141,14 @@ def run(settings: Settings, chance: Chance) -> Result:
     """
     with threadpool_limits(1):  # the digits then do not depend on the number of cores
         children = chance.members(len(settings.sizes))
-        found = np.array(
-            [floors(settings, n, child) for n, child in zip(settings.sizes, children, strict=True)]
-        )
+        found = [
+            floors(settings, n, child) for n, child in zip(settings.sizes, children, strict=True)
+        ]
         networks = compare_batches(settings, chance) if settings.networks else {}
-    plain, noisy, spread_plain, spread_noisy = found.T
+    plain, noisy = np.array(found).T
     advantage = (plain - noisy) / np.abs(plain)
-    unit = "energy per spin"
     return Result(
         sizes=(np.array(settings.sizes), "spins"),
-        plain=(plain, unit),
-        noisy=(noisy, unit),
-        spread_plain=(spread_plain, unit),
-        spread_noisy=(spread_noisy, unit),
         advantage=(advantage, "share of the energy"),
         difference=(abs(advantage[-1]), "share of the energy"),
         **networks,
@@ -196,15 +177,13 @@ CLAIMS = (
                 "most {bound:%} %",
                 0.03,
             ),
-            Condition(
+            at_most(
                 "network_difference",
                 "the training losses of networks from batches of 40 and from all 400 examples "
                 "differ by at most {bound:%} %",
-                # The variant of four spins trains no networks: there is nothing to differ.
-                lambda result: float(dict(result).get("network_difference", 0.0)),
-                "<=",
                 0.06,
-                "share of the loss",
+                # The variant of four spins trains no networks: there is nothing to differ.
+                default=0.0,
             ),
         ),
         controls=(
@@ -230,7 +209,7 @@ CLAIMS = (
                 {"difference": 0.1, "network_difference": 0.2},
                 (
                     at_most(
-                        "small_batches",
+                        "loss[small]",
                         "its networks learn: training loss below {bound}, where chance has 2.3",
                         2.2,
                     ),
@@ -244,43 +223,30 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """What noise gains against the number of spins; and training losses by the size of a batch."""
-    labels = {MAIN: "as many steps", "patient": "four times the steps"}
-    first = next(iter(runs[MAIN].values()))
-    sizes = first["sizes"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.6), width_ratios=(1.35, 1))
-        for variant, label in labels.items():
-            if variant in runs:
-                values = 100 * np.array([result["advantage"] for result in runs[variant].values()])
-                figures.band(axes[0], sizes, values, label=label)
-        axes[0].axhline(0, **figures.THEORY)
-        axes[0].set(
-            xlabel="spins $N$", ylabel="how much lower noise ends (%)", xscale="log", ylim=(-3, 26)
-        )
-        axes[0].set_xticks(sizes, [f"{n}" for n in sizes])
-        axes[0].minorticks_off()
-        axes[0].legend(loc="upper right", title="with noise")
-        batches = [(MAIN, "full_batches", "all 400"), (MAIN, "small_batches", "40")]
-        if "hot" in runs:
-            batches += [("hot", "small_batches", "4")]
-        losses = np.array(
-            [[result[name] for result in runs[variant].values()] for variant, name, _ in batches]
-        ).T
-        figures.bars(
-            axes[1], np.arange(len(batches)), losses, colour=figures.COLOURS["green"], width=0.5
-        )
-        axes[1].set(xlabel="examples a batch", ylabel="training loss (nats)", ylim=(0, 2.4))
-        axes[1].set_xticks(np.arange(len(batches)), [name for *_, name in batches])
-    seeds = len(runs[MAIN])
+    batches = {"all 400": (MAIN, "full"), "40": (MAIN, "small"), "4": ("hot", "small")}
+    with panels(2, size=(8.2, 3.6), width_ratios=(1.35, 1)) as (drawn, (left, right)):
+        shown = {MAIN: "as many steps", "patient": "four times the steps"}
+        compare(left, runs, "advantage", "sizes", shown, factor=100.0)
+        left.axhline(0, **figures.THEORY)
+        left.set(xlabel="spins $N$", ylabel="how much lower noise ends (%)")
+        left.set(xscale="log", ylim=(-3, 26))
+        ticks(left, first(runs, "sizes"))
+        left.legend(loc="upper right", title="with noise")
+        batches = {name: which for name, which in batches.items() if which[0] in runs}
+        losses = [over_seeds(runs, f"loss[{of}]", variant) for variant, of in batches.values()]
+        places, green = np.arange(len(batches)), figures.COLOURS["green"]
+        figures.bars(right, places, np.array(losses).T, colour=green, width=0.5)
+        right.set(xlabel="examples a batch", ylabel="training loss (nats)", ylim=(0, 2.4))
+        ticks(right, places, list(batches))
     return figures.Figure(
         drawn,
         label="fig-same-floor",
         caption="Left, by how much of the energy noise that is cooled to zero ends below plain "
         "descent, in glasses of 4 to 64 spins, with as many steps and with four times as many. "
         "Right, the training loss of small networks on digits with noisy labels after "
-        f"the same number of steps. Bands and marks are over {figures.count(seeds)}.",
+        f"the same number of steps. Bands and marks are over {figures.count(len(runs[MAIN]))}.",
         alt="Left, two falling curves against the number of spins on a logarithmic axis: noise "
         "ends about a sixth lower with four spins and almost level with plain descent with 64; "
         "with four times the steps it ends somewhat lower at every size. Right, three bars: the "

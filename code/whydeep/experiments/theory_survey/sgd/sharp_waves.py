@@ -14,10 +14,9 @@ What would refute it: a network that learns far sharper waves, or errors that ri
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -25,10 +24,11 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from whydeep.chance import Chance
+from whydeep.descent import adam, descend
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.theory_survey.sgd.parity import descend
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, compare, first, over_seeds, panels
 
 PAGE = "theory-survey/sgd/where-gradients-fail"
 SHARPNESS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -111,10 +111,17 @@ def crossing(s: Float[np.ndarray, " k"], errors: Float[np.ndarray, " k"]) -> flo
     return float(s[i - 1] + share * (s[i] - s[i - 1]))
 
 
+def output(x: Float[Tensor, "m n"], weights: list[Tensor]) -> Float[Tensor, "k m"]:
+    """What each network of a stack makes of x."""
+    inner, bias, outer, constant = weights
+    return (torch.tanh(x @ inner + bias) @ outer + constant).squeeze(-1)
+
+
 def run(settings: Settings, chance: Chance) -> Result:
     """Error over variance of the wave of each sharpness, and the overlap, with its prediction.
 
-    A stack of one network for each sharpness sees the same inputs. Runs on the CPU, on one thread.
+    A stack of one network for each sharpness sees the same inputs. ``error`` is on fresh examples,
+    ``error_seen`` on those it learned from. Runs on the CPU, on one thread.
     """
     generator = chance.torch()
     n, k = settings.dimension, len(SHARPNESS)
@@ -128,45 +135,44 @@ def run(settings: Settings, chance: Chance) -> Result:
             x = (x @ w)[:, None] * w
         return x, torch.cos(math.pi * sharpness[:, None] * (x @ w))
 
+    def batches() -> Iterator[Tensor]:
+        while True:
+            yield torch.randint(settings.examples, (settings.batch,), generator=generator)
+
     x, y = draw(settings.examples)
-    x_test, y_test = draw(settings.test)
-    weights = (
+    test = draw(settings.test)
+    start = [
         torch.randn(k, n, settings.units, generator=generator) * 3 / math.sqrt(n),
         torch.randn(k, 1, settings.units, generator=generator),
         torch.randn(k, settings.units, 1, generator=generator) / math.sqrt(settings.units),
         torch.zeros(k, 1, 1),
-    )
-
-    def output(x: Tensor) -> Tensor:
-        inner, bias, outer, constant = weights
-        return (torch.tanh(x @ inner + bias) @ outer + constant).squeeze(-1)
-
-    def losses(step: int) -> Tensor:
-        rows = torch.randint(settings.examples, (settings.batch,), generator=generator)
-        return (output(x[rows]) - y[:, rows]).square().mean(1)
-
+    ]
     with threadpool_limits(1):
-        descend(weights, losses, steps=settings.steps, lr=settings.lr)
-        with torch.no_grad():
-            errors, trained = (
-                ((output(inputs) - targets).square().mean(1) / targets.var(1)).double().numpy()
-                for inputs, targets in ((x_test, y_test), (x, y))
-            )
+        weights, _ = descend(
+            start,
+            lambda weights, rows: (output(x[rows], weights) - y[:, rows]).square().mean(1),
+            batches(),
+            steps=settings.steps,
+            lr=settings.lr,
+            rule=(adam(),),
+        )
+        error, seen = (
+            ((output(inputs, weights) - targets).square().mean(1) / targets.var(1)).double().numpy()
+            for inputs, targets in (test, (x, y))
+        )
         found = np.array([overlap(x, targets, w) for targets in y])
     s = np.array(SHARPNESS)
     expected = predicted_overlap(s, n, settings.examples)
     critical = critical_sharpness(n, settings.examples)
+    waves = {"sharpness": [f"s={each:g}" for each in SHARPNESS]}
     return Result(
         sharpness=(s, "half periods a standard deviation"),
-        error=(errors, ERROR),
-        error_smooth=(errors[SHARPNESS.index(0.5)], ERROR),
-        error_sharp=(errors[SHARPNESS.index(2.0)], ERROR),
-        trained_smooth=(trained[SHARPNESS.index(0.5)], ERROR),
-        overlap=(found, "squared cosine"),
-        predicted=(expected, "squared cosine"),
+        error=Quantity(error, ERROR, **waves),
+        error_seen=Quantity(seen, ERROR, **waves),
+        overlap=Quantity(found, "squared cosine", **waves),
         overlap_off=(np.abs(found - expected).max(), "squared cosine"),
         critical=(critical, "sharpness"),
-        crossing_off=(abs(crossing(s, errors) - critical), "sharpness"),
+        crossing_off=(abs(crossing(s, error) - critical), "sharpness"),
     )
 
 
@@ -189,12 +195,12 @@ CLAIMS = (
         ),
         conditions=(
             at_least(
-                "error_sharp",
+                "error[s=2]",
                 "at sharpness 2 the network leaves at least {bound} of the variance, as if it had "
                 "seen nothing",
                 0.9,
             ),
-            at_most("error_smooth", "at sharpness 1/2 it leaves at most {bound}", 0.05),
+            at_most("error[s=0.5]", "at sharpness 1/2 it leaves at most {bound}", 0.05),
             at_most(
                 "crossing_off",
                 "the error passes 1/2 within {bound} of the sharpness at which the trace of the "
@@ -211,14 +217,14 @@ CLAIMS = (
             Control(
                 "direction-given",
                 "the search: the network sees only the part of its input along the direction",
-                {"error_sharp": 0.5, "crossing_off": 0.4, "overlap_off": 0.4},
-                (at_most("error_smooth", "it learns the smooth wave, all but {bound}", 0.05),),
+                {"error[s=2]": 0.5, "crossing_off": 0.4, "overlap_off": 0.4},
+                (at_most("error[s=0.5]", "it learns the smooth wave, all but {bound}", 0.05),),
             ),
             Control(
                 "few-examples",
                 "the examples: 200 in place of 10,000",
-                {"error_smooth": 0.5},
-                (at_most("trained_smooth", "it fits those it has, all but {bound}", 0.2),),
+                {"error[s=0.5]": 0.5},
+                (at_most("error_seen[s=0.5]", "it fits those it has, all but {bound}", 0.2),),
             ),
         ),
         disputed="Without noise in the labels an algorithm that works with lattices, and asks no "
@@ -228,23 +234,17 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Errors against sharpness, with the critical one; the overlap beside its prediction."""
-    results = list(runs[MAIN].values())
-    s = results[0]["sharpness"]
-    critical = float(results[0]["critical"])
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6))
-        for variant, label in ((MAIN, "direction hidden"), ("direction-given", "direction given")):
-            if variant in runs:
-                values = np.array([result["error"] for result in runs[variant].values()])
-                figures.band(left, s, values, label=label)
-        left.axvline(critical, **figures.THEORY, label="predicted jump")
+    s = first(runs, "sharpness")
+    shown = {MAIN: "direction hidden", "direction-given": "direction given"}
+    with panels(2, size=(8.6, 3.6)) as (drawn, (left, right)):
+        compare(left, runs, "error", "sharpness", shown)
+        left.axvline(first(runs, "critical"), **figures.THEORY, label="predicted jump")
         left.set(xlabel="sharpness $s$", ylabel="error over the variance of $y$")
         left.legend(loc="upper left", fontsize=9)
         left.set_ylim(-0.05, 1.9)
-        values = np.array([result["overlap"] for result in results])
-        figures.band(right, s, values, label="measured")
+        figures.band(right, s, over_seeds(runs, "overlap"), label="measured")
         grid = np.linspace(s[0], s[-1], 200)
         expected = predicted_overlap(grid, Settings.dimension, Settings.examples)
         right.plot(grid, expected, **figures.THEORY, label="predicted")
@@ -257,7 +257,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "sharpness $s$ along a direction in 20 dimensions, hidden or given; dashed, the sharpness "
         "at which the trace of the direction sinks into the noise. Right: how well the second "
         "moments of the same examples show the direction, with what {prf:ref}`thm-fails-trace` "
-        f"predicts. Mean and standard deviation over {figures.count(len(results))}.",
+        f"predicts. Mean and standard deviation over {figures.count(len(runs[MAIN]))}.",
         alt="Two panels against the sharpness of the wave. Left, with the direction hidden the "
         "error jumps from near 0 to above 1 around sharpness 1.1, at a dashed line; with the "
         "direction given it stays low. Right, the squared cosine falls from 1 to near 0 at the "

@@ -14,21 +14,21 @@ number of dimensions that helps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from whydeep import device
 from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs import teachers
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -102,23 +102,22 @@ def halve(w: Float[Tensor, "b n d"], unit: int) -> Float[Tensor, "b n+1 d"]:
 def run(settings: Settings, chance: Chance) -> Result:
     """Share of stuck students by size and extra units, their losses, and curvatures where stuck.
 
-    ``losses_e`` (sizes, starts): final losses in falling order, e units (or inputs) extra.
+    ``stuck`` (extra, sizes); ``losses`` (extra, sizes, starts): final losses in falling order.
     ``lowest``: the lowest eigenvalue of the Hessian at stuck students of the size ``small``, the
     least over LOOKED_AT of them; 0 if none is stuck. ``moved``: by how much halving a unit changed
     their loss. ``unfinished``: share of all students that did not arrive.
     """
-    sizes = settings.units
+    sizes, where = settings.units, device.current()
     shape = (len(sizes), len(EXTRA))
     losses = np.empty((*shape, settings.starts))
     stuck, unfinished = np.empty(shape), np.empty(shape)
     lowest = moved = kept_slope = 0.0
-    roots = chance.members(shape[0] * shape[1])
+    members = iter(chance.members(len(sizes) * len(EXTRA)))
     for i, k in enumerate(sizes):
         for j, extra in enumerate(EXTRA):
             units, inputs = (k + extra, k) if settings.extra == "units" else (k, k + extra)
-            rng = np.random.default_rng(roots[i * len(EXTRA) + j])
-            teacher = teachers.orthonormal_teacher(k, inputs).to(device)
-            w = teachers.starts(settings.starts, units, inputs, rng).to(device)
+            teacher = teachers.orthonormal_teacher(k, inputs).to(where)
+            w = teachers.starts(settings.starts, units, inputs, next(members).numpy()).to(where)
             found = settle(w, teacher)
             losses[i, j] = np.sort(found.loss.cpu().numpy())[::-1]
             stuck[i, j] = teachers.stuck(found, STUCK, SLOPE)
@@ -133,12 +132,13 @@ def run(settings: Settings, chance: Chance) -> Result:
                 kept_slope = float(teachers.gradient(w, teacher).abs().max())
                 lowest = float(torch.linalg.eigvalsh(teachers.hessian(w, teacher)).min())
     small, large = sizes.index(settings.small), sizes.index(settings.large)
+    by = {"extra": EXTRA, "units": [f"k={k}" for k in sizes]}
+    shelves = losses.swapaxes(0, 1).astype(np.float32)
     return Result(
         units=(list(sizes), "units"),
-        starts=(settings.starts, "starts"),
-        weights=([k * k for k in sizes], "weights"),
-        **{f"losses_{e}": (losses[:, j].astype(np.float32), "loss") for j, e in enumerate(EXTRA)},
-        **{f"stuck_{e}": (stuck[:, j], "share of starts") for j, e in enumerate(EXTRA)},
+        rank=(np.arange(1, settings.starts + 1), "students"),
+        losses=Quantity(shelves, "loss", **by, student=None),
+        stuck=Quantity(stuck.T, "share of starts", **by),
         stuck_small=(stuck[small, 0], "share of starts"),
         rise=(stuck[large, 0] - stuck[small, 0], "share of starts"),
         one_more=(stuck[small, 1] - 0.2 * stuck[small, 0], "share of starts"),
@@ -151,14 +151,12 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
-SHARE = "share of starts"
 ARRIVED = (
     at_most("unfinished", "at most {bound:word} of the students have not arrived anywhere", 0.1),
     at_most(
         "least", "the best student of every size has found the teacher, to a loss of {bound}", STUCK
     ),
 )
-
 CLAIMS = (
     Claim(
         id="safran2018-spurious-minima",
@@ -232,64 +230,59 @@ CLAIMS = (
 )
 
 NAMES = {0: "as many units as the teacher", 1: "one more", 2: "two more"}
+PLOT = Plot(
+    sweep=Axis("units of the teacher"),
+    at="units",
+    y=Axis("final loss"),
+    series={f"losses[{extra}]": name for extra, name in NAMES.items()},
+    variants={MAIN: "orthonormal teacher"},
+)
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Stuck share against the teacher's size, by extra units; beside it with inputs instead."""
-    results = list(runs[MAIN].values())
-    few = list(runs.get("few-units", {}).values())
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), width_ratios=(3, 2))
+    # The curves begin with the control's small teachers, where it has as many seeds.
+    few = len(runs.get("few-units", ())) == len(runs[MAIN])
+    joined = ("few-units", MAIN) if few else (MAIN,)
+    bars = {
+        MAIN: ("extra units", "blue", "o", None),
+        "inputs": ("extra inputs", "vermillion", "s", "//"),
+    }
+    with panels(2, size=(8.6, 3.6), width_ratios=(3, 2)) as (drawn, (left, right)):
+        units = np.concatenate([first(runs, "units", variant) for variant in joined])
         for extra, name in NAMES.items():
-            units = results[0]["units"]
-            values = np.array([100 * r[f"stuck_{extra}"] for r in results])
-            if few:  # the curve begins with the control's small teachers
-                units = np.concatenate([few[0]["units"], units])
-                added = np.array([100 * r[f"stuck_{extra}"] for r in few])
-                if len(added) == len(values):
-                    values = np.concatenate([added, values], 1)
-                else:
-                    units = results[0]["units"]
-            figures.band(left, units, values, label=name)
+            values = [over_seeds(runs, f"stuck[{extra}]", v, factor=100.0) for v in joined]
+            figures.band(left, units, np.concatenate(values, 1), label=name)
         left.axvline(5.5, **figures.THEORY | {"linewidth": 1}, label="proved to exist from here on")
-        left.set(
-            xlabel="units of the teacher",
-            ylabel="stuck (% of starts)",
-            xlim=(2.5, 15.5),
-            ylim=(-3, 103),
-        )
+        left.set(xlabel="units of the teacher", ylabel="stuck (% of starts)")
+        left.set(xlim=(2.5, 15.5), ylim=(-3, 103))
         about = {"frameon": True, "facecolor": figures.BACKGROUND, "edgecolor": "none"}
         left.legend(loc="upper left", fontsize=9, framealpha=1, **about)
         places = np.arange(2)
-        shown = [(MAIN, "extra units", "blue", "o", None)]
-        if "inputs" in runs:
-            shown.append(("inputs", "extra inputs", "vermillion", "s", "//"))
-        for row, (variant, name, colour, marker, hatch) in enumerate(shown):
-            found = list(runs[variant].values())
-            pick = [list(found[0]["units"]).index(k) for k in (10, 15) if k in found[0]["units"]]
-            if len(pick) == 2:
-                values = np.array(
-                    [[100 * r["stuck_1"][pick[0]], 100 * r["stuck_2"][pick[1]]] for r in found]
-                )
+        for row, (variant, (name, colour, marker, hatch)) in enumerate(bars.items()):
+            if variant in runs:
+                shown = ("stuck[1, k=10]", "stuck[2, k=15]")
+                values = [over_seeds(runs, place, variant, factor=100.0) for place in shown]
                 figures.bars(
                     right,
                     places + 0.36 * (row - 0.5),
-                    values,
+                    np.array(values).T,
                     label=name,
                     colour=figures.COLOURS[colour],
                     marker=marker,
                     hatch=hatch,
                 )
-        right.set_xticks(places, ["10 units,\n1 more", "15 units,\n2 more"])
+        ticks(right, places, ["10 units,\n1 more", "15 units,\n2 more"])
         right.set(ylim=(-3, 103), xlim=(-0.6, 1.6))
         right.grid(axis="x", visible=False)
         right.legend(loc="upper left", fontsize=9)
+    starts = len(first(runs, "rank"))
     return figures.Figure(
         drawn,
         label="fig-box-stuck",
         caption="Left: the share of students that get stuck at a bad loss, against the size of the "
         "teacher, for students of that size and with one or two units more; mean and standard "
-        f"deviation over {figures.count(len(results))} of {int(results[0]['starts'])} starts each. "
+        f"deviation over {figures.count(len(runs[MAIN]))} of {starts} starts each. "
         "The dashed line: from here on such minima are proved to exist. Right: the same number of "
         "extra weights spent on units and on inputs.",
         alt="Left, the curve of students of the teacher's size is at zero up to six units and then "
@@ -299,38 +292,22 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """The final losses of all students in falling order, by the size of the teacher."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    results = list(runs[MAIN].values())
-    starts = int(results[0]["starts"])
-    share = 100 * np.mean([r["stuck_0"][-1] for r in results])
+    starts = len(first(runs, "rank"))
+    share = over_seeds(runs, "stuck[0, -1]", factor=100.0).mean()
     options = (0, 10, 40, 80)
-    ranks = {
-        MAIN: {
-            chance: {
-                "units": r["units"],
-                "rank": np.arange(1, starts + 1),
-                **{f"losses_{e}": r[f"losses_{e}"] for e in EXTRA},
-            }
-            for chance, r in runs[MAIN].items()
-        }
-    }
-    return SweepExplorer.from_runs(
-        ranks,
+    return PLOT.explorer(
+        runs,
         key="shelves",
         title="Where the students of one teacher end",
         about=f"Each curve is {starts} students in the order of their final loss, the worst first. "
         "Move to larger teachers. Where do shelves appear, and how long are they? Which of them "
         "are left with one more unit, and with two?",
-        series={f"losses_{e}": NAMES[e] for e in EXTRA},
-        variants={MAIN: "orthonormal teacher"},
-        sweep=Axis("units of the teacher"),
-        sweep_values="units",
         x=Axis("student, worst first"),
         x_values="rank",
-        y=Axis("final loss"),
         predict=Prediction(
             "A teacher of 15 units, students of 15 units: about how many in a hundred end at a "
             "bad minimum?",

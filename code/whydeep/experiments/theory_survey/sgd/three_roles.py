@@ -13,25 +13,26 @@ the teacher as often; a test error that grows with the width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.datasets.labels import corrupt_labels
-from whydeep.descent import train
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.descent import SGD, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs.teachers import descend, orthonormal_teacher, starts
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels
 
 PAGE = "theory-survey/sgd/more-weights-than-data"
 
@@ -56,8 +57,7 @@ class Settings:
     noise: float = 0.2
     widths: tuple[int, int] = (32, 256)
     members: int = 3
-    epochs: int = 45
-    rate: float = 0.05
+    sgd: SGD = SGD(lr=0.05, epochs=45, batch=50, momentum=0.9)
     frozen: bool = False
     parts: str = "teacher digits"
 
@@ -102,49 +102,44 @@ def least_squares(x: Tensor, y: Tensor, x_test: Tensor, width: int, rng: torch.G
     return (features(x_test) @ (torch.linalg.pinv(features(x)) @ targets)).argmax(1)
 
 
-def on_digits(settings: Settings, chance: Chance, device: str) -> dict:
+def on_digits(settings: Settings, chance: Chance) -> dict[str, Quantity | tuple]:
     """Mean test and training error on noisy digits, for each of the widths."""
     data = digits().subset(settings.examples, seed=chance.seed)
     mean = data.train_x.flatten(1).mean(0)
     x, x_test = (z.flatten(1) - mean for z in (data.train_x, data.test_x))
-    seeds = chance.members(settings.members)
-    y = corrupt_labels(data.train_y, settings.noise, seeds, 10)
-    both = torch.cat([x_test, x])
-    test, fit = [], []
+    members, sgd = chance.members(settings.members), settings.sgd
+    y = corrupt_labels(data.train_y, settings.noise, members, 10)
+    both, n = torch.cat([x_test, x]), len(x_test)
+    test, unfitted = [], []
     for width in settings.widths:
         if settings.frozen:
-            told = torch.stack(
-                [
-                    least_squares(x, labels, both, width, member["init"])
-                    for labels, member in zip(y, seeds, strict=True)
-                ]
-            )
+            pairs = zip(y, members, strict=True)
+            fits = [least_squares(x, own, both, width, member["init"]) for own, member in pairs]
+            told = torch.stack(fits)
         else:
             trained = train(
                 partial(Dense, (64, width, 10)),
-                x.to(device),
-                y.to(device),
-                seeds=seeds,
-                lr=settings.rate,
-                momentum=0.9,
-                epochs=settings.epochs,
-                batch_size=50,
-                device=device,
+                x,
+                y,
+                seeds=members,
+                lr=sgd.lr,
+                momentum=sgd.momentum,
+                epochs=sgd.epochs,
+                batch_size=sgd.batch,
+                device=device.current(),
             )
             told = trained.predict(both).cpu()
-        n = len(x_test)
         test.append(float((told[:, :n] != data.test_y).double().mean()))
-        fit.append(float((told[:, n:] != y).double().mean()))
-    return dict(
-        error_narrow=(test[0], "fraction of test examples"),
-        error_wide=(test[1], "fraction of test examples"),
-        error_ratio=(test[1] / test[0], "ratio of test errors"),
-        unfitted_narrow=(fit[0], "fraction of training examples"),
-        unfitted_wide=(fit[1], "fraction of training examples"),
-    )
+        unfitted.append(float((told[:, n:] != y).double().mean()))
+    by = {"width": ("narrow", "wide")}
+    return {
+        "error": Quantity(test, "fraction of test examples", **by),
+        "error_ratio": (test[1] / test[0], "ratio of test errors"),
+        "unfitted": Quantity(unfitted, "fraction of training examples", **by),
+    }
 
 
-def on_teacher(settings: Settings, chance: Chance) -> dict:
+def on_teacher(settings: Settings, chance: Chance) -> dict[str, Quantity | tuple]:
     """Shares of starts that find the teacher: small students, wide ones, wide ones made small."""
     k, teacher = settings.units, orthonormal_teacher(settings.units)
 
@@ -152,24 +147,22 @@ def on_teacher(settings: Settings, chance: Chance) -> dict:
         end = descend(w, teacher, steps=settings.steps, rate=2 / (w.shape[1] + 2), momentum=0.9)
         return end.weights, float((end.loss <= 1e-3).double().mean())
 
-    rng = chance.numpy()
+    rng, unit = chance.numpy(), "share of starts"
     small = go(starts(settings.tries, k, k, rng))[1]
     large = starts(settings.tries, settings.wide, k, rng)
     trained, wide = go(large)
     merged = go(merge(large if settings.merge_first else trained, k))[1]
-    return dict(
-        found_small=(small, "share of starts"),
-        found_wide=(wide, "share of starts"),
-        found_merged=(merged, "share of starts"),
-        find=(wide - small, "share of starts"),
-        express=(merged - small, "share of starts"),
-    )
+    return {
+        "found": Quantity([small, wide, merged], unit, students=("small", "wide", "merged")),
+        "find": (wide - small, unit),
+        "express": (merged - small, unit),
+    }
 
 
 def run(settings: Settings, chance: Chance) -> Result:
     """Shares of starts that find the teacher, small, wide and made small; errors on digits."""
     found = on_teacher(settings, chance) if "teacher" in settings.parts else {}
-    told = on_digits(settings, chance, device) if "digits" in settings.parts else {}
+    told = on_digits(settings, chance) if "digits" in settings.parts else {}
     return Result(**found, **told)
 
 
@@ -190,32 +183,26 @@ CLAIMS = (
         ),
         # A control runs one of the tasks only: what it did not measure is not a number.
         conditions=(
-            Condition(
+            at_least(
                 "find",
                 "to find: students of 22 units find the teacher of 15 from a share of starts that "
                 "is larger by at least {bound} than for students of 15",
-                lambda result: float(result.get("find", np.nan)),
-                ">=",
                 0.4,
-                "share of starts",
+                default=math.nan,
             ),
-            Condition(
+            at_least(
                 "express",
                 "to express: made small after training, to 15 units, they keep that lead, at "
                 "least {bound}",
-                lambda result: float(result.get("express", np.nan)),
-                ">=",
                 0.4,
-                "share of starts",
+                default=math.nan,
             ),
-            Condition(
+            at_most(
                 "error_ratio",
                 "to generalise: on noisy labels 256 units have at most {bound} times the test "
                 "error of 32",
-                lambda result: float(result.get("error_ratio", np.nan)),
-                "<=",
                 1.15,
-                "ratio of test errors",
+                default=math.nan,
             ),
         ),
         controls=(
@@ -225,7 +212,7 @@ CLAIMS = (
                 {"find": 0.3},
                 (
                     at_least(
-                        "found_wide",
+                        "found[wide]",
                         "the wide students find the teacher from at least {bound:%} % of the "
                         "starts",
                         0.95,
@@ -239,7 +226,7 @@ CLAIMS = (
                 {"express": 0.3},
                 (
                     at_least(
-                        "found_wide",
+                        "found[wide]",
                         "left wide, the same starts find the teacher, at least {bound:%} % of them",
                         0.95,
                     ),
@@ -252,7 +239,7 @@ CLAIMS = (
                 {"error_ratio": 0.5},
                 (
                     at_most(
-                        "error_narrow", "before it grows, its test error is at most {bound}", 0.4
+                        "error[narrow]", "before it grows, its test error is at most {bound}", 0.4
                     ),
                 ),
             ),
@@ -263,32 +250,30 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Shares of starts that find the teacher, and test errors by width, with their controls."""
-    blue, other = (figures.COLOURS[name] for name in ("blue", "vermillion"))
-    shown = [
-        ("15 units", MAIN, "found_small", blue),
-        ("22 units", MAIN, "found_wide", blue),
-        ("22, then\nmade 15", MAIN, "found_merged", blue),
-        ("made 15,\nthen trained", "merge-first", "found_merged", other),
-    ]
-    errors = [
-        ("32 units", MAIN, "error_narrow", blue),
-        ("256 units", MAIN, "error_wide", blue),
-        ("37 fixed", "frozen", "error_narrow", other),
-        ("300 fixed", "frozen", "error_wide", other),
-    ]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(9.4, 3.6))
+    shown = {
+        "15 units": (MAIN, "found[small]"),
+        "22 units": (MAIN, "found[wide]"),
+        "22, then\nmade 15": (MAIN, "found[merged]"),
+        "made 15,\nthen trained": ("merge-first", "found[merged]"),
+    }
+    errors = {
+        "32 units": (MAIN, "error[narrow]"),
+        "256 units": (MAIN, "error[wide]"),
+        "37 fixed": ("frozen", "error[narrow]"),
+        "300 fixed": ("frozen", "error[wide]"),
+    }
+    with panels(2, size=(9.4, 3.6)) as (drawn, axes):
         for panel, rows in zip(axes, (shown, errors), strict=True):
-            rows = [row for row in rows if row[1] in runs]
-            for place, (_, variant, quantity, colour) in enumerate(rows):
-                values = np.array([[100 * float(r[quantity])] for r in runs[variant].values()])
-                marker = "o" if colour == blue else "s"
-                figures.bars(
-                    panel, np.array([place]), values, colour=colour, marker=marker, width=0.5
-                )
-            panel.set_xticks(range(len(rows)), [row[0] for row in rows], fontsize=8)
+            rows = {label: row for label, row in rows.items() if row[0] in runs}
+            for place, (variant, quantity) in enumerate(rows.values()):
+                values = over_seeds(runs, quantity, variant, factor=100.0)[:, None]
+                colour, marker = ("blue", "o") if variant == MAIN else ("vermillion", "s")
+                colour = figures.COLOURS[colour]
+                at = np.array([place])
+                figures.bars(panel, at, values, colour=colour, marker=marker, width=0.5)
+            panel.set_xticks(range(len(rows)), list(rows), fontsize=8)
             panel.set_ylim(0, 108)
         axes[0].set_ylabel("starts that find the teacher (%)")
         axes[1].set_ylabel("test error (%)")

@@ -14,24 +14,24 @@ further digit; a distance moved that does not fall about as 1 / sqrt(m), the the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.descent import mean_loss, squared_error, train
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Network
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -127,19 +127,14 @@ def quartic(outputs: Float[Tensor, "*k n m"], y: Float[Tensor, "*k n m"]) -> Ten
 
 def run(settings: Settings, chance: Chance) -> Result:
     """Loss against steps at each width, and how far the matrices moved from their start."""
-    x, y = (z.to(device) for z in task(settings, chance))
+    x, y = task(settings, chance)
     at = np.linspace(0, settings.steps, settings.measured).round().astype(int)
+    learned = tuple(f"layers.{i + 2}.weight" for i in range(settings.layers))
     losses, moved, others = [], [], []
     for m in settings.widths:
-        network = partial(
-            Theorems,
-            x.shape[1],
-            m,
-            settings.layers,
-            1 / math.sqrt(m) if settings.small_output else 1.0,
-        )
+        output = 1 / math.sqrt(m) if settings.small_output else 1.0
+        network = partial(Theorems, x.shape[1], m, settings.layers, output)
         scale = (m if settings.small_output else 1) / (m * settings.layers)
-        learned = tuple(f"layers.{i + 2}.weight" for i in range(settings.layers))
         trained = train(
             network,
             x,
@@ -154,7 +149,7 @@ def run(settings: Settings, chance: Chance) -> Result:
                 "others": mean_loss(x[2:], y[2:], squared_error),
             },
             measure_at=at.tolist(),
-            device=device,
+            device=device.current(),
         )
         found = trained.history["all"].double().nan_to_num(math.inf)
         best = int(found[:, -1].argmin())
@@ -163,37 +158,31 @@ def run(settings: Settings, chance: Chance) -> Result:
         losses.append(found[best].clamp(1e-12, 1e12).numpy())
         others.append(float(trained.history["others"][best, -1]))
         moved.append(max(float(torch.linalg.matrix_norm(w, 2)) for w in steps_away))
-    loss, widths = np.array(losses), np.array(settings.widths)
-    digits_lost = np.log10(loss[:, 0] / loss[:, settings.measured // 2])
-    digits_more = np.log10(loss[:, settings.measured // 2] / loss[:, -1])
-    wide = widths >= 16
-    slope = (
-        np.polyfit(np.log(widths[wide]), np.log(np.array(moved)[wide]), 1)[0]
-        if wide.sum() > 1
-        else 0.0
-    )
+    loss, moved, widths = np.array(losses), np.array(moved), np.array(settings.widths)
+    middle = settings.measured // 2
+    digits_lost = np.log10(loss[:, 0] / loss[:, middle])
+    digits_more = np.log10(loss[:, middle] / loss[:, -1])
+    wide, slope = widths >= 16, 0.0
+    if wide.sum() > 1:
+        slope = np.polyfit(np.log(widths[wide]), np.log(moved[wide]), 1)[0]
     enough = widths[loss[:, -1] <= settings.fitted]
     theory = 24 * math.log10(settings.examples) + 12 * math.log10(settings.layers)
-    distance = (
-        torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
-        .fill_diagonal_(math.inf)
-        .min()
-    )
+    distances = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
     return Result(
         widths=(widths, "units a layer"),
         steps=(at, "steps"),
-        loss=(loss, "mean squared residual"),
-        loss_narrowest=(loss[0, -1], "mean squared residual"),
-        loss_widest=(loss[-1, -1], "mean squared residual"),
+        loss=Quantity(loss, "mean squared residual", width=widths, step=at),
         loss_others=(others[-1], "mean squared residual, without the first two examples"),
         digits_gained=(math.log10(loss[0, -1] / loss[-1, -1]), "powers of ten"),
         rate_kept=(digits_more[-1] / digits_lost[-1], "digits in second half over first half"),
-        moved=(np.array(moved), "spectral norm"),
-        moved_widest=(moved[-1], "spectral norm"),
+        moved=(moved, "spectral norm"),
         slope=(slope, "log distance over log width"),
         width_enough=(enough[0] if len(enough) else 2 * widths[-1], "units a layer"),
         orders_theory=(theory, "powers of ten"),
-        separation=(float(distance), "distance between the nearest two inputs"),
+        separation=(
+            float(distances.fill_diagonal_(math.inf).min()),
+            "distance between the nearest two inputs",
+        ),
     )
 
 
@@ -252,7 +241,7 @@ CLAIMS = (
                 {"rate_kept": 0.1},
                 (
                     at_most(
-                        "loss_widest",
+                        "loss[-1, -1]",
                         "the widest network learns: its squared residual is at most {bound}",
                         0.8,
                     ),
@@ -264,7 +253,7 @@ CLAIMS = (
                 {"slope": 0.2},
                 (
                     at_most(
-                        "loss_widest", "the widest network fits: its loss is at most {bound}", 0.01
+                        "loss[-1, -1]", "the widest network fits: its loss is at most {bound}", 0.01
                     ),
                 ),
             ),
@@ -275,50 +264,51 @@ CLAIMS = (
     ),
 )
 
+PLOT = Plot(
+    sweep=Axis("units a layer", log=True),
+    at="widths",
+    y=Axis("training loss", log=True),
+    series={"loss": "training loss"},
+    variants={MAIN: "output as in the theorem", "small-output": "smaller output"},
+)
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+
+def figure(runs: Runs) -> figures.Figure:
     """Loss against steps by width; distance moved against width; the gap to the theorem's width."""
-    results = list(runs[MAIN].values())
-    first = results[0]
-    widths, colours = first["widths"], list(figures.COLOURS.values())
-    with figures.style():
-        drawn, axes = plt.subplots(1, 3, figsize=(10.4, 3.6), width_ratios=(1.25, 1.1, 1))
-        for i, m in enumerate(widths):
-            curve = np.exp(np.mean([np.log(r["loss"][i]) for r in results], axis=0))
-            axes[0].plot(first["steps"], curve, color=colours[i], label=f"{m}", markevery=10)
+    steps, widths = first(runs, "steps"), first(runs, "widths")
+    blue = figures.COLOURS["blue"]
+    with panels(3, size=(10.4, 3.6), width_ratios=(1.25, 1.1, 1)) as (drawn, axes):
+        curves = np.exp(np.log(over_seeds(runs, "loss")).mean(0))
+        for m, curve in zip(widths, curves, strict=True):
+            axes[0].plot(steps, curve, label=f"{m}", markevery=10)
         axes[0].set(xlabel="step", ylabel="training loss", yscale="log")
         axes[0].legend(title="units a layer", fontsize=8, loc="lower left")
         for variant, name in ((MAIN, "as in the theorem"), ("small-output", "smaller output")):
-            if variant not in runs:
-                continue
-            its = list(runs[variant].values())
-            keep = its[0]["widths"] >= 16
-            moved = np.array([r["moved"][keep] for r in its])
-            places = its[0]["widths"][keep]
-            figures.band(axes[1], places, moved, label=name)
-        moved = np.array([r["moved"][widths >= 16] for r in results]).mean(0)
+            if variant in runs:
+                its = first(runs, "widths", variant)
+                moved = over_seeds(runs, "moved", variant)[:, its >= 16]
+                figures.band(axes[1], its[its >= 16], moved, label=name)
         places = widths[widths >= 16]
-        line = moved[-1] * np.sqrt(places[-1] / places)
+        line = over_seeds(runs, "moved").mean(0)[-1] * np.sqrt(places[-1] / places)
         axes[1].plot(places, line, **figures.THEORY, label="power $-1/2$")
         axes[1].set(xlabel="units a layer $m$", ylabel="distance moved", xscale="log", yscale="log")
-        axes[1].set_xticks(places, [f"{m}" for m in places])
+        ticks(axes[1], places)
         axes[1].set_yticks((0.3, 1, 3, 10), ("0.3", "1", "3", "10"))
         axes[1].minorticks_off()
         axes[1].set_ylim(0.2, 14)
         axes[1].legend(fontsize=8, loc="upper right", bbox_to_anchor=(1.0, 1.0))
-        enough = np.log10([float(r["width_enough"]) for r in results])
+        enough = np.log10(over_seeds(runs, "width_enough"))
         # The later proof's power of n is 8, that of L the same (Zou and Gu 2019).
-        theory = float(first["orders_theory"])
+        theory = float(first(runs, "orders_theory"))
         later = theory - 16 * math.log10(24)
-        rows = ("enough here", "later proof", "this theorem")
-        places = (float(enough.mean()), later, theory)
-        axes[2].barh(rows, places, color=colours[0], alpha=0.35)
-        axes[2].plot(enough, np.zeros(len(enough)), "o", color=colours[0])
-        for row, place in enumerate(places):
+        rows = {"enough here": enough.mean(), "later proof": later, "this theorem": theory}
+        axes[2].barh(list(rows), list(rows.values()), color=blue, alpha=0.35)
+        axes[2].plot(enough, np.zeros(len(enough)), "o", color=blue)
+        for row, place in enumerate(rows.values()):
             axes[2].text(place + 1.3, row, f"$10^{{{place:.1f}}}$", va="center", fontsize=9)
         axes[2].set(xlabel="power of ten of the width", xlim=(0, 48))
         axes[2].tick_params(axis="y", labelsize=8)
-    seeds = figures.count(len(results))
+    seeds = figures.count(len(runs[MAIN]))
     return figures.Figure(
         drawn,
         label="fig-wide-enough",
@@ -337,23 +327,18 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Loss against steps, swept over the width, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="width",
         title="Training loss on random labels, by width",
         about="Move along the width and watch where the loss ends, and whether it falls along a "
         "straight line. Then make the output smaller: the network leaves its start, and fits too.",
-        series={"loss": "training loss"},
-        variants={MAIN: "output as in the theorem", "small-output": "smaller output"},
-        sweep=Axis("units a layer", log=True),
-        sweep_values="widths",
         x=Axis("step"),
         x_values="steps",
-        y=Axis("training loss", log=True),
         predict=Prediction(
             "24 pictures, labels drawn by a coin, two learned matrices of m by m. For this many "
             "examples the theorem's width has 37 digits. From which m on does the mean loss end "

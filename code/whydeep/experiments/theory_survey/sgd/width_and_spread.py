@@ -11,10 +11,10 @@ training losses that tell the test losses as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -22,13 +22,15 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.descent import mean_loss, train
+from whydeep.descent import SGD, mean_loss, train
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Runs, compare, panels, ticks
 
 PAGE = "theory-survey/sgd/are-networks-spin-glasses"
+STARTS = 6
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,10 @@ class Settings:
     widths: tuple[int, ...] = (2, 5, 12, 50)
     networks: int = 30
     examples: int = 400
-    steps: int = 200
-    batch_size: int = 50
-    learning_rate: float = 0.05
     grow: str = "units"
+    sgd: SGD = SGD(lr=0.05, epochs=25, batch=50, momentum=0.9)
 
 
-STARTS = 6
 SCALES = {"quick": Settings()}
 VARIANTS = {"more-inputs": {"grow": "inputs", "widths": (2, 50)}}
 
@@ -71,7 +70,7 @@ def with_products(
     return torch.cat([x, products * (x.shape[1] / more) ** 0.5], 1)
 
 
-def correlation(a: Float[np.ndarray, "k"], b: Float[np.ndarray, "k"]) -> float:
+def correlation(a: Float[np.ndarray, " k"], b: Float[np.ndarray, " k"]) -> float:
     """Pearson's correlation."""
     return float(np.corrcoef(a, b)[0, 1])
 
@@ -81,84 +80,60 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     ``orders_share`` is the spread over batch orders alone, from each of ``STARTS`` starts and at
     the smallest width, as a share of the spread there over starts and orders together. Runs on the
-    CPU whatever the ``device``.
+    CPU.
     """
     data = digits().subset(settings.examples, seed=chance.seed)
     x, x_test = data.train_x.flatten(1), data.test_x.flatten(1)
     mean, sd = x.mean(), x.std()
     x, x_test = (x - mean) / sd, (x_test - mean) / sd
-    seeds = chance.members(settings.networks)
-    fewest = settings.widths[0]
+    members, fewest, sgd = chance.members(settings.networks), settings.widths[0], settings.sgd
 
-    def ends(inputs: int, units: int, starts: int | None = None) -> Float[np.ndarray, "2 k"]:
-        """Training and test losses of a stack, from as many starts as networks or from fewer."""
+    def ends(inputs: int, units: int, starts: Sequence[Chance]) -> Float[np.ndarray, "2 k"]:
+        """Training and test losses of a stack, a start and an order of batches for each member."""
         grown, grown_test = (with_products(z, inputs, chance.torch()) for z in (x, x_test))
-        members = iter(range(len(seeds)))
-
-        def network(*, generator: torch.Generator) -> Dense:
-            if starts:  # the members' generators decide the orders, these the starts
-                generator = start_of(seeds[next(members) % starts], "init")
-            return Dense((inputs, units, 10), generator=generator)
-
         trained = train(
-            network,
+            partial(Dense, (inputs, units, 10)),
             grown,
             data.train_y,
-            seeds=seeds,
-            lr=settings.learning_rate,
-            momentum=0.9,
-            steps=settings.steps,
-            batch_size=settings.batch_size,
-            measure={
-                "train": mean_loss(grown, data.train_y),
-                "test": mean_loss(grown_test, data.test_y),
-            },
-            measure_at=[settings.steps],
+            seeds=members,
+            starts=starts,
+            lr=sgd.lr,
+            momentum=sgd.momentum,
+            epochs=sgd.epochs,
+            batch_size=sgd.batch,
             device="cpu",
         )
-        return np.stack([trained.history[name][:, -1].double() for name in ("train", "test")])
+        measures = mean_loss(grown, data.train_y), mean_loss(grown_test, data.test_y)
+        return np.stack([measure(trained).double() for measure in measures])
 
     found = []
     for width in settings.widths:
         if settings.grow == "inputs":
             # (d + 1) h + (h + 1) 10 weights: as many as 64 inputs and ``width`` units have.
             inputs = (weights(64, width) - (fewest + 1) * 10) // fewest - 1
-            found.append(ends(inputs, fewest))
+            found.append(ends(inputs, fewest, members))
         else:
-            found.append(ends(64, width))
+            found.append(ends(64, width, members))
+    losses = np.stack(found, 1)  # (training or test, width, network)
+    mean, spread = losses.mean(-1), losses[1].std(-1, ddof=1)
     orders = {}
     if settings.grow == "units":
-        _, test = ends(64, fewest, STARTS)
-        # Columns are starts, rows orders.
-        within = test.reshape(-1, STARTS).std(axis=0, ddof=1)
-        share = float(np.sqrt(np.square(within).mean()) / found[0][1].std(ddof=1))
-        orders = {"orders_share": (share, "ratio of standard deviations")}
-    spread = np.array([test.std(ddof=1) for _, test in found])
+        few = [members[i % STARTS] for i in range(settings.networks)]
+        test = ends(64, fewest, few)[1].reshape(-1, STARTS)  # rows are orders, columns starts
+        within = np.sqrt(np.square(test.std(axis=0, ddof=1)).mean())
+        orders = {"orders_share": (within / spread[0], "ratio of standard deviations")}
     correlations = np.array([correlation(*losses) for losses in found])
-    losses = {}
-    for width, (train_losses, test_losses) in zip(settings.widths, found, strict=True):
-        losses[f"train_{width}"] = (train_losses.astype(np.float32), "nats")
-        losses[f"test_{width}"] = (test_losses.astype(np.float32), "nats")
+    of, by = {"examples": ("train", "test")}, {"units": [f"{w} units" for w in settings.widths]}
     return Result(
         widths=(np.array(settings.widths), "hidden units"),
         weights=(np.array([weights(64, width) for width in settings.widths]), "weights"),
-        spread=(spread, "nats"),
-        spread_smallest=(spread[0], "nats"),
-        spread_largest=(spread[-1], "nats"),
+        loss=Quantity(losses.astype(np.float32), "nats", **of, **by, network=None),
+        mean=Quantity(mean, "nats", **of, **by),
+        spread=Quantity(spread, "nats", **by),
         narrowing=(spread[-1] / spread[0], "ratio of standard deviations"),
-        correlation=(correlations, "correlation"),
-        correlation_smallest=(correlations[0], "correlation"),
-        correlation_largest=(correlations[-1], "correlation"),
+        correlation=Quantity(correlations, "correlation", **by),
         correlation_ratio=(correlations[-1] / correlations[0], "ratio of correlations"),
-        test=(np.array([test.mean() for _, test in found]), "nats"),
-        test_smallest=(found[0][1].mean(), "nats"),
-        test_largest=(found[-1][1].mean(), "nats"),
-        worst_largest=(found[-1][1].max(), "nats"),
-        best_smallest=(found[0][1].min(), "nats"),
-        worst_to_best=(found[-1][1].max() / found[0][1].min(), "ratio of test losses"),
-        train_largest=(found[-1][0].mean(), "nats"),
-        networks=(settings.networks, "networks a width"),
-        **losses,
+        worst_to_best=(losses[1, -1].max() / losses[1, 0].min(), "ratio of test losses"),
         **orders,
     )
 
@@ -212,7 +187,7 @@ CLAIMS = (
                 {"narrowing": 0.2, "correlation_ratio": 0.25, "worst_to_best": 0.4},
                 (
                     at_most(
-                        "test_largest",
+                        "mean[test, -1]",
                         "its networks learn: mean test loss of at most {bound}, where chance has "
                         "2.3",
                         2.0,
@@ -227,27 +202,20 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Every network's test loss against the number of weights; the spread; the correlation."""
-    by_seed = runs[MAIN]
-    first = by_seed[min(by_seed)]
-    widths, weights_of = first["widths"].astype(int), first["weights"]
-    colours = list(figures.COLOURS.values())
-    with figures.style():
-        drawn, axes = plt.subplots(1, 3, figsize=(9.2, 3.5))
-        for width, place in zip(widths, weights_of, strict=True):
-            losses = np.sort(first[f"test_{width}"])
+    one = runs[MAIN][min(runs[MAIN])]
+    widths, places = one["widths"].astype(int), one["weights"]
+    by = {MAIN: "more hidden units", "more-inputs": "more inputs"}
+    with panels(3, size=(9.2, 3.5)) as (drawn, axes):
+        for losses, place in zip(one["loss[test]"], places, strict=True):
             aside = place * np.exp(np.linspace(-0.2, 0.2, len(losses)))
-            axes[0].plot(aside, losses, "o", ms=4, mew=0, alpha=0.55, color=colours[0], ls="none")
+            look = dict(ms=4, mew=0, alpha=0.55, color=figures.COLOURS["blue"], ls="none")
+            axes[0].plot(aside, np.sort(losses), "o", **look)
         axes[0].set(ylabel="test loss (nats), each network", yscale="log", ylim=(0.07, 4))
         axes[0].set_yticks((0.1, 0.2, 0.5, 1, 2), ("0.1", "0.2", "0.5", "1", "2"))
-        for panel, name in ((axes[1], "spread"), (axes[2], "correlation")):
-            values = np.array([result[name] for result in by_seed.values()])
-            figures.band(panel, weights_of, values, label="more hidden units")
-            if "more-inputs" in runs:
-                control = list(runs["more-inputs"].values())
-                values = np.array([result[name] for result in control])
-                figures.band(panel, control[0]["weights"], values, label="more inputs")
+        compare(axes[1], runs, "spread", "weights", by)
+        compare(axes[2], runs, "correlation", "weights", by)
         axes[1].set(ylabel="spread over starts (nats)", yscale="log", ylim=(0.008, 1.5))
         axes[1].set_yticks((0.01, 0.03, 0.1, 0.3, 1), ("0.01", "0.03", "0.1", "0.3", "1"))
         axes[1].legend(loc="lower left")
@@ -255,20 +223,18 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes[2].axhline(0, color=figures.MUTED, lw=0.7)
         for panel in axes:
             panel.set(xlabel="weights", xscale="log", xlim=(110, 5600))
-            panel.set_xticks(weights_of, [f"{n:,}" for n in weights_of])
-            panel.minorticks_off()
+            ticks(panel, places, [f"{n:,}" for n in places])
         axes[0].set_xlabel("hidden units")
-        axes[0].set_xticks(weights_of, [f"{width}" for width in widths])
-        axes[0].minorticks_off()
-    seeds = len(by_seed)
+        ticks(axes[0], places, [f"{width}" for width in widths])
+    starts = one["loss"].shape[-1]
     return figures.Figure(
         drawn,
         label="fig-width-and-spread",
         caption=f"Networks of {', '.join(str(w) for w in widths[:-1])} and {widths[-1]} hidden "
-        f"units on digits, {int(first['networks'])} starts each. Left, the test loss of every "
+        f"units on digits, {starts} starts each. Left, the test loss of every "
         "network of one seed. Middle, its standard deviation over the starts, and right, its "
         "correlation with the training loss; both also for networks of two hidden units that get "
-        f"as many weights by having more inputs. Bands are over {figures.count(seeds)}.",
+        f"as many weights by having more inputs. Bands are over {figures.count(len(runs[MAIN]))}.",
         alt="Three panels against the size of the network, on a logarithmic axis. Left, clouds of "
         "dots sink from about two nats to below a fifth and draw together. Middle, the spread over "
         "starts falls about twentyfold with more hidden units and hardly changes with more inputs. "

@@ -1,8 +1,8 @@
-// "Copy as PyTorch": the reader's settings and the parts of playground_torch.py (the string TORCH)
-// that they need, as one program.
+// "Copy as PyTorch": the reader's settings and the parts of playground_torch.py that they need, as one
+// program.
 
 /** The parts of the file between "# [[ name" and "# ]]", by name. */
-function partsOf(source) {
+export function partsOf(source) {
   const parts = {};
   for (const [, name, text] of source.matchAll(/^# \[\[ (\w+)\n([\s\S]*?)^# \]\]$/gm)) {
     parts[name] = text.trim();
@@ -15,10 +15,11 @@ function python(value) {
   return JSON.stringify(value).replaceAll(",", ", ").replaceAll("\":", "\": ");
 }
 
-/** A program that trains the networks of `settings` for `steps` steps. `given` are the points of a set
- *  that is not drawn, `changes` what was changed on the way, as [step, name, value]. */
-function snippet(settings, { given, changes, steps }) {
-  const parts = partsOf(TORCH);
+/** A program that trains the networks of `settings` for `steps` steps, from the parts of the text
+ *  `source`. `given` are the points of a set that is not drawn, `changes` what was changed on the way,
+ *  as [step, name, value]. */
+export function snippet(source, settings, { given, changes, steps }) {
+  const parts = partsOf(source);
   const kept = Object.entries(settings).filter(([name]) => name !== "speed" && name !== "stop_at");
   const byStep = {};
   for (const [step, name, value] of changes) {
