@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -261,7 +262,7 @@ CLAIMS = (
 )
 
 
-def _gallery(axes: plt.Axes, bank: Float[np.ndarray, "n h w *c"], columns: int) -> None:
+def _gallery(axes: Axes, bank: Float[np.ndarray, "n h w *c"], columns: int) -> None:
     """The filters side by side with a pixel between them, each scaled by its largest weight."""
     size = np.abs(bank).reshape(len(bank), -1).max(1).reshape(-1, *[1] * (bank.ndim - 1))
     tiles = 0.5 + bank / size / 2

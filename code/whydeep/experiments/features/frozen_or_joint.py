@@ -68,7 +68,7 @@ VARIANTS = {"linear": {"task": "linear"}, "parity": {"task": "parity", "sgd.step
 
 
 def pictures(examples: int, chance: Chance) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
-    """``examples`` training pictures drawn by ``seed``, then the test pictures; 14 x 14, centred.
+    """``examples`` training pictures drawn by ``chance``, then the test pictures; 14 x 14, centred.
 
     Pixels are averaged two by two, the mean picture of the training examples is subtracted, and one
     factor brings their standard deviation to 1. Returns vectors of 196 pixels, and labels.

@@ -114,9 +114,8 @@ def run(settings: Settings, chance: Chance) -> Result:
     small = partial(Convolutional, (1, 28, 28), (8, 16))
     dense = np.array([errors(Flat, shift, sgd.epochs) for shift in settings.shifts])
     shifts = (0, settings.convolutional_shift)
-    convolutional = np.array([errors(small, s, settings.convolutional_epochs) for s in shifts])[
-        :, 1:
-    ]
+    convolutional = np.array([errors(small, s, settings.convolutional_epochs) for s in shifts])
+    convolutional = convolutional[:, 1:]
     training, test = dense[:, 0], dense[:, 1:]  # (shifts,), (shifts, moves)
     at = list(settings.moves).index(max(settings.shifts))
     gap = test[:, 0] - training
