@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from whydeep.chance import Chance
 from whydeep.experiments.mysterious_steps import (
+    _sharpness,
     acute_angles,
     divide_by_ten,
     edge_of_stability,
@@ -36,7 +38,7 @@ def test_the_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian():
 
     whole = torch.autograd.functional.hessian(loss, flat)
     expected = float(torch.linalg.eigvalsh(whole)[-1])
-    found, vector = edge_of_stability.sharpness(network.float(), x, y)
+    found, vector = _sharpness.sharpness(network.float(), x, y)
     assert found == pytest.approx(expected, rel=2e-3)
     again = vector @ whole.numpy() @ vector / (vector @ vector)
     assert again == pytest.approx(expected, rel=2e-3)
@@ -50,8 +52,8 @@ def test_on_the_last_layer_the_sharpness_is_that_of_its_features():
     y = torch.eye(3)[torch.arange(20) % 3]
     phi = torch.cat([network.features(x).detach(), torch.ones(20, 1)], 1).double()
     expected = float(torch.linalg.eigvalsh(phi.T @ phi / 20)[-1])
-    names = edge_of_stability.LAST_LAYER
-    found, _ = edge_of_stability.sharpness(network, x, y, names=names)
+    names = _sharpness.LAST_LAYER
+    found, _ = _sharpness.sharpness(network, x, y, names=names)
     assert found == pytest.approx(expected, rel=2e-3)
 
 
@@ -60,15 +62,15 @@ def test_beyond_the_limit_descent_on_a_quadratic_grows_at_the_rate_of_theory():
     small = dataclasses.replace(
         edge_of_stability.Settings(), examples=50, width=8, steps=400, looks=4, beyond=1.05
     )
-    losses = edge_of_stability.run(small, seed=3)["loss"]
+    losses = edge_of_stability.run(small, Chance(3))["loss"]
     assert losses[-1] / losses[-2] == pytest.approx(1.1**2, rel=1e-3)
     below = dataclasses.replace(small, beyond=0.95)
-    assert edge_of_stability.run(below, seed=3)["loss"][-1] < losses[0]
+    assert edge_of_stability.run(below, Chance(3))["loss"][-1] < losses[0]
 
 
 def test_random_labels_are_drawn_anew_and_true_labels_are_those_of_the_digits():
-    x, y = edge_of_stability.task(edge_of_stability.Settings(), seed=0)
-    true = edge_of_stability.task(edge_of_stability.Settings(random_labels=False), seed=0)[1]
+    x, y = _sharpness.task(200, Chance(0))
+    true = _sharpness.task(200, Chance(0), random_labels=False)[1]
     assert x.mean(0).abs().max() < 1e-6
     agree = (y.argmax(1) == true.argmax(1)).float().mean()
     # One in ten agrees by chance, give or take four standard deviations.
@@ -77,8 +79,8 @@ def test_random_labels_are_drawn_anew_and_true_labels_are_those_of_the_digits():
 
 def test_one_rate_of_the_sweep_is_the_run_at_that_rate():
     small = sharpness_by_rate.Settings(rates=(0.1, 0.3), looks=30)
-    sweep = sharpness_by_rate.run(small, seed=0)
-    alone = edge_of_stability.run(edge_of_stability.Settings(), seed=0)
+    sweep = sharpness_by_rate.run(small, Chance(0))
+    alone = edge_of_stability.run(edge_of_stability.Settings(), Chance(0))
     edge = sweep["sharpness"][1] / sweep["limit"][1]
     # At the limit float32 amplifies rounding, before it the two agree.
     np.testing.assert_allclose(edge[:4], alone["edge"][:4], rtol=5e-3)
@@ -155,11 +157,11 @@ def test_schedules_agree_until_the_rate_is_divided():
     small = dataclasses.replace(
         divide_by_ten.Settings(), divide_at=(500, 1050), steps=1100, students=2
     )
-    result, again = divide_by_ten.run(small, seed=0), divide_by_ten.run(small, seed=0)
-    assert len(result["at"]) == len(result["error_constant"]) == 1100 / divide_by_ten.EVERY + 1
-    np.testing.assert_array_equal(result["error_constant"][:11], result["error_divided"][:11])
-    assert result["error_constant"][11] != result["error_divided"][11]
-    assert result["error_small"][1] > result["error_constant"][1]
+    result, again = divide_by_ten.run(small, Chance(0)), divide_by_ten.run(small, Chance(0))
+    assert len(result["at"]) == len(result["error[constant]"]) == 1100 / divide_by_ten.EVERY + 1
+    np.testing.assert_array_equal(result["error[constant]"][:11], result["error[divided]"][:11])
+    assert result["error[constant]"][11] != result["error[divided]"][11]
+    assert result["error[small]"][1] > result["error[constant]"][1]
     assert all(result[name].tobytes() == again[name].tobytes() for name in result)
 
 
@@ -223,11 +225,11 @@ def test_signs_of_normal_entries_have_the_cosine_of_theory():
 
 def test_at_right_angles_there_is_no_part_along_the_gradient():
     small = acute_angles.Settings(examples=60, width=8, steps=20, rates=(0.03, 0.1))
-    acute = acute_angles.run(small, seed=0)
-    right = acute_angles.run(dataclasses.replace(small, project_out=True), seed=0)
+    acute = acute_angles.run(small, Chance(0))
+    right = acute_angles.run(dataclasses.replace(small, project_out=True), Chance(0))
     tried = [name for name in acute_angles.DIRECTIONS if name != "gradient"]
-    assert max(abs(float(right[f"cosine_{name}"])) for name in tried) < 1e-5
-    assert acute["cosine_low"] == pytest.approx(0.1, abs=1e-5)
-    assert right["final_gradient"] == acute["final_gradient"]
-    again = acute_angles.run(small, seed=0)
+    assert max(abs(float(right[f"cosine[{name}]"])) for name in tried) < 1e-5
+    assert acute["cosine[low]"] == pytest.approx(0.1, abs=1e-5)
+    assert right["final[gradient]"] == acute["final[gradient]"]
+    again = acute_angles.run(small, Chance(0))
     assert all(acute[name].tobytes() == again[name].tobytes() for name in acute)

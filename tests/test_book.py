@@ -497,16 +497,16 @@ def test_a_number_in_a_sentence_has_a_power_of_ten_and_no_exponent_form():
 def test_a_number_of_an_array_is_counted_from_the_end_where_its_index_is_negative():
     runs = read_record("mysterious-steps/dropout", "quick").runs[MAIN].values()
     for index in (0, 2, -1, -2):
-        mean = np.mean([run["loss_clean_none"][index] for run in runs])
-        shown = evidence.resolve(f"mysterious-steps/dropout loss_clean_none[{index}] .6f")
+        mean = np.mean([run["loss[clean, none]"][index] for run in runs])
+        shown = evidence.resolve(f"mysterious-steps/dropout loss[clean,none,{index}] .6f")
         assert shown == f"{mean:.6f}"
 
 
 def test_a_number_of_a_variant_is_that_of_its_runs():
     runs = read_record("mysterious-steps/dropout", "quick").runs
     for place, by_seed in (("", runs[MAIN]), ("@gradient-only", runs["gradient-only"])):
-        found = [float(run["final_loss_clean_dropout"]) for run in by_seed.values()]
-        shown = evidence.resolve(f"mysterious-steps/dropout{place} final_loss_clean_dropout .6f ±")
+        found = [float(run["loss[clean, dropout, -1]"]) for run in by_seed.values()]
+        shown = evidence.resolve(f"mysterious-steps/dropout{place} loss[clean,dropout,-1] .6f ±")
         assert shown == f"{np.mean(found):.6f} ± {np.std(found, ddof=1):.6f}"
 
 

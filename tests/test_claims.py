@@ -24,7 +24,7 @@ from whydeep.evidence.claims import (
     at_most,
     judge,
 )
-from whydeep.evidence.results import Result
+from whydeep.evidence.results import Quantity, Result
 
 UNIT = "ratio"
 GAIN = Condition("gain", "the gain is at least 1", lambda r: float(r["gain"]), ">=", 1.0)
@@ -310,6 +310,27 @@ def test_a_control_whose_arms_are_one_number_by_number_does_not_act():
     verdict = curves_judged(curves_of(2.0), curves_of(0.0, twins=True))
     assert verdict.word == VOID
     assert "does not act: plain and treated are the same, number by number" in verdict.why
+
+
+def in_one(runs):
+    """The two arms as one quantity with named axes."""
+    arms = {"arm": ("plain", "treated"), "epoch": None}
+    return {
+        seed: Result(
+            **{name: (run[name], UNIT) for name in ("gain", "cost", "loss")},
+            width=Quantity([run["plain"], 2 * run["plain"]], UNIT, units=(64, 128), epoch=None),
+            error=Quantity([run["plain"] + 1, run["treated"] + 1], UNIT, **arms),
+        )
+        for seed, run in runs.items()
+    }
+
+
+def test_arms_of_one_quantity_that_are_one_number_by_number_do_not_act():
+    main = in_one(curves_of(2.0))
+    assert curves_judged(main, in_one(curves_of(0.0))).word == REPRODUCED
+    verdict = curves_judged(main, in_one(curves_of(0.0, twins=True)))
+    assert verdict.word == VOID
+    assert "error[plain] and error[treated] are the same, number by number" in verdict.why
 
 
 def test_arms_that_are_one_in_the_main_run_too_make_it_void_itself():

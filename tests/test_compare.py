@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from whydeep import cli
+from whydeep.descent import SGD
 from whydeep.evidence.claims import REPRODUCED, VOID, Claim, Control, at_least, at_most, judge
 from whydeep.evidence.compare import ERRORS, MOVED, SAME, WITHIN, compare
 from whydeep.evidence.machine import KEYS, arithmetic
@@ -297,8 +298,9 @@ def test_a_wrong_program_whose_words_are_the_registered_ones_has_moved(
 # --- the whole way: a broken mechanism, `whydeep check`, the number that moved --------------------
 
 SMALL = dataclasses.replace(
-    dropout.SCALES["quick"], examples=60, width=12, epochs=6, batch_size=25, every=2, cool=2
-)
+    dropout.SCALES["quick"], examples=60, width=12, every=2,
+    sgd=SGD(lr=0.02, epochs=6, batch=25, momentum=0.9, cool=2),
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ import torch
 from scipy import integrate, optimize, stats
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
 from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.mysterious_steps import (
+    _logistic,
     adagrad_relative,
     adaptive_penalty,
     learned_rate,
@@ -91,7 +93,7 @@ def test_the_gradient_of_the_quadratic_penalty_is_that_of_differences():
 def test_the_l2_arm_is_the_logistic_regression_of_scikit_learn(strength):
     x, y, _ = examples(3)
     peer = LogisticRegression(C=1 / strength, fit_intercept=False, tol=1e-10).fit(x, y)
-    found = adaptive_penalty.fit_l2(x, y, strength)
+    found = _logistic.fit_l2(x, y, strength)
     np.testing.assert_allclose(found, peer.coef_[0], atol=2e-4)
 
 
@@ -100,7 +102,7 @@ def test_rarity_alone_is_l2_on_features_divided_by_their_root_mean_square():
     x[:, 0] *= 5
     x[10:, 1] = 0
     scale = np.sqrt((x * x).mean(0))
-    scaled = adaptive_penalty.fit_l2(x / scale, y, len(y) * 0.5 / 0.5 / 4) / scale
+    scaled = _logistic.fit_l2(x / scale, y, len(y) * 0.5 / 0.5 / 4) / scale
     np.testing.assert_allclose(adaptive_penalty.fit_rarity(x, y, 0.5), scaled, atol=1e-4)
 
 
@@ -121,8 +123,8 @@ def test_rare_features_are_active_in_their_share_and_the_score_has_the_same_spre
     for active in (0.04, 1.0):
         settings = adaptive_penalty.Settings(active=active)
         rng = np.random.default_rng(6)
-        weights = adaptive_penalty.true_weights(settings, rng)
-        x, _ = adaptive_penalty.draw(settings, weights, 20_000, rng)
+        weights = _logistic.true_weights(settings, rng)
+        x, _ = _logistic.draw(settings, weights, 20_000, rng)
         assert (x[:, :50] != 0).mean() == pytest.approx(active, abs=0.001)
         assert (x @ weights).std() == pytest.approx(settings.score_sd, rel=0.03)
 
@@ -181,9 +183,9 @@ def test_a_feature_active_once_in_25_examples_has_five_times_the_step_size_under
     # sqrt(25), give or take how much the gradients of the two kinds differ when active.
     record = read_record("mysterious-steps/adagrad-relative", "quick")
     for result in record.runs[MAIN].values():
-        assert result["ratio_adagrad"] == pytest.approx(5, rel=0.1)
+        assert result["ratio[adagrad]"] == pytest.approx(5, rel=0.1)
     for result in record.runs["always-active"].values():
-        assert result["ratio_adagrad"] == pytest.approx(1, rel=0.02)
+        assert result["ratio[adagrad]"] == pytest.approx(1, rel=0.02)
 
 
 # --- McAllester's bound ------------------------------------------------------------------------
@@ -268,20 +270,21 @@ def test_a_cold_mask_is_ordinary_dropout():
 
 def test_the_penalty_is_that_of_a_worked_example():
     settings = learned_rate.Settings(width=4, l2=2.0, entropy=3.0)
-    stack = learned_rate.Stack([0.5, 0.75], 4, torch.Generator().manual_seed(0))
-    for w in stack.weights:
-        w.data = torch.ones_like(w)
+    weights = learned_rate.start([0.5, 0.75], 4, torch.Generator().manual_seed(0))
+    weights = [*map(torch.ones_like, weights[:-1]), weights[-1]]
     # 196 x 4 weights before any mask; 4 x 4 and 4 x 10 behind one: divided by 1 - p.
     entropies = [2 * np.log(2), 2 * (0.75 * np.log(4 / 3) + 0.25 * np.log(4))]
     expected = [784 + 56 / 0.5 - 12 * entropies[0], 784 + 56 / 0.25 - 12 * entropies[1]]
-    np.testing.assert_allclose(learned_rate.penalty(stack, settings).tolist(), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        learned_rate.penalty(weights, settings).tolist(), expected, rtol=1e-5
+    )
 
 
 def test_only_the_learning_and_the_ruled_network_change_their_rates():
     settings = learned_rate.Settings(examples=(50,), steps=20, every=10)
-    (x, y), _ = learned_rate.noisy_images(50, settings, seed=0)
-    stack = learned_rate.fit(x, y, settings, torch.Generator().manual_seed(0))
-    rates = torch.sigmoid(stack.logits.detach())
+    (x, y), _ = learned_rate.noisy_images(50, settings, Chance(0))
+    weights = learned_rate.fit(x, y, settings, torch.Generator().manual_seed(0))
+    rates = torch.sigmoid(weights[-1])
     expected = torch.tensor(settings.fixed)[:, None].expand(-1, 2)
     torch.testing.assert_close(rates[2:], expected)
     assert (rates[0] != settings.start).all()
@@ -293,9 +296,9 @@ def test_only_the_learning_and_the_ruled_network_change_their_rates():
 
 def test_three_labels_in_ten_are_drawn_at_random():
     settings = learned_rate.Settings()
-    (x, y), (_, y_test) = learned_rate.noisy_images(5000, settings, seed=0)
+    (x, y), (_, y_test) = learned_rate.noisy_images(5000, settings, Chance(0))
     clean = dataclasses.replace(settings, noise=0.0)
-    (x_clean, y_clean), (_, test_clean) = learned_rate.noisy_images(5000, clean, seed=0)
+    (x_clean, y_clean), (_, test_clean) = learned_rate.noisy_images(5000, clean, Chance(0))
     assert torch.equal(x, x_clean)
     # A random label is the right one in one case of ten.
     assert float((y != y_clean).double().mean()) == pytest.approx(0.27, abs=0.025)
@@ -304,5 +307,5 @@ def test_three_labels_in_ten_are_drawn_at_random():
 
 def test_a_seed_gives_the_same_bits_again():
     small = learned_rate.Settings(examples=(50,), steps=5)
-    first, again = (learned_rate.run(small, seed=3) for _ in range(2))
+    first, again = (learned_rate.run(small, Chance(3)) for _ in range(2))
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from whydeep.descent import mean_loss, train
+from whydeep.chance import Chance
+from whydeep.descent import SGD, mean_loss, train
 from whydeep.errors import BadSettings
-from whydeep.evidence.results import MAIN, read_record
+from whydeep.evidence.results import MAIN, read_record, with_variant
 from whydeep.experiments.mysterious_steps import (
     dropout,
     dropout_cost,
@@ -28,14 +29,16 @@ def generator(seed):
 
 X = torch.randn(60, 7, generator=generator(0))
 Y = torch.arange(60) % 3
-HOW = {"widths": (7, 8, 8, 3), "epochs": 5, "batch_size": 13, "momentum": 0.9, "seed": 5}
+SGD_ = SGD(lr=0.02, epochs=5, batch=13, momentum=0.9)
+HOW = {"chance": Chance(5), "hidden": (8, 8), "classes": 3}
 
 
-def losses(members, **how):
+def losses(members, **sgd):
     labels = Y.expand(len(members), -1)
     found = thinned.train(
-        X, labels, members, measure={"m": thinned.error_and_loss(X, Y)}, **(HOW | how)
-    )
+        X, labels, members, dataclasses.replace(SGD_, **sgd),
+        measure={"m": thinned.error_and_loss(X, Y)}, **HOW,
+    )  # fmt: skip
     return found["m"][..., 1]
 
 
@@ -44,17 +47,17 @@ def losses(members, **how):
 
 def test_without_dropout_the_stack_trains_as_the_books_engine_does():
     rates = (0.02, 0.1)
-    found = losses([thinned.Member(lr=lr) for lr in rates])
+    found = losses([thinned.Member() for _ in rates], lr=rates)
     for lr, along in zip(rates, found, strict=True):
         trained = train(
-            partial(Dense, HOW["widths"]),
+            partial(Dense, (7, *HOW["hidden"], HOW["classes"])),
             X,
             Y,
-            seeds=[HOW["seed"]],
+            seeds=[HOW["chance"]],
             lr=lr,
-            momentum=HOW["momentum"],
-            epochs=HOW["epochs"],
-            batch_size=HOW["batch_size"],
+            momentum=SGD_.momentum,
+            epochs=SGD_.epochs,
+            batch_size=SGD_.batch,
             measure={"loss": mean_loss(X, Y)},
             progress=False,
         )
@@ -64,7 +67,8 @@ def test_without_dropout_the_stack_trains_as_the_books_engine_does():
 def test_a_member_does_not_depend_on_its_neighbours():
     member = thinned.Member(0.5)
     alone = losses([member])
-    among = losses([thinned.Member(0.0), member, thinned.Member(0.9, "columns", 0.5)])
+    others = thinned.Member(0.0), thinned.Member(0.9, "columns")
+    among = losses([others[0], member, others[1]], lr=(0.02, 0.02, 0.5))
     np.testing.assert_allclose(among[1], alone[0], rtol=1e-5)
 
 
@@ -76,8 +80,8 @@ def test_a_rate_of_zero_is_no_dropout_whatever_the_mask_acts_on(mask):
 
 
 def test_a_tenth_of_the_learning_rate_is_taken_in_the_last_epochs():
-    cooled = losses([thinned.Member(lr=0.1)], cool=5)
-    np.testing.assert_allclose(cooled, losses([thinned.Member(lr=0.01)]), rtol=1e-5)
+    cooled = losses([thinned.Member()], lr=0.1, cool=5)
+    np.testing.assert_allclose(cooled, losses([thinned.Member()], lr=0.01), rtol=1e-5)
 
 
 def test_each_mask_acts_on_what_it_says():
@@ -109,24 +113,25 @@ def test_a_rate_or_a_mask_that_makes_no_sense_is_one_clear_error(member):
 
 def test_labels_for_another_number_of_networks_are_one_clear_error():
     with pytest.raises(BadSettings, match="labels have shape"):
-        thinned.train(X, Y.expand(2, -1), [thinned.Member()], measure={}, **HOW)
+        thinned.train(X, Y.expand(2, -1), [thinned.Member()], SGD_, measure={}, **HOW)
 
 
 def test_arms_that_agree_in_their_settings_agree_in_their_results():
-    small = dataclasses.replace(dropout.Settings(), examples=100, epochs=4, width=16, cool=0)
-    found = dropout.run(dataclasses.replace(small, dropout="columns"), seed=3)
+    changes = {"examples": 100, "width": 16, "sgd.epochs": 4, "sgd.cool": 0}
+    small = with_variant(dropout.Settings(), changes)
+    found = dropout.run(dataclasses.replace(small, dropout="columns"), Chance(3))
     assert found["lead"] == 0
-    assert found["final_error_noisy_dropout"] == found["final_error_noisy_worded"]
-    again = dropout.run(small, seed=3)
-    assert again["final_error_noisy_none"] == found["final_error_noisy_none"]
-    assert len(again["epochs"]) == len(again["error_noisy_none"]) == 2
+    assert found["error[noisy, dropout, -1]"] == found["error[noisy, worded, -1]"]
+    again = dropout.run(small, Chance(3))
+    assert again["error[noisy, none, -1]"] == found["error[noisy, none, -1]"]
+    assert len(again["epochs"]) == len(again["error[noisy, none]"]) == 2
 
 
 def test_the_sweep_of_the_control_is_one_sweep():
     for result in (
         read_record("mysterious-steps/dropout-rates", "quick").runs["wide-clean"].values()
     ):
-        np.testing.assert_array_equal(result["final_wide"], result["final_narrow"])
+        np.testing.assert_array_equal(result["test[wide]"], result["test[narrow]"])
         assert result["half_helps"] == -result["half_hurts"]
 
 
@@ -146,16 +151,18 @@ def test_rates_go_up_and_hold_those_that_are_compared():
 
 
 SMALL = {
-    dropout_rates: {"examples": 50, "epochs": 2, "every": 1, "cool": 0, "wide": 8, "narrow": 4},
-    dropout_cost: {"examples": 50, "epochs": 6, "width": 8},
-    thinned_average: {"inputs": 3, "width": 4, "epochs": 1, "tested": 5},
-}
+    dropout_rates: {
+        "examples": 50, "every": 1, "wide": 8, "narrow": 4, "sgd.epochs": 2, "sgd.cool": 0,
+    },
+    dropout_cost: {"examples": 50, "width": 8, "sgd.epochs": 12},
+    thinned_average: {"inputs": 3, "width": 4, "tested": 5, "recipe.epochs": 1},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("module", SMALL, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(module):
-    settings = dataclasses.replace(module.SCALES["quick"], **SMALL[module])
-    first, again, other = (module.run(settings, seed=seed) for seed in (0, 0, 1))
+    settings = with_variant(module.SCALES["quick"], SMALL[module])
+    first, again, other = (module.run(settings, Chance(seed)) for seed in (0, 0, 1))
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
     assert any(first[name].tobytes() != other[name].tobytes() for name in first)
 
@@ -180,15 +187,15 @@ def test_the_geometric_mean_is_that_of_a_worked_example():
 def test_one_layer_in_use_is_the_mean_of_its_thinned_layers_and_two_are_not():
     x = torch.randn(4, 6, generator=generator(2)).double()
     for widths, equal in (((6, 3), True), ((6, 9, 3), False)):
-        network = thinned_average.OnInputs(widths, torch.relu, 0.5, 1).double().eval()
-        log_p = thinned_average.thinned_log_probabilities(network, x, 0.5)
+        network = thinned_average.OnInputs(widths, torch.relu, Chance(1)).double().eval()
+        log_p = thinned_average.thinned_log_probabilities(network, x)
         assert log_p.shape == (64, 4, 3)
         difference = (network(x).log_softmax(-1) - thinned_average.geometric_mean(log_p)).abs()
         assert (difference.max() < 1e-12) == equal
 
 
 def test_components_are_uncorrelated_and_of_unit_size():
-    z, y, z_test, y_test = thinned_average.components(5, seed=0)
+    z, y, z_test, y_test = thinned_average.components(5, Chance(0))
     torch.testing.assert_close(torch.cov(z.T), torch.eye(5, dtype=torch.float64))
     assert z.shape[1] == z_test.shape[1] == 5
     assert len(z) == len(y)
@@ -202,11 +209,8 @@ def stability(lr=0.5, epochs=4):
     x = torch.randn(20, 5, generator=generator(3)) / 5**0.5
     y = torch.arange(20) % 10
     others = (torch.randn(3, 5, generator=generator(4)) / 5**0.5, torch.tensor([3, 1, 2]))
-    return one_pass_or_many.stability(x, y, others, lr=lr, batch_size=5, epochs=epochs, seed=0), (
-        x,
-        y,
-        others,
-    )
+    how = {"lr": lr, "batch_size": 5, "epochs": epochs, "chance": Chance(0)}
+    return one_pass_or_many.stability(x, y, others, **how), (x, y, others)
 
 
 def test_an_exchanged_example_moves_logistic_regression_no_further_than_the_theorem_says():
@@ -238,12 +242,11 @@ def test_a_learning_rate_for_which_the_theorem_says_nothing_is_refused():
 
 
 def test_the_two_worlds_start_alike_and_a_run_gives_the_same_bits_again():
-    small = dataclasses.replace(
-        one_pass_or_many.Settings(), examples=60, passes=3, width=16, exchanged=2
-    )
-    first, again = (one_pass_or_many.run(small, seed=4) for _ in range(2))
+    changes = {"examples": 60, "width": 16, "exchanged": 2, "sgd.epochs": 3}
+    small = with_variant(one_pass_or_many.Settings(), changes)
+    first, again = (one_pass_or_many.run(small, Chance(4)) for _ in range(2))
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
-    assert first["fresh_first"][0] == first["reused_first"][0]
+    assert first["error[fresh, first, 0]"] == first["error[reused, first, 0]"]
     assert first["steps"].tolist() == [0, 3, 6, 9]
 
 
@@ -252,5 +255,5 @@ def test_variants_compare_like_with_like():
     for seed, result in runs["both-clean"].items():
         assert result["gap_second"] == result["gap_first_end"]
         np.testing.assert_allclose(
-            result["fresh_first"], runs[MAIN][seed]["fresh_first"], atol=0.03
+            result["error[fresh, first]"], runs[MAIN][seed]["error[fresh, first]"], atol=0.03
         )

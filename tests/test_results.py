@@ -286,6 +286,13 @@ def test_a_place_is_asked_for_by_name_or_number():
         found["plain[7]"]
 
 
+def test_a_place_called_by_a_number_with_a_point_is_asked_for_by_it():
+    found = Result(bound=Quantity([1.0, 2.0, 3.0], "share", rate=(0.0, 0.25, 0.5)))
+    assert found["bound[0.25]"] == 2.0
+    assert found["bound[0]"] == found["bound[0.0]"] == 1.0
+    assert found["bound[-1]"] == found["bound[0.5]"] == 3.0
+
+
 @pytest.mark.parametrize(
     "axes", [{"arm": ("a", "b", "c")}, {"arm": ("a", "b"), "epoch": (0, 1)}, {"x": None, "y": None}]
 )

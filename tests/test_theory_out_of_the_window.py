@@ -8,14 +8,16 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch.utils.flop_counter import FlopCounterMode
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
 from whydeep.evidence.results import read_record
 from whydeep.experiments.mysterious_steps import (
+    _digits,
     alternating,
     one_layer_at_a_time,
     stationary_points,
 )
-from whydeep.labs import blockwise
+from whydeep.labs import blocks as blocks_
 
 WIDTHS = (5, 4, 4, 3)
 
@@ -30,7 +32,7 @@ def task(seed=0, n=12):
 
 def start(members, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    blocks = blockwise.draw(WIDTHS, 2.0, members, generator)
+    blocks = blocks_.draw(WIDTHS, 2.0, members, generator)
     return [block.double() for block in blocks]
 
 
@@ -40,13 +42,14 @@ def descend(timetable, lr, batch_size=12, **changes):
     how = dict(
         activation=torch.tanh,
         lr=torch.tensor(lr, dtype=torch.float64),
-        momentum=0.9,
-        batch_size=batch_size,
+        beta=0.9,
+        batch=batch_size,
         order=torch.Generator().manual_seed(1),
-        measure=lambda blocks: blockwise.log_loss(blockwise.forward(x, blocks, torch.tanh)[-1], y),
+        look=lambda blocks: blocks_.mean_loss(x, y, blocks, torch.tanh),
+        look_at=[timetable.shape[1]],
     )
     blocks = changes.pop("blocks", start(len(timetable)))
-    return blockwise.descend(blocks, x, y, timetable, **(how | changes))
+    return blocks_.descend(blocks, x, y, timetable, **(how | changes))
 
 
 # --- SGD by blocks ---------------------------------------------------------------------------
@@ -54,7 +57,7 @@ def descend(timetable, lr, batch_size=12, **changes):
 
 def test_a_timetable_is_one_optimiser_of_pytorch_for_each_block_stepped_when_due():
     table = torch.tensor([[1, 0, 0], [1, 0, 1], [0, 1, 0], [1, 1, 1], [0, 0, 1], [1, 0, 0]]).bool()
-    path = descend(table[None], [0.2])
+    found, measured = descend(table[None], [0.2])
     x, y = task()
     blocks = [block[0].clone().requires_grad_() for block in start(1)]
     optimisers = [torch.optim.SGD([block], lr=0.2, momentum=0.9) for block in blocks]
@@ -66,38 +69,39 @@ def test_a_timetable_is_one_optimiser_of_pytorch_for_each_block_stepped_when_due
         for optimiser, step in zip(optimisers, due, strict=True):
             if step:
                 optimiser.step()
-    for found, expected in zip(path.blocks, blocks, strict=True):
-        torch.testing.assert_close(found[0], expected.detach())
+    for block, expected in zip(found, blocks, strict=True):
+        torch.testing.assert_close(block[0], expected.detach())
     scores = torch.tanh(torch.tanh(x @ blocks[0]) @ blocks[1]) @ blocks[2]
-    torch.testing.assert_close(path.measured[0, -1], F.cross_entropy(scores, y).detach())
+    torch.testing.assert_close(measured[0, -1], F.cross_entropy(scores, y).detach())
 
 
 def test_a_block_that_always_rests_stays_as_it_was_to_the_last_bit():
     table = torch.zeros(1, 7, 3, dtype=torch.bool)
     table[:, :, 1] = True
-    path = descend(table, [0.3])
-    for number, (found, before) in enumerate(zip(path.blocks, start(1), strict=True)):
-        assert torch.equal(found, before) == (number != 1)
+    found, _ = descend(table, [0.3])
+    for number, (block, before) in enumerate(zip(found, start(1), strict=True)):
+        assert torch.equal(block, before) == (number != 1)
 
 
 def test_a_member_does_not_depend_on_its_neighbours_even_if_one_diverges():
     tables = torch.tensor([[1, 1, 1], [0, 0, 1]]).bool()[:, None].expand(-1, 9, -1)
-    both = descend(tables, [1e200, 0.1], batch_size=5)
-    alone = descend(tables[1:], [0.1], batch_size=5)
-    assert not both.measured[0, -1].isfinite() or both.measured[0, -1] > 1e3
-    torch.testing.assert_close(both.blocks[2][1], alone.blocks[2][0])
+    both, measured = descend(tables, [1e200, 0.1], batch_size=5)
+    alone, _ = descend(tables[1:], [0.1], batch_size=5)
+    assert not measured[0, -1].isfinite() or measured[0, -1] > 1e3
+    torch.testing.assert_close(both[2][1], alone[2][0])
 
 
-def test_measurements_come_after_the_steps_asked_for_and_after_the_last():
+def test_measurements_come_after_the_steps_asked_for():
     table = torch.ones(1, 6, 3, dtype=torch.bool)
-    path = descend(table, [0.1], measure_at=[0, 4])
-    assert path.measured_at == (0, 4, 6)
-    shorter = descend(table[:, :4], [0.1])
-    torch.testing.assert_close(path.measured[:, 1], shorter.measured[:, -1])
+    _, measured = descend(table, [0.1], look_at=[0, 4, 6])
+    assert measured.shape == (1, 3)
+    for place, steps in enumerate((0, 4, 6)):
+        _, shorter = descend(table[:, :steps], [0.1])
+        torch.testing.assert_close(measured[:, place], shorter[:, -1])
 
 
 def test_weights_have_the_variance_they_should():
-    *maps, v = blockwise.draw((400, 300, 200, 100), 2.0, 1, torch.Generator().manual_seed(0))
+    *maps, v = blocks_.draw((400, 300, 200, 100), 2.0, 1, torch.Generator().manual_seed(0))
     for block, expected in ((maps[0], 2 / 400), (maps[1], 2 / 300), (v, 1 / 200)):
         # The variance of n normal numbers is known to about sqrt(2 / n) of itself.
         assert float(block.var()) == pytest.approx(expected, rel=4 * (2 / block.numel()) ** 0.5)
@@ -110,8 +114,8 @@ def test_a_timetable_for_another_number_of_blocks_is_refused_in_one_line():
 
 
 def test_a_measurement_after_the_last_step_is_refused_in_one_line():
-    with pytest.raises(BadSettings, match="from 0 to 2") as error:
-        descend(torch.ones(1, 2, 3, dtype=torch.bool), [0.1], measure_at=[3])
+    with pytest.raises(ValueError, match="expected 0 to 2") as error:
+        descend(torch.ones(1, 2, 3, dtype=torch.bool), [0.1], look_at=[3])
     assert "\n" not in str(error.value)
 
 
@@ -119,7 +123,7 @@ def test_a_measurement_after_the_last_step_is_refused_in_one_line():
 
 
 def test_the_digits_are_split_without_overlap_and_scaled_on_the_training_examples_only():
-    x, y, x_test, y_test = one_layer_at_a_time.pictures(600, 3)
+    x, y, x_test, y_test = _digits.pictures(600, Chance(3))
     assert (len(x), len(y), len(x_test), len(y_test)) == (600, 600, 1197, 1197)
     assert float(x.mean(0).abs().max()) < 1e-5
     assert float(x.std()) == pytest.approx(1, abs=1e-5)
@@ -128,12 +132,13 @@ def test_the_digits_are_split_without_overlap_and_scaled_on_the_training_example
 
 def test_only_the_classifier_trained_is_logistic_regression_and_no_better_than_its_minimum():
     small = one_layer_at_a_time.Settings(examples=150, layers=1, width=8, steps=60)
-    loss, at = one_layer_at_a_time.one_at_a_time("tanh", 1.0, small, 0)
+    loss = one_layer_at_a_time.one_at_a_time("tanh", 1.0, small, Chance(0))
+    at = one_layer_at_a_time.measured_at(small)
     assert loss.shape == (2, len(at))
     assert at[0] == 0
     assert at[-1] == 60
-    x, y, _, _ = one_layer_at_a_time.pictures(150, 0)
-    w, v = blockwise.draw((64, 8, 10), 1.0, 1, blockwise.generator(0, "weights"))
+    x, y, _, _ = _digits.pictures(150, Chance(0))
+    w, v = blocks_.draw((64, 8, 10), 1.0, 1, Chance(0)["init"])
     phi, v = torch.tanh(x @ w[0]).double(), v[0].double().requires_grad_()
     assert loss[:, 0] == pytest.approx(float(F.cross_entropy(phi @ v, y).detach()), rel=1e-5)
     newton = torch.optim.LBFGS([v], max_iter=500, line_search_fn="strong_wolfe")
@@ -177,17 +182,17 @@ def test_the_multiplications_of_a_step_are_those_that_pytorch_counts(stepped):
 
 def test_each_timetable_is_charged_for_the_steps_it_took():
     small = dataclasses.replace(alternating.SCALES["quick"], examples=60, width=8, steps=22)
-    result = alternating.run(small, seed=0)
+    result = alternating.run(small, Chance(0))
     widths = (64, 8, 8, 8, 8, 10)
     upper = torch.arange(5) >= 3
     up, low, both = (
         alternating.multiplications(widths, stepped) for stepped in (upper, ~upper, upper | ~upper)
     )
-    assert int(result["cost_joint"]) == 22 * both
-    assert int(result["cost_10_to_1"]) == 20 * up + 2 * low
-    assert int(result["cost_1_to_1"]) == 11 * up + 11 * low
-    assert int(result["cost_often"]) == 22 * up
-    assert int(result["cost_seldom"]) == 22 * low
+    assert int(result["cost[joint]"]) == 22 * both
+    assert int(result["cost[10:1]"]) == 20 * up + 2 * low
+    assert int(result["cost[1:1]"]) == 11 * up + 11 * low
+    assert int(result["cost[often]"]) == 22 * up
+    assert int(result["cost[seldom]"]) == 22 * low
     steps = int(result["steps_at_equal_cost"])
     spent = [low if t % 11 == 10 else up for t in range(44)]
     assert sum(spent[: steps - 1]) < 22 * both <= sum(spent[:steps])
@@ -220,7 +225,7 @@ def test_the_bottom_is_the_lowest_of_as_many_wells_as_the_tilt_leaves(tilt, well
 
 def test_one_step_of_the_run_is_the_step_of_the_theorem():
     settings = stationary_points.Settings(dimension=2, chains=3, steps=100)
-    result = stationary_points.run(settings, seed=5)
+    result = stationary_points.run(settings, Chance(5))
     rng = np.random.default_rng(5)
     w = rng.uniform(-2, 2, (3, 2))
     for t in range(100):
@@ -228,7 +233,7 @@ def test_one_step_of_the_run_is_the_step_of_the_theorem():
             w - 1.5 * np.tanh(w) + 0.1 + rng.standard_normal((3, 2))
         )
     expected = ((w - 1.5 * np.tanh(w) + 0.1) ** 2).sum(1).mean()
-    assert result["gradient_decreasing"][-1] == pytest.approx(expected, rel=1e-9)
+    assert result["gradient[decreasing]"][-1] == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_measured_mean_is_below_the_bound_of_the_theorem_in_every_run():
@@ -247,5 +252,5 @@ def test_the_floor_of_a_small_constant_rate_is_that_of_noise_in_a_parabola():
     curvatures = [1 - 1.5 / np.cosh(x) ** 2 for x in (left, right)]
     low, high = sorted(10 * 0.01 * h / (2 - 0.01 * h) for h in curvatures)
     runs = read_record("mysterious-steps/stationary-points", "quick").runs["main"].values()
-    floor = np.mean([float(result["late_constant_0.01"]) for result in runs])
+    floor = np.mean([float(result["late[constant_0.01]"]) for result in runs])
     assert 0.97 * low < floor < 1.03 * high

@@ -589,7 +589,7 @@ def test_the_page_answers_while_it_trains(tab):
     tab_to(tab, "[data-widget=w1] [role=gridcell]")
     tab.keyboard.press("Home")
     tab.keyboard.press("ArrowUp")
-    says(tab, "Input x₁ is chosen")
+    says(tab, "Layer 6, unit 1 is chosen")
     assert widget(tab).get_by_role("button", name="Pause", exact=True).is_visible()
     tab.wait_for_function(f"({steps})() > {before}")
     press(tab, "Pause")

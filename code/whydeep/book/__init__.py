@@ -17,12 +17,12 @@ PARTS = (
     "numbers",
     "ledger",
     "answers",
-    "changes",
+    "checks.changes",
     "concordance",
     "status",
     "widgets",
     "face",
-    "launch",
+    "publish.launch",
 )
 
 

@@ -20,9 +20,9 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 from scipy import stats
@@ -341,12 +341,22 @@ def _varying(results: Sequence[Result]) -> bool:
 
 def _twins(results: Sequence[Result]) -> set[tuple[str, str]]:
     """Pairs of curves that are equal in every run: two arms that were treated alike."""
-    curves = [name for name, value in results[0].items() if value.ndim and value.size >= CURVE]
+    curves = [name for name in _curves(results[0]) if results[0][name].size >= CURVE]
     return {
         (one, other)
         for one, other in combinations(curves, 2)
         if all(np.array_equal(run[one], run[other]) and np.ptp(run[one]) > 0 for run in results)
     }
+
+
+def _curves(result: Result) -> Iterator[str]:
+    """The names of all arrays; of one whose axes have names, of each row along the last of them."""
+    for name, value in result.items():
+        *outer, _ = result.axes.get(name, {"": []}).values()
+        # A place that is called by a whole number is asked for by where it stands.
+        words = [[i if isinstance(p, int) else p for i, p in enumerate(each)] for each in outer]
+        for places in product(*words) if value.ndim else ():
+            yield f"{name}[{', '.join(map(str, places))}]" if places else name
 
 
 def _judge_control(

@@ -23,6 +23,7 @@ from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
 ROOTS = ("run", "SCALES", "VARIANTS")
+GIVEN = ("whydeep.chance", "Chance")  # what a run is given, and need not name but in an annotation
 IMPORT = "<import>"  # stands for what a module does when it is imported
 # What makes no number: reading and downloading of data, which are known by their checksums, the
 # choice of the device, which a record names, and errors, which end a run.
@@ -389,6 +390,8 @@ def reach(module: str, roots: Iterable[str] = ROOTS) -> Reached:
     whole: set[str] = set()
     here = source(module)
     queue = [(module, root) for root in roots if root in here.defined]
+    if (module, "run") in queue and path_of(GIVEN[0]):
+        queue.append(GIVEN)
 
     def take(where: str, name: str) -> None:
         parts[where, name], every, uses[where, name] = _part(source(where), name)

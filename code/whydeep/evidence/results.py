@@ -138,7 +138,11 @@ def _axes(name: str, shape: tuple[int, ...], axes: Mapping[str, Iterable[Any] | 
 
 
 def _place(word: str, axis: str, along: list, name: str) -> int:
-    """The number of a place along an axis, from its name or from a whole number."""
+    """The number of a place along an axis, from its name or from a whole number.
+
+    A place that is called by a number with a point, 0.5, can be asked for by it.
+    """
+    along = [str(place) if isinstance(place, float) else place for place in along]
     if word in along:
         return along.index(word)
     try:

@@ -17,17 +17,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import cosine_similarity, normalize
 
 from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "mysterious-steps/a-small-step"
 DIRECTIONS = {
@@ -106,7 +107,7 @@ def without(
     direction: Float[Tensor, "k p"], gradient: Float[Tensor, "k p"]
 ) -> Float[Tensor, "k p"]:
     """The direction less its part along the gradient."""
-    unit = torch.nn.functional.normalize(gradient, dim=1)
+    unit = normalize(gradient, dim=1)
     return direction - (direction * unit).sum(1, keepdim=True) * unit
 
 
@@ -157,15 +158,15 @@ def run(settings: Settings, chance: Chance) -> Result:
     k = rates * len(DIRECTIONS)
     kinds = {name: slice(i * rates, (i + 1) * rates) for i, name in enumerate(DIRECTIONS)}
 
-    start, generator = chance["init"], chance["order"]
+    init, generator = chance["init"], chance["order"]
     widths = (64, settings.width, settings.width, settings.width, 10)
     shapes = list(pairwise(widths))
-    drawn = [torch.randn(2, a, b, generator=start) * (2 / a) ** 0.5 for a, b in shapes]
+    drawn = [torch.randn(2, a, b, generator=init) * (2 / a) ** 0.5 for a, b in shapes]
     weights = [both[0].repeat(k, 1, 1) for both in drawn]
     first = flatten([both[:1] for both in drawn])
     fixed = [both[1].repeat(rates, 1, 1) for both in drawn]
     sizes = [a * b for a, b in shapes]
-    scale = torch.rand(sum(sizes), generator=start) * 1.9 + 0.1
+    scale = torch.rand(sum(sizes), generator=init) * 1.9 + 0.1
     lr = torch.tensor(settings.rates).repeat(len(DIRECTIONS))[:, None]
 
     losses, cosines = [], []
@@ -186,40 +187,39 @@ def run(settings: Settings, chance: Chance) -> Result:
                 for name, d in steps.items()
             }
         update = torch.cat(list(steps.values()))
-        cosines.append(torch.nn.functional.cosine_similarity(update, all_gradients))
+        cosines.append(cosine_similarity(update, all_gradients))
         for w, d in zip(weights, (lr * update).split(sizes, dim=1), strict=True):
             w -= d.view_as(w)
 
     history = torch.stack(losses, dim=1).double()  # (k, steps + 1)
     scores = forward(x_test, weights)[-1]
     accuracy = (scores.argmax(-1) == data.test_y).double().mean(1)
-    final = history[:, -1].nan_to_num(torch.inf)
-    best = {name: rows.start + int(final[rows].argmin()) for name, rows in kinds.items()}
-    angles = torch.stack(cosines, dim=1)
-    tried = [name for name in DIRECTIONS if name != "gradient"]
-    found = {name: float(final[i]) for name, i in best.items()}
     moved = ((flatten(weights) - first).norm(dim=1) / first.norm()).nan_to_num(0.0, 0.0, 0.0)
+    final = history[:, -1].nan_to_num(torch.inf)
+    best = [rows.start + int(final[rows].argmin()) for rows in kinds.values()]
+    angles = torch.stack(cosines, dim=1)[best]
+    reached, right = final[best].numpy(), accuracy[best].numpy()
+    start = float(history[0, 0])
+    # The gradient is the first of the directions; the six others are on trial.
+    half, feedback = (list(DIRECTIONS).index(name) for name in ("half", "feedback"))
+    furthest = moved.view(len(DIRECTIONS), rates).amax(1)
     every = max(1, settings.steps // 60)
+    at, taken = range(0, settings.steps + 1, every), range(0, settings.steps, every)
+    axes = {"direction": DIRECTIONS}
+    cosine, ratio, test = "cosine with the gradient", "ratio of losses", "fraction of test examples"
     return Result(
-        at=(np.arange(0, settings.steps + 1, every), "steps"),
-        **{f"loss_{n}": (history[i, ::every], "nats") for n, i in best.items()},
-        **{f"cosine_{n}": (angles[i].mean(), "cosine with the gradient") for n, i in best.items()},
-        cosine_feedback_along=(angles[best["feedback"], ::every], "cosine with the gradient"),
-        **{f"accuracy_{n}": (accuracy[i], "fraction of test examples") for n, i in best.items()},
-        **{f"final_{n}": (v, "nats") for n, v in found.items()},
-        start=(float(history[0, 0]), "nats"),
-        worst=(max(found[name] for name in tried) / float(history[0, 0]), "ratio of losses"),
-        least_accuracy=(
-            min(float(accuracy[best[name]]) for name in tried),
-            "fraction of test examples",
-        ),
-        easiest=(min(found[name] for name in tried) / float(history[0, 0]), "ratio of losses"),
-        moved=(
-            min(float(moved[kinds[name]].max()) for name in tried),
-            "share of the weights' length",
-        ),
-        half_ratio=(found["half"] / found["gradient"], "ratio of losses"),
-        steepest_accuracy=(accuracy[best["gradient"]], "fraction of test examples"),
+        at=(at, "steps"),
+        loss=Quantity(history[best, ::every], "nats", **axes, step=at),
+        final=Quantity(reached, "nats", **axes),
+        accuracy=Quantity(right, test, **axes),
+        cosine=Quantity(torch.stack([along.mean() for along in angles]), cosine, **axes),
+        cosine_feedback_along=Quantity(angles[feedback, ::every], cosine, step=taken),
+        start=(start, "nats"),
+        worst=(reached[1:].max() / start, ratio),
+        easiest=(reached[1:].min() / start, ratio),
+        least_accuracy=(right[1:].min(), test),
+        half_ratio=(reached[half] / reached[0], ratio),
+        moved=(float(furthest[1:].min()), "share of the weights' length"),
     )
 
 
@@ -254,7 +254,7 @@ CLAIMS = (
                 {"worst": 0.5, "least_accuracy": 0.4, "half_ratio": 50.0},
                 (
                     at_least(
-                        "steepest_accuracy",
+                        "accuracy[gradient]",
                         "the gradient itself, which is left alone, reaches an accuracy of {bound}",
                         0.75,
                     ),
@@ -273,10 +273,8 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Loss along the steps for the main run's directions, and final loss against cosine."""
-    results = list(runs[MAIN].values())
-    shown = ("gradient", "half", "low", "feedback")
     # Where the names stand beside their points (in points), so that they keep apart.
     labels = {
         "feedback": ((-7, -4), "right"),
@@ -284,37 +282,32 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "scaled": ((0, 9), "center"),
         "gradient": ((6, -16), "right"),
     }
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.6), width_ratios=(1.1, 1))
-        for name in shown:
-            curves = np.array([r[f"loss_{name}"] for r in results])
-            figures.band(axes[0], results[0]["at"], curves, label=DIRECTIONS[name], markevery=10)
+    with panels(2, size=(8.2, 3.6), width_ratios=(1.1, 1)) as (drawn, axes):
+        for name in ("gradient", "half", "low", "feedback"):
+            curves = over_seeds(runs, f"loss[{name}]")
+            figures.band(axes[0], first(runs, "at"), curves, label=DIRECTIONS[name], markevery=10)
         axes[0].set(xlabel="steps", ylabel="loss (nats)", yscale="log")
         axes[0].legend(fontsize=8.5)
-        for variant, label, colour, marker in (
-            (MAIN, "as they are", "blue", "o"),
-            ("right-angles", "at right angles", "vermillion", "s"),
+        for variant, label, colour, marker, shown in (
+            (MAIN, "as they are", "blue", "o", slice(None)),
+            ("right-angles", "at right angles", "vermillion", "s", slice(1, None)),
         ):
-            names = [n for n in DIRECTIONS if variant == MAIN or n != "gradient"]
-            by_seed = list(runs.get(variant, {}).values())
-            if not by_seed:
+            if variant not in runs:
                 continue
-            cosine = [np.mean([r[f"cosine_{n}"] for r in by_seed]) for n in names]
+            cosine = over_seeds(runs, "cosine", variant).mean(0)
             # The geometric mean, as the axis is logarithmic.
-            final = [np.exp(np.mean([np.log(r[f"final_{n}"]) for r in by_seed])) for n in names]
+            final = np.exp(np.log(over_seeds(runs, "final", variant)).mean(0))
             axes[1].plot(
-                cosine, final, ls="none", marker=marker, ms=7, label=label,
+                cosine[shown], final[shown], ls="none", marker=marker, ms=7, label=label,
                 color=figures.COLOURS[colour],
             )  # fmt: skip
             if variant == MAIN:
-                for n, c, f in zip(names, cosine, final, strict=True):
-                    place, ha = labels.get(n, ((7, 3), "left"))
+                for (name, words), *point in zip(DIRECTIONS.items(), cosine, final, strict=True):
+                    place, ha = labels.get(name, ((7, 3), "left"))
                     axes[1].annotate(
-                        DIRECTIONS[n], (c, f), fontsize=8.5, textcoords="offset points",
-                        xytext=place, ha=ha,
-                    )  # fmt: skip
-        start = np.mean([r["start"] for r in results])
-        axes[1].axhline(start, **figures.THEORY, label="at the start")
+                        words, point, fontsize=8.5, textcoords="offset points", xytext=place, ha=ha
+                    )
+        axes[1].axhline(over_seeds(runs, "start").mean(), **figures.THEORY, label="at the start")
         axes[1].set(
             xlabel="mean cosine with the gradient", ylabel="loss at the end (nats)", yscale="log",
             xlim=(-0.08, 1.08), ylim=(8e-4, 6),

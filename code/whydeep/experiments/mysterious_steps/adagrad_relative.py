@@ -12,17 +12,16 @@ feature by feature. H_t estimates the same as the sum of g_s^2, of which AdaGrad
 
 (Wager, Wang and Liang 2013, {cite}`wager2013`; Duchi, Hazan and Singer 2011,
 {cite}`duchi2011`). Both give a feature that is seldom active larger steps than one that always is.
-We measure them against plain steps eta g_t / sqrt(t) on the rare features of `adaptive_penalty`.
+We measure them against plain steps eta g_t / sqrt(t), on the rare features of the experiment
+`mysterious-steps/adaptive-penalty`.
 
 What would refute it: plain steps that classify examples with rare features as well as the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from scipy.special import expit
@@ -30,30 +29,27 @@ from scipy.special import expit
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.mysterious_steps import adaptive_penalty
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.mysterious_steps._logistic import Rare, accuracy, draw, true_weights
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 METHODS = ("plain", "adagrad", "gradients", "fisher")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Rare):
     """A stream of ``examples``, each seen once, and another to choose the step sizes by; ``test``
     examples, and as many to validate.
 
-    Features as in `adaptive_penalty.Settings`. ``step_sizes`` are the eta tried for every method;
-    the methods without a root also try each of ``dampings`` for a, without which they would have
-    no size for their first steps. ``points`` steps are kept of the step sizes of each feature.
+    ``step_sizes`` are the eta tried for every method; the methods without a root also try each of
+    ``dampings`` for a, without which they would have no size for their first steps. ``points``
+    steps are kept of the step sizes of each feature.
     """
 
     examples: int = 2000
     test: int = 4000
-    rare: int = 50
-    common: int = 150
-    active: float = 0.04
-    score_sd: float = 8.0
     step_sizes: tuple[float, ...] = (
         0.001, 0.003, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0
     )  # fmt: skip
@@ -112,12 +108,6 @@ def online(
     return Learned(w, loss / n, np.array(rates).reshape(-1, k, d))
 
 
-def _accuracy_where_rare(settings: Settings, w: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """The accuracy on the examples in which some rare feature is active."""
-    touched = (x[:, : settings.rare] != 0).any(1)
-    return adaptive_penalty.accuracy(w, x[touched], y[touched])
-
-
 def run(settings: Settings, chance: Chance) -> Result:
     """Accuracy of each method on test examples in which some rare feature is active.
 
@@ -127,54 +117,42 @@ def run(settings: Settings, chance: Chance) -> Result:
     common ones. Runs on the CPU.
     """
     rng = chance.numpy()
-    weights = adaptive_penalty.true_weights(settings, rng)
+    weights = true_weights(settings, rng)
     sizes = (settings.examples, settings.examples, settings.test, settings.test)
-    stream, choosing, validation, test = (
-        adaptive_penalty.draw(settings, weights, n, rng) for n in sizes
-    )
-    keep = np.unique(np.geomspace(settings.examples // 20, settings.examples, settings.points))
-    keep = keep.astype(int)
+    stream, choosing, validation, test = (draw(settings, weights, n, rng) for n in sizes)
+    keep = np.geomspace(settings.examples // 20, settings.examples, settings.points)
+    keep = np.unique(keep).astype(int)
+
+    def where_rare(w: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+        """The accuracy on the examples in which some rare feature is active."""
+        touched = (x[:, : settings.rare] != 0).any(1)
+        return accuracy(w, x[touched], y[touched])
 
     grid = [(eta, a) for eta in settings.step_sizes for a in settings.dampings]
-    found, losses, chosen, rates = {}, {}, {}, {}
+    found, losses, rates = [], [], []
     for method in METHODS:
         without_damping = method in ("plain", "adagrad")
         tried = [(eta, 0.0) for eta in settings.step_sizes] if without_damping else grid
         eta, a = np.array(tried).T
-        first = online(*choosing, method, eta, a)
-        second = online(*stream, method, eta, a, tuple(keep))
-        surest = int(np.argmin(first.loss))
-        best = int(np.argmax([_accuracy_where_rare(settings, w, *validation)
-                              for w in first.weights]))  # fmt: skip
-        losses[method] = float(second.loss[surest])
-        found[method] = _accuracy_where_rare(settings, second.weights[best], *test)
-        chosen[method] = float(eta[best])
-        rates[method] = second.rates[:, best]
-    share, steps = "fraction of test examples with a rare feature", "step size over eta"
-    nats = "nats an example, online"
-    rare, common = slice(0, settings.rare), slice(settings.rare, None)
+        other = online(*choosing, method, eta, a)
+        learned = online(*stream, method, eta, a, tuple(keep))
+        best = int(np.argmax([where_rare(w, *validation) for w in other.weights]))
+        found.append(where_rare(learned.weights[best], *test))
+        losses.append(learned.loss[other.loss.argmin()])
+        of_features = learned.rates[:, best].T
+        parts = (of_features[: settings.rare], of_features[settings.rare :])
+        rates.append([np.median(part, axis=0) for part in parts])
+    found, rates = np.array(found), np.array(rates)  # rates: (methods, rare or common, steps)
+    share = "fraction of test examples with a rare feature"
     return Result(
-        **{f"accuracy_{method}": (value, share) for method, value in found.items()},
-        **{f"loss_{method}": (value, nats) for method, value in losses.items()},
-        **{f"eta_{method}": (value, "eta chosen") for method, value in chosen.items()},
-        saved_adagrad=(losses["plain"] - losses["adagrad"], nats),
-        saved_gradients=(losses["plain"] - losses["gradients"], nats),
-        gain_adagrad=(found["adagrad"] - found["plain"], share),
-        gain_gradients=(found["gradients"] - found["plain"], share),
-        gain_fisher=(found["fisher"] - found["plain"], share),
         steps=(keep, "steps"),
-        **{
-            f"rate_{method}_{name}": (np.median(rates[method][:, which], axis=1), steps)
-            for method in METHODS
-            for name, which in (("rare", rare), ("common", common))
-        },
-        **{
-            f"ratio_{method}": (
-                np.median(rates[method][-1, rare]) / np.median(rates[method][-1, common]),
-                "rare over common",
-            )
-            for method in METHODS
-        },
+        accuracy=Quantity(found, share, method=METHODS),
+        gain=Quantity(found[1:] - found[0], share, method=METHODS[1:]),
+        loss=Quantity(losses, "nats an example, online", method=METHODS),
+        rate=Quantity(
+            rates, "step size over eta", method=METHODS, feature=("rare", "common"), step=keep
+        ),
+        ratio=Quantity(rates[:, 0, -1] / rates[:, 1, -1], "rare over common", method=METHODS),
     )
 
 
@@ -196,19 +174,19 @@ CLAIMS = (
         ),
         conditions=(
             at_least(
-                "gain_adagrad",
+                "gain[adagrad]",
                 "AdaGrad classifies at least {bound} more of the test examples with rare features "
                 "than plain steps",
                 0.08,
             ),
             at_least(
-                "gain_fisher",
+                "gain[fisher]",
                 "so does its relative, by at least {bound}, with steps divided by the Fisher "
                 "information",
                 0.08,
             ),
             at_least(
-                "gain_gradients",
+                "gain[gradients]",
                 "and at least {bound} more the relative with the sum of squared gradients, no root",
                 0.05,
             ),
@@ -217,10 +195,10 @@ CLAIMS = (
             Control(
                 "always-active",
                 "rare features: those that decide the label are active in every example",
-                {"gain_adagrad": 0.03, "gain_fisher": 0.03, "gain_gradients": 0.03},
+                {"gain[adagrad]": 0.03, "gain[fisher]": 0.03, "gain[gradients]": 0.03},
                 (
                     at_least(
-                        "accuracy_plain",
+                        "accuracy[plain]",
                         "here plain steps learn, with an accuracy of at least {bound}",
                         0.8,
                     ),
@@ -239,15 +217,14 @@ NAMES = {
 }
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The step sizes of rare and common features over time, and the accuracy of each method."""
-    results = list(runs[MAIN].values())
-    steps, colours = results[0]["steps"], list(figures.COLOURS.values())
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.5), width_ratios=(1.15, 1))
-        for method, colour, power in (("adagrad", colours[0], 0.5), ("fisher", colours[1], 1.0)):
+    steps = first(runs, "steps")
+    blue, vermillion = list(figures.COLOURS.values())[:2]
+    with panels(2, size=(8.6, 3.5), width_ratios=(1.15, 1)) as (drawn, axes):
+        for method, colour, power in (("adagrad", blue, 0.5), ("fisher", vermillion, 1.0)):
             for feature, line in (("rare", "-"), ("common", (0, (2, 1.5)))):
-                rates = np.mean([r[f"rate_{method}_{feature}"] for r in results], axis=0)
+                rates = over_seeds(runs, f"rate[{method}, {feature}]").mean(0)
                 axes[0].plot(
                     steps, rates, linestyle=line, color=colour, marker="None",
                     label=f"{NAMES[method]}, {feature}",
@@ -258,25 +235,19 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             xlabel="step", ylabel="step size over $\\eta$", xscale="log", yscale="log",
             title="A step size for each feature",
         )  # fmt: skip
-        axes[0].set_xticks((100, 200, 500, 1000, 2000), ("100", "200", "500", "1000", "2000"))
-        axes[0].minorticks_off()
+        ticks(axes[0], (100, 200, 500, 1000, 2000))
         axes[0].legend(fontsize=8.5)
-        shown = {MAIN: ("seldom active", "o", colours[0])}
-        shown |= {"always-active": ("always active", "s", colours[1])}
-        for offset, (variant, (says, marker, colour)) in zip(
-            (-0.12, 0.12), shown.items(), strict=True
+        for offset, variant, says, marker, colour in (
+            (-0.12, MAIN, "seldom active", "o", blue),
+            (0.12, "always-active", "always active", "s", vermillion),
         ):
-            if variant not in runs:
-                continue
-            values = 100 * np.array(
-                [[r[f"accuracy_{name}"] for name in NAMES] for r in runs[variant].values()]
-            )
-            places = np.arange(len(NAMES)) + offset
-            figures.dots(axes[1], places, values, label=says, fmt=marker, color=colour)
-        axes[1].set_xticks(range(len(NAMES)), NAMES.values(), rotation=15)
+            if variant in runs:
+                values = over_seeds(runs, "accuracy", variant, factor=100.0)
+                places = np.arange(len(METHODS)) + offset
+                figures.dots(axes[1], places, values, label=says, fmt=marker, color=colour)
+        axes[1].set_xticks(range(len(METHODS)), [NAMES[m] for m in METHODS], rotation=15)
         axes[1].set(ylabel="test accuracy (%)", ylim=(60, 100), title="What it learns")
         axes[1].legend(loc="upper left", ncols=2)
-    seeds = len(results)
     return figures.Figure(
         drawn,
         label="fig-adagrad-relative",
@@ -284,7 +255,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "the relative of it that dropout's penalty gives; dashed, the power laws, through the last "
         "point of the common feature. Right, the accuracy on test examples with a rare feature "
         "after one pass. Means and standard deviations over "
-        f"{figures.count(seeds)}.",
+        f"{figures.count(len(runs[MAIN]))}.",
         alt="Two panels. Left, step size against step on logarithmic axes: AdaGrad's fall along "
         "dashed lines of slope minus one half, that of the rare feature about five times the "
         "common one's; the relative's fall towards slope minus one, with a wider gap. Right, with "

@@ -17,45 +17,47 @@ or dropout itself ending at weights that resemble those of l2 more than those of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.mysterious_steps._logistic import (
+    Rare,
+    accuracy,
+    draw,
+    fit,
+    fit_l2,
+    true_weights,
+)
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
+
+if TYPE_CHECKING:
+    from whydeep.widgets import SweepExplorer
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
-PENALTIES = ("l2", "rarity", "quadratic", "dropout")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Rare):
     """``examples`` to learn from, as many as ``validation`` to choose each strength, and ``test``.
 
-    The first ``rare`` features decide the label; each is active in a share ``active`` of the
-    examples. The other ``common`` ones are noise, always active. ``score_sd`` is the standard
-    deviation of the true score, whatever ``active``. ``strengths`` are tried for l2, ``rates`` for
-    the penalty R, ``dropped`` for dropout, in ``steps`` steps. ``sizes`` are the weights t of two
-    features at which the exact penalty is set beside R.
+    ``strengths`` are tried for l2, ``rates`` for the penalty R, ``dropped`` for dropout, in
+    ``steps`` steps. ``sizes`` are the weights t of two features at which the exact penalty is set
+    beside R.
     """
 
     examples: int = 150
     validation: int = 4000
     test: int = 4000
-    rare: int = 50
-    common: int = 150
-    active: float = 0.04
-    score_sd: float = 8.0
     strengths: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0, 100.0)
     rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
     dropped: tuple[float, ...] = (0.5, 0.7, 0.9)
@@ -65,39 +67,6 @@ class Settings:
 
 SCALES = {"quick": Settings()}
 VARIANTS = {"always-active": {"active": 1.0}}
-
-
-# --- The data: features that are seldom active -------------------------------------------------
-
-
-def true_weights(settings: Any, rng: np.random.Generator) -> Float[np.ndarray, "d"]:
-    """Weights of either sign and one size for the rare features, zero for the common ones.
-
-    ``settings`` here and in `draw`: anything with rare, common, active and score_sd.
-    """
-    size = settings.score_sd / np.sqrt(settings.rare * settings.active)
-    signs = rng.choice([-1.0, 1.0], settings.rare)
-    return np.concatenate([size * signs, np.zeros(settings.common)])
-
-
-def draw(
-    settings: Any, weights: Float[np.ndarray, "d"], n: int, rng: np.random.Generator
-) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]]:
-    """``n`` examples (n, d) with labels 0 or 1, drawn with probability sigmoid(weights . x).
-
-    A rare feature is -1 or 1 where it is active and else 0; common ones are standard normal.
-    """
-    active = rng.random((n, settings.rare)) < settings.active
-    rare = active * rng.choice([-1.0, 1.0], (n, settings.rare))
-    x = np.concatenate([rare, rng.standard_normal((n, settings.common))], axis=1)
-    return x, (rng.random(n) < expit(x @ weights)).astype(float)
-
-
-def accuracy(
-    w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"]
-) -> float:
-    """The fraction of the examples on the right side of w . x = 0."""
-    return float(((x @ w > 0) == (y > 0.5)).mean())
 
 
 # --- The penalties -----------------------------------------------------------------------------
@@ -130,31 +99,6 @@ def exact_penalty(w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], rate: 
     chance = (1 - rate) ** count * rate ** (d - count)
     scores = (kept / (1 - rate)) @ (x * w).T  # (masks, n)
     return float((chance @ np.logaddexp(0, scores) - np.logaddexp(0, x @ w)).sum())
-
-
-Penalty = Callable[[np.ndarray], tuple[float, np.ndarray]]
-
-
-def fit(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], penalty: Penalty
-) -> Float[np.ndarray, "d"]:
-    """The weights (d,) of the smallest log-loss, summed over the examples, plus ``penalty(w)``."""
-
-    def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
-        z = x @ w
-        extra, slope = penalty(w)
-        loss = (np.logaddexp(0, z) - y * z).sum()
-        return loss + extra, x.T @ (expit(z) - y) + slope
-
-    start = np.zeros(x.shape[1])
-    return minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
-
-
-def fit_l2(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], strength: float
-) -> Float[np.ndarray, "d"]:
-    """Logistic regression with the penalty strength / 2 |w|^2."""
-    return fit(x, y, lambda w: (strength / 2 * w @ w, strength * w))
 
 
 def fit_rarity(
@@ -205,14 +149,6 @@ def cosine(a: Float[np.ndarray, "d"], b: Float[np.ndarray, "d"]) -> float:
 PAIRS = {"agree": np.array([[1.0, 1.0]]), "disagree": np.array([[1.0, -1.0]])}
 
 
-def _exact_at_half(w: np.ndarray, x: np.ndarray) -> float:
-    return exact_penalty(w, x, 0.5)
-
-
-def _quadratic_at_half(w: np.ndarray, x: np.ndarray) -> float:
-    return quadratic_penalty(w, x, 0.5)[0]
-
-
 # --- The run -----------------------------------------------------------------------------------
 
 
@@ -222,7 +158,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     Best is what the validation examples choose, for every penalty alike. The cosines compare
     dropout at rate 1/2 with R at rate 1/2 and with l2 at its best. Runs on the CPU.
     """
-    rng, masks = map(np.random.default_rng, chance.members(2))
+    rng, masks = (each.numpy() for each in chance.members(2))
     weights = true_weights(settings, rng)
     sizes = (settings.examples, settings.validation, settings.test)
     (x, y), validation, test = (draw(settings, weights, n, rng) for n in sizes)
@@ -240,27 +176,25 @@ def run(settings: Settings, chance: Chance) -> Result:
         }
         best = {name: max(each, key=lambda w: accuracy(w, *validation))
                 for name, each in fitted.items()}  # fmt: skip
+        best["truth"] = weights
         found = {name: accuracy(w, *test) for name, w in best.items()}
-        half = fit_quadratic(x, y, 0.5)
         noisy = fitted["dropout"][settings.dropped.index(0.5)]
-        like = {"quadratic": cosine(noisy, half), "l2": cosine(noisy, best["l2"])}
-        curves = {
-            f"{penalty}_{name}": [of(np.full(2, t), x_pair) for t in settings.sizes]
-            for name, x_pair in PAIRS.items()
-            for penalty, of in (("exact", _exact_at_half), ("quadratic", _quadratic_at_half))
-        }
+        to_quadratic = cosine(noisy, fit_quadratic(x, y, 0.5))
+        to_l2 = cosine(noisy, best["l2"])
+        pairs = [(np.full(2, t), x_pair) for x_pair in PAIRS.values() for t in settings.sizes]
+        exact = [exact_penalty(w, x_pair, 0.5) for w, x_pair in pairs]
+        quadratic = [quadratic_penalty(w, x_pair, 0.5)[0] for w, x_pair in pairs]
     share, nats = "fraction of test examples", "nats an example"
+    axes = {"pair": PAIRS, "size": settings.sizes}
     return Result(
-        **{f"accuracy_{name}": (value, share) for name, value in found.items()},
-        accuracy_truth=(accuracy(weights, *test), share),
+        accuracy=Quantity(list(found.values()), share, penalty=found),
         gain=(found["quadratic"] - found["l2"], share),
         gain_dropout=(found["dropout"] - found["l2"], share),
-        gain_confidence=(found["quadratic"] - found["rarity"], share),
-        cosine_quadratic=(like["quadratic"], "cosine"),
-        cosine_l2=(like["l2"], "cosine"),
-        cosine_gap=(like["quadratic"] - like["l2"], "cosine"),
-        sizes=(np.array(settings.sizes), "weight of either feature"),
-        **{name: (np.array(values), nats) for name, values in curves.items()},
+        cosine=Quantity([to_quadratic, to_l2], "cosine", penalty=("quadratic", "l2")),
+        cosine_gap=(to_quadratic - to_l2, "cosine"),
+        sizes=(settings.sizes, "weight of either feature"),
+        exact=Quantity(np.reshape(exact, (len(PAIRS), -1)), nats, **axes),
+        quadratic=Quantity(np.reshape(quadratic, (len(PAIRS), -1)), nats, **axes),
     )
 
 
@@ -303,7 +237,7 @@ CLAIMS = (
                 {"gain": 0.04, "gain_dropout": 0.04, "cosine_gap": 0.1},
                 (
                     at_least(
-                        "accuracy_l2",
+                        "accuracy[l2]",
                         "here $\\ell_2$ learns something too, with an accuracy of at least {bound}",
                         0.6,
                     ),
@@ -324,20 +258,33 @@ NAMES = {
 }
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+PLOT = Plot(
+    sweep=Axis("weight of either feature"),
+    at="sizes",
+    y=Axis("penalty", "nats"),
+    series={
+        "exact[agree]": "exact, features agree",
+        "quadratic[agree]": "quadratic, features agree",
+        "exact[disagree]": "exact, features disagree",
+        "quadratic[disagree]": "quadratic, features disagree",
+    },
+    variants={MAIN: "rate 1/2"},
+)
+
+
+def figure(runs: Runs) -> figures.Figure:
     """The exact penalty beside the quadratic one, and the accuracy of each way to fit."""
-    results = list(runs[MAIN].values())
-    first, colours = results[0], list(figures.COLOURS.values())
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.5), width_ratios=(1, 1.15))
+    blue, vermillion = list(figures.COLOURS.values())[:2]
+    sizes = first(runs, "sizes")
+    with panels(2, size=(8.6, 3.5), width_ratios=(1, 1.15)) as (drawn, axes):
         for name, colour, says in (
-            ("disagree", colours[1], "push apart"),
-            ("agree", colours[0], "push the same way"),
+            ("disagree", vermillion, "push apart"),
+            ("agree", blue, "push the same way"),
         ):
             style = {"color": colour, "marker": "None"}
-            axes[0].plot(first["sizes"], first[f"exact_{name}"], "-", label=says, **style)
+            axes[0].plot(sizes, first(runs, f"exact[{name}]"), "-", label=says, **style)
             theory = figures.THEORY | {"label": "quadratic" if name == "agree" else None}
-            axes[0].plot(first["sizes"], first[f"quadratic_{name}"], **theory)
+            axes[0].plot(sizes, first(runs, f"quadratic[{name}]"), **theory)
         axes[0].set(
             xlabel="weight of either feature",
             ylabel="penalty (nats)",
@@ -346,25 +293,20 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             title="Exact and quadratic",
         )
         axes[0].legend(loc=(0.5, 0.2), fontsize=9)
-        shown = {MAIN: ("seldom active", "o", colours[0])}
-        shown |= {"always-active": ("always active", "s", colours[1])}
-        for offset, (variant, (says, marker, colour)) in zip(
-            (-0.12, 0.12), shown.items(), strict=True
+        for offset, variant, says, marker, colour in (
+            (-0.12, MAIN, "seldom active", "o", blue),
+            (0.12, "always-active", "always active", "s", vermillion),
         ):
-            if variant not in runs:
-                continue
-            values = 100 * np.array(
-                [[r[f"accuracy_{name}"] for name in NAMES] for r in runs[variant].values()]
-            )
-            places = np.arange(len(NAMES)) + offset
-            figures.dots(axes[1], places, values, label=says, fmt=marker, color=colour)
+            if variant in runs:
+                values = over_seeds(runs, "accuracy", variant, factor=100.0)
+                places = np.arange(len(NAMES)) + offset
+                figures.dots(axes[1], places, values, label=says, fmt=marker, color=colour)
         axes[1].axhline(50, color=figures.MUTED, lw=0.8)
         # The fonts of the figures have no script l.
         labels = ["L2" if name == "l2" else says for name, says in NAMES.items()]
         axes[1].set_xticks(range(len(NAMES)), labels, rotation=20)
         axes[1].set(ylabel="test accuracy (%)", ylim=(45, 100), title="What it learns")
         axes[1].legend(loc="upper left")
-    seeds = len(results)
     return figures.Figure(
         drawn,
         label="fig-adaptive-penalty",
@@ -372,7 +314,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "of equal weights: exactly, over the four masks, and to second order (dashed). Right, the "
         f"accuracy of logistic regression from {SCALES['quick'].examples} examples under each "
         "penalty, where the features that decide are seldom or always active. Means and standard "
-        f"deviations over {figures.count(seeds)}.",
+        f"deviations over {figures.count(len(runs[MAIN]))}.",
         alt="Two panels. Left, penalty against weight: where the two features push apart, the "
         "exact penalty grows on in a straight line below its dashed parabola; where they push the "
         "same way, it levels off while the dashed curve falls back to zero. Right, with features "
@@ -382,26 +324,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> object:
-    """A SweepExplorer of the exact and the quadratic penalty against the weight, and a question."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+def explorer(runs: Runs) -> SweepExplorer:
+    """The exact and the quadratic penalty against the weight, and a question."""
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="adaptive-penalty",
         title="What dropout adds to the loss of one example with two features",
         about="Both features have the same weight. Move along it, and compare the exact penalty at "
         "rate 1/2 with the quadratic one, where the features agree and where they disagree.",
-        series={
-            "exact_agree": "exact, features agree",
-            "quadratic_agree": "quadratic, features agree",
-            "exact_disagree": "exact, features disagree",
-            "quadratic_disagree": "quadratic, features disagree",
-        },
-        variants={MAIN: "rate 1/2"},
-        sweep=Axis("weight of either feature"),
-        sweep_values="sizes",
-        y=Axis("penalty", "nats"),
         predict=Prediction(
             "Two features agree on an example, and both weights grow without end. What does "
             "dropout charge for it?",

@@ -11,11 +11,9 @@ layers at rest, or a training loss that keeps up with that of training all at on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Bool
@@ -23,16 +21,16 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.mysterious_steps.one_layer_at_a_time import pictures
-from whydeep.labs.blockwise import ACTIVATIONS, descend, draw, forward, log_loss
+from whydeep.evidence.results import Quantity, Result
+from whydeep.experiments.mysterious_steps._digits import pictures
+from whydeep.labs.blocks import ACTIVATIONS, descend, draw, forward, mean_loss
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels
 
 PAGE = "mysterious-steps/theory-out-of-the-window"
 LEARNING_RATES = (0.01, 0.03, 0.1)
 # Steps on the blocks stepped often, then on the others, over and over; joint: all at every step.
 TIMETABLES = {"joint": None, "1:1": (1, 1), "10:1": (10, 1), "often": (1, 0), "seldom": (0, 1)}
-WORDS = {name: name.replace(":", "_to_") for name in TIMETABLES}  # in the names of quantities
 
 
 @dataclass(frozen=True)
@@ -90,60 +88,42 @@ def run(settings: Settings, chance: Chance) -> Result:
     widths = (x.shape[1], *[settings.width] * settings.layers, int(y.max()) + 1)
     upper = torch.arange(settings.layers + 1) >= settings.layers - 1
     often = upper if settings.often == "upper" else ~upper
-    tables = {name: timetable(name, often, 2 * settings.steps) for name in TIMETABLES}
-    costs = {
-        name: np.cumsum([multiplications(widths, stepped) for stepped in table])
-        for name, table in tables.items()
-    }
-    spent = costs["joint"][settings.steps - 1]
-    same_cost = min(2 * settings.steps, 1 + int(np.searchsorted(costs["10:1"], spent)))
+    tables = torch.stack([timetable(name, often, 2 * settings.steps) for name in TIMETABLES])
+    costs = np.array(
+        [[multiplications(widths, stepped) for stepped in table] for table in tables]
+    ).cumsum(1)
+    joint, ten, upper_only = (list(TIMETABLES).index(name) for name in ("joint", "10:1", "often"))
+    spent = costs[:, settings.steps - 1]
+    same_cost = min(2 * settings.steps, 1 + int(np.searchsorted(costs[ten], spent[joint])))
     rates, activation = len(LEARNING_RATES), ACTIVATIONS[settings.activation]
 
-    def measure(blocks: list[Tensor]) -> Tensor:
+    def loss_and_error(blocks: list[Tensor]) -> Tensor:
         """Training loss and test error of each member, (k, 2)."""
         wrong = forward(x_test, blocks, activation)[-1].argmax(-1) != y_test
-        return torch.stack(
-            [log_loss(forward(x, blocks, activation)[-1], y), wrong.float().mean(-1)], -1
-        )
+        return torch.stack([mean_loss(x, y, blocks, activation), wrong.float().mean(-1)], -1)
 
-    path = descend(
+    looks = sorted({settings.steps, same_cost})
+    _, seen = descend(
         draw(widths, 2.0, rates * len(tables), chance["init"]),
-        x,
-        y,
-        torch.stack(list(tables.values())).repeat_interleave(rates, 0),
-        activation=activation,
-        lr=torch.tensor(LEARNING_RATES).repeat(len(tables)),
-        momentum=settings.momentum,
-        batch_size=settings.batch_size,
-        order=chance["order"],
-        measure=measure,
-        measure_at=[settings.steps, same_cost],
-    )
-    at = {steps: place for place, steps in enumerate(path.measured_at)}
-    measured = path.measured.double().view(len(tables), rates, len(at), 2).numpy()
-    now, later = measured[:, :, at[settings.steps]], measured[:, :, at[same_cost]]
+        x, y, tables.repeat_interleave(rates, 0),
+        activation=activation, lr=torch.tensor(LEARNING_RATES).repeat(len(tables)),
+        beta=settings.momentum, batch=settings.batch_size, order=chance["order"],
+        look=loss_and_error, look_at=looks,
+    )  # fmt: skip
+    measured = seen.double().view(len(tables), rates, len(looks), 2).numpy()
+    now, later = (measured[:, :, looks.index(steps)] for steps in (settings.steps, same_cost))
     best = np.where(np.isfinite(now[:, :, 0]), now[:, :, 0], np.inf).argmin(1)
-    found = {}
-    for row, (name, word) in enumerate(WORDS.items()):
-        loss, error = now[row, best[row]]
-        found |= {
-            f"loss_{word}": (loss, "nats"),
-            f"error_{word}": (error, "fraction of test examples"),
-            f"cost_{word}": (costs[name][settings.steps - 1], "multiplications an example"),
-        }
-    row = list(TIMETABLES).index("10:1")
-    joint, ten = found["loss_joint"][0], found["loss_10_to_1"][0]
+    loss, error = now[np.arange(len(tables)), best].T
+    ratio, fraction = "ratio of training losses", "fraction of test examples"
     return Result(
-        **found,
-        slower=(ten / joint, "ratio of training losses"),
-        slower_at_equal_cost=(later[row, best[row], 0] / joint, "ratio of training losses"),
+        loss=Quantity(loss, "nats", timetable=TIMETABLES),
+        error=Quantity(error, fraction, timetable=TIMETABLES),
+        cost=Quantity(spent, "multiplications an example", timetable=TIMETABLES),
+        slower=(loss[ten] / loss[joint], ratio),
+        slower_at_equal_cost=(later[ten, best[ten], 0] / loss[joint], ratio),
         steps_at_equal_cost=(same_cost, "steps"),
-        gain=(found["error_often"][0] - found["error_10_to_1"][0], "fraction of test examples"),
+        gain=(error[upper_only] - error[ten], fraction),
     )
-
-
-def _valid() -> tuple:
-    return (at_most("loss_joint", "training all at once reaches a loss of {bound}", 0.05),)
 
 
 CLAIMS = (
@@ -185,7 +165,7 @@ CLAIMS = (
                 "that it is the last layers which are stepped often: ten steps on the layers "
                 "below, then one on $W_L$ and $V$",
                 {"gain": 0.015, "slower": 0.1},
-                _valid(),
+                (at_most("loss[joint]", "training all at once reaches a loss of {bound}", 0.05),),
             ),
         ),
         disputed="Alternation over auxiliary variables that stand for the layers' outputs is "
@@ -207,31 +187,26 @@ LABELS = {
 }
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Training loss and test error of each timetable; one mark a seed."""
-    results = list(runs[MAIN].values())
     places = np.arange(len(LABELS))[::-1]
-    with figures.style():
-        drawn, panels = plt.subplots(1, 2, figsize=(8.2, 3.0), sharey=True)
-        for panel, quantity, factor, colour in (
-            (panels[0], "loss", 1, "blue"),
-            (panels[1], "error", 100, "vermillion"),
-        ):
+    shown = (("loss", 1.0, "blue", "o"), ("error", 100.0, "vermillion", "s"))
+    with panels(2, size=(8.2, 3.0), sharey=True) as (drawn, axes):
+        for panel, (quantity, factor, colour, marker) in zip(axes, shown, strict=True):
+            values = over_seeds(runs, quantity, factor=factor)
             for place, name in zip(places, LABELS, strict=True):
-                values = [factor * float(result[f"{quantity}_{WORDS[name]}"]) for result in results]
+                row = values[:, list(TIMETABLES).index(name)]
                 panel.plot(
-                    values, [place] * len(values), "os"[quantity == "error"], ls="none",
-                    color=figures.COLOURS[colour],
-                )  # fmt: skip
-        panels[0].set_yticks(places, LABELS.values())
-        panels[0].set(xscale="log", xlabel="training loss (nats)", ylim=(-0.6, 4.6))
-        panels[1].set(xlabel="test error (%)", xlim=(0, 18))
-    seeds = len(results)
+                    row, [place] * len(row), marker, ls="none", color=figures.COLOURS[colour]
+                )
+        axes[0].set_yticks(places, LABELS.values())
+        axes[0].set(xscale="log", xlabel="training loss (nats)", ylim=(-0.6, 4.6))
+        axes[1].set(xlabel="test error (%)", xlim=(0, 18))
     return figures.Figure(
         drawn,
         label="fig-alternating",
         caption="Five timetables of equally many steps, in each the best of three learning rates; "
-        f"{figures.count(seeds)}. "
+        f"{figures.count(len(values))}. "
         "Upper are $W_L$ and $V$, lower all others. Without any step on the lower layers the test "
         "error is highest, and one step in eleven brings it well down. Training the lower layers "
         "only does about as well as training all at every step.",

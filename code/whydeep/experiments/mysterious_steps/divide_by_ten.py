@@ -13,17 +13,16 @@ start that does as well; or a division that helps as much where there is no nois
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "mysterious-steps/a-small-step"
 INPUTS, TEACHER_UNITS, STUDENT_UNITS = 10, 8, 16
@@ -168,26 +167,26 @@ def run(settings: Settings, chance: Chance) -> Result:
         )
         if not settings.full_batch:
             examples = batch()
-    by_name = dict(zip(SCHEDULES, np.array(looks).T, strict=True))
-    divided = settings.divide_at[0] // EVERY
-    last = {name: float(curve[-10:].mean()) for name, curve in by_name.items()}
-    before = by_name["divided"][divided - 9 : divided + 1].mean()
-    after = by_name["divided"][divided + 300 // EVERY : divided + 500 // EVERY + 1].mean()
+    errors = np.array(looks).T  # (schedules, looks)
+    constant, divided, small = (curve[-10:].mean() for curve in errors)
+    middle, look = errors[list(SCHEDULES).index("divided")], settings.divide_at[0] // EVERY
+    before = middle[look - 9 : look + 1].mean()
+    after = middle[look + 300 // EVERY : look + 500 // EVERY + 1].mean()
     member = list(SCHEDULES).index("divided"), 0
     settled = tuple(np.asarray(part[member]) for part in weights)
     bent = curvatures(settled, x_test)
     about = {"noise": settings.noise, "batch_size": settings.batch_size}
+    unit, ratio, at = "squared error", "ratio of errors", range(0, settings.steps + 1, EVERY)
     return Result(
-        at=(np.arange(0, settings.steps + 1, EVERY), "steps"),
-        **{f"error_{name}": (curve, "squared error") for name, curve in by_name.items()},
-        before=(before, "squared error"),
-        after=(after, "squared error"),
-        drop=(after / before, "ratio of errors"),
-        **{f"last_{name}": (value, "squared error") for name, value in last.items()},
-        against_constant=(last["divided"] / last["constant"], "ratio of errors"),
-        too_early=(last["small"] / last["constant"], "ratio of errors"),
-        floor=(predicted_floor(bent, rate=settings.rate, **about), "squared error"),
-        floor_divided=(predicted_floor(bent, rate=settings.rate / 10, **about), "squared error"),
+        at=(at, "steps"),
+        error=Quantity(errors, unit, schedule=SCHEDULES, step=at),
+        last=Quantity((constant, divided, small), unit, schedule=SCHEDULES),
+        before=(before, unit),
+        drop=(after / before, ratio),
+        against_constant=(divided / constant, ratio),
+        too_early=(small / constant, ratio),
+        floor=(predicted_floor(bent, rate=settings.rate, **about), unit),
+        floor_divided=(predicted_floor(bent, rate=settings.rate / 10, **about), unit),
     )
 
 
@@ -238,7 +237,9 @@ CLAIMS = (
                 {"drop": 0.15, "against_constant": 0.3},
                 (
                     at_most(
-                        "last_constant", "it learns the teacher to a squared error of {bound}", 0.05
+                        "last[constant]",
+                        "it learns the teacher to a squared error of {bound}",
+                        0.05,
                     ),
                 ),
             ),
@@ -249,7 +250,7 @@ CLAIMS = (
                 {"too_early": 0.5},
                 (
                     at_most(
-                        "last_constant",
+                        "last[constant]",
                         "the constant rate keeps it at a floor, at most {bound}",
                         0.05,
                     ),
@@ -264,24 +265,21 @@ CLAIMS = (
 NAMES = {"constant": "constant", "divided": "divided by 10, twice", "small": "100 times smaller"}
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The error of each schedule with the floors that theory predicts; and without noise."""
     titles = {MAIN: "noisy batches", "no-noise": "no noise"}
     shown = [variant for variant in titles if variant in runs]
-    with figures.style():
-        drawn, axes = plt.subplots(1, len(shown), figsize=(8.2, 3.5), sharey=True, squeeze=False)
+    with panels(len(shown), size=(8.2, 3.5), sharey=True, squeeze=False) as (drawn, axes):
         for panel, variant in zip(axes[0], shown, strict=True):
-            results = list(runs[variant].values())
             for name, label in NAMES.items():
-                curves = np.array([r[f"error_{name}"] for r in results])
-                figures.band(panel, results[0]["at"], curves, label=label, markevery=10)
+                curves = over_seeds(runs, f"error[{name}]", variant)
+                figures.band(panel, first(runs, "at", variant), curves, label=label, markevery=10)
             panel.set(xlabel="steps", yscale="log", title=titles[variant])
-        results = list(runs[MAIN].values())
         for quantity, label in (("floor", "floors in theory"), ("floor_divided", None)):
-            floor = np.mean([r[quantity] for r in results])
-            axes[0][0].axhline(floor, **figures.THEORY, label=label)
-        axes[0][0].set(ylabel="squared error (noise aside)")
-        axes[0][0].legend(fontsize=8.5)
+            floor = over_seeds(runs, quantity).mean()
+            axes[0, 0].axhline(floor, **figures.THEORY, label=label)
+        axes[0, 0].set(ylabel="squared error (noise aside)")
+        axes[0, 0].legend(fontsize=8.5)
     return figures.Figure(
         drawn,
         label="fig-divide",

@@ -12,27 +12,24 @@ loss on clean ones; and for the wording, masked gradients that do what dropout d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int64
-from torch import Tensor
 
 from whydeep.chance import Chance
-from whydeep.datasets import fashion_mnist
 from whydeep.datasets.labels import corrupt_labels
+from whydeep.datasets.tasks import CLASSES, halved
+from whydeep.descent import SGD
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
+LABELS = ("clean", "noisy")
 ARMS = ("none", "dropout", "worded")
-PIXELS, CLASSES = 14 * 14, 10
 
 
 @dataclass(frozen=True)
@@ -40,39 +37,22 @@ class Settings:
     """``examples`` pictures of 14 x 14 pixels, drawn afresh by every seed; always all test images.
 
     With probability ``noise`` a training label is drawn anew from all classes. ``dropout`` and
-    ``worded`` say what the masks of these two arms act on, one of `thinned.MASKS`. The networks are
-    measured every ``every`` epochs, and the last ``cool`` take a tenth of the learning rate.
+    ``worded`` say what the masks of these two arms act on, one of `thinned.MASKS`; ``rate`` is how
+    many of them leave out. The networks are measured every ``every`` epochs.
     """
 
     examples: int = 500
     width: int = 128
-    epochs: int = 40
-    batch_size: int = 50
-    learning_rate: float = 0.02
-    momentum: float = 0.9
     rate: float = 0.5
     noise: float = 0.3
     dropout: str = "units"
     worded: str = "columns"
     every: int = 4
-    cool: int = 8
+    sgd: SGD = SGD(lr=0.02, epochs=40, batch=50, momentum=0.9, cool=8)
 
 
 SCALES = {"quick": Settings()}
 VARIANTS = {"gradient-only": {"dropout": "columns"}, "left-out-too": {"worded": "one a step"}}
-
-
-def pictures(
-    examples: int, chance: Chance
-) -> tuple[Float[Tensor, "n d"], Int64[Tensor, " n"], Float[Tensor, "m d"], Int64[Tensor, " m"]]:
-    """Training pictures and labels, test pictures and labels: Fashion-MNIST at 14 x 14 pixels.
-
-    Numbers have mean 0 and standard deviation 1 over the training pictures.
-    """
-    data = fashion_mnist().subset(examples, seed=chance.seed)
-    x, x_test = (F.avg_pool2d(z, 2).flatten(1) for z in (data.train_x, data.test_x))
-    mean, sd = x.mean(), x.std()
-    return (x - mean) / sd, data.train_y, (x_test - mean) / sd, data.test_y
 
 
 def run(settings: Settings, chance: Chance) -> Result:
@@ -80,43 +60,27 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     The training error of noisy labels counts the noisy labels as right. Runs on the CPU.
     """
-    x, y, x_test, y_test = pictures(settings.examples, chance)
-    arms = [
-        thinned.Member(0.0, lr=settings.learning_rate),
-        thinned.Member(settings.rate, settings.dropout, settings.learning_rate),
-        thinned.Member(settings.rate, settings.worded, settings.learning_rate),
-    ]
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).flat()
     noisy = corrupt_labels(y, settings.noise, [chance], CLASSES)[0]
-    labels = torch.stack([y] * len(arms) + [noisy] * len(arms))
-    history = thinned.train(
-        x,
-        labels,
-        arms * 2,
-        widths=(PIXELS, settings.width, settings.width, CLASSES),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        momentum=settings.momentum,
-        chance=chance,
+    labels = torch.stack([y] * len(ARMS) + [noisy] * len(ARMS))
+    masks = (settings.dropout, settings.worded)
+    arms = [thinned.Member(), *(thinned.Member(settings.rate, mask) for mask in masks)]
+    seen = thinned.train(
+        x, labels, arms * 2, settings.sgd, chance,
+        hidden=(settings.width,) * 2, classes=CLASSES,
         measure={
             "test": thinned.error_and_loss(x_test, y_test),
             "train": thinned.error_and_loss(x, labels),
         },
         every=settings.every,
-        cool=settings.cool,
-    )
+    )  # fmt: skip
     # (labels, arms, times, error or loss)
-    test, train = (history[name].reshape(2, len(ARMS), -1, 2) for name in ("test", "train"))
+    test, train = (seen[name].reshape(2, len(ARMS), -1, 2) for name in ("test", "train"))
     error, loss = test[..., 0], test[..., 1]
     none, dropout, worded = error[1, :, -1]
     test_unit, train_unit = "fraction of test examples", "fraction of training examples"
-    along = {}
-    for i, labelled in enumerate(("clean", "noisy")):
-        for j, arm in enumerate(ARMS):
-            along[f"error_{labelled}_{arm}"] = (error[i, j], test_unit)
-            along[f"loss_{labelled}_{arm}"] = (loss[i, j], "nats")
-            along[f"train_{labelled}_{arm}"] = (train[i, j, :, 0], train_unit)
-    finals = {f"final_{name}": (values[-1], unit) for name, (values, unit) in along.items()}
-    epochs = np.arange(0, settings.epochs + 1, settings.every)
+    epochs = np.arange(0, settings.sgd.epochs + 1, settings.every)
+    axes = {"labels": LABELS, "arm": ARMS, "epoch": epochs}
     return Result(
         epochs=(epochs, "epochs"),
         gain=(none - dropout, test_unit),
@@ -124,12 +88,12 @@ def run(settings: Settings, chance: Chance) -> Result:
         loss_ratio=(loss[0, 1, -1] / loss[0, 0, -1], "ratio of test losses"),
         lead=(worded - dropout, test_unit),
         worded_off=(abs(worded - none), test_unit),
-        **finals,
-        **along,
+        error=Quantity(error, test_unit, **axes),
+        loss=Quantity(loss, "nats", **axes),
+        train=Quantity(train[..., 0], train_unit, **axes),
     )
 
 
-TEST = "fraction of test examples"
 CLAIMS = (
     Claim(
         id="hinton2012-dropout",
@@ -173,7 +137,7 @@ CLAIMS = (
                 {"gain": 0.03, "loss_ratio": 0.04},
                 (
                     at_most(
-                        "final_train_noisy_dropout",
+                        "train[noisy, dropout, -1]",
                         "it learns: it errs on at most {bound:word} of the noisy training labels",
                         0.25,
                     ),
@@ -215,7 +179,7 @@ CLAIMS = (
                 {"lead": 0.015, "worded_off": 0.015},
                 (
                     at_most(
-                        "final_error_noisy_worded",
+                        "error[noisy, worded, -1]",
                         "it learns: it errs on at most {bound} of the test examples",
                         0.4,
                     ),
@@ -228,20 +192,20 @@ CLAIMS = (
 NAMES = {"none": "no dropout", "worded": "half of the columns updated", "dropout": "dropout"}
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error on noisy labels and test loss on clean ones along training, bands over seeds."""
-    results = list(runs[MAIN].values())
-    epochs = results[0]["epochs"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.5))
-        for arm, name in NAMES.items():
-            # From the first measurement after the start, which is chance for all.
-            errors = np.array([100 * r[f"error_noisy_{arm}"] for r in results])
-            losses = np.array([r[f"loss_clean_{arm}"] for r in results])
-            figures.band(axes[0], epochs[1:], errors[:, 1:], label=name)
-            figures.band(axes[1], epochs[1:], losses[:, 1:], label=name)
-        axes[0].set(title="30 % noisy labels", ylabel="test error (%)", xlabel="epoch")
-        axes[1].set(title="clean labels", ylabel="test loss (nats)", xlabel="epoch")
+    shown = {
+        "30 % noisy labels": ("error[noisy, {}]", 100.0, "test error (%)"),
+        "clean labels": ("loss[clean, {}]", 1.0, "test loss (nats)"),
+    }
+    epochs = first(runs, "epochs")
+    with panels(2, size=(8.2, 3.5)) as (drawn, axes):
+        for panel, (title, (quantity, factor, label)) in zip(axes, shown.items(), strict=True):
+            for arm, name in NAMES.items():
+                # From the first measurement after the start, which is chance for all.
+                values = over_seeds(runs, quantity.format(arm), factor=factor)[:, 1:]
+                figures.band(panel, epochs[1:], values, label=name)
+            panel.set(title=title, ylabel=label, xlabel="epoch")
         axes[0].legend()
     return figures.Figure(
         drawn,

@@ -10,37 +10,35 @@ test loss without dropout that is no larger.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
 from whydeep.chance import Chance
+from whydeep.datasets.tasks import CLASSES, halved
+from whydeep.descent import SGD
 from whydeep.evidence.claims import NO_VERDICT, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
+from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 LEARNED = 0.95
 LAST = 5  # epochs over which the final accuracy is averaged
 TESTED = 500  # of the test examples: they are measured after every epoch
+ARMS = ("without", "with")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``rate`` is compared with no dropout; each trains at every one of ``learning_rates``."""
+    """``rate`` is compared with no dropout; each trains at every one of the learning rates."""
 
     rate: float = 0.5
-    learning_rates: tuple[float, ...] = (0.01, 0.02, 0.04)
     examples: int = 500
     width: int = 128
-    epochs: int = 40
-    batch_size: int = 50
-    momentum: float = 0.9
+    sgd: SGD = SGD(lr=(0.01, 0.02, 0.04), epochs=40, batch=50, momentum=0.9)
 
 
 SCALES = {"quick": Settings()}
@@ -60,50 +58,36 @@ def epochs_to_learn(error: Float[np.ndarray, "lrs t"], share: float = LEARNED) -
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Epochs to learn, and what the test loss is at the end, with and without dropout.
+    """Epochs to learn, and what the test loss is at the end, without and with dropout.
 
     Each is taken at its best learning rate: the fastest, and the one with the lowest final loss.
     Runs on the CPU.
     """
-    x, y, x_test, y_test = pictures(settings.examples, chance)
-    rates, lrs = (0.0, settings.rate), settings.learning_rates
-    members = [thinned.Member(rate, lr=lr) for rate in rates for lr in lrs]
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).flat()
+    lrs = settings.sgd.lr
+    members = [thinned.Member(rate) for rate in (0.0, settings.rate) for _ in lrs]
     labels = y.expand(len(members), -1)
-    history = thinned.train(
-        x,
-        labels,
-        members,
-        widths=(PIXELS, settings.width, settings.width, CLASSES),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        momentum=settings.momentum,
-        chance=chance,
+    seen = thinned.train(
+        x, labels, members, replace(settings.sgd, lr=lrs * len(ARMS)), chance,
+        hidden=(settings.width,) * 2, classes=CLASSES,
         measure={
             "train": thinned.error_and_loss(x, labels),
             "test": thinned.error_and_loss(x_test[:TESTED], y_test[:TESTED]),
         },
-    )
-    train = history["train"].reshape(2, len(lrs), -1, 2)
-    loss_without, loss_with = history["test"][:, -1, 1].reshape(2, len(lrs)).min(1)
-    found = [epochs_to_learn(error) for error in train[..., 0]]
-    (without, at_0), (with_, at_p) = found
+    )  # fmt: skip
+    train = seen["train"][..., 0].reshape(len(ARMS), len(lrs), -1)
+    loss = seen["test"][:, -1, 1].reshape(len(ARMS), len(lrs)).min(1)
+    learned, fastest = zip(*map(epochs_to_learn, train), strict=True)
+    ratio, unit = learned[1] / learned[0], "fraction of training examples"
+    epochs = np.arange(settings.sgd.epochs + 1)
     return Result(
-        epochs=(np.arange(settings.epochs + 1), "epochs"),
-        epochs_without=(without, "epochs"),
-        epochs_with=(with_, "epochs"),
-        ratio=(with_ / without, "ratio of epochs"),
-        off_two=(abs(np.log2(with_ / without / 2)), "doublings"),
-        overfit=(loss_without / loss_with, "ratio of test losses"),
-        loss_without=(loss_without, "nats"),
-        loss_with=(loss_with, "nats"),
-        final_train_with=(
-            1 - (1 - train[1, ..., 0])[:, -LAST:].mean(1).max(),
-            "fraction of training examples",
-        ),
-        learning_rate_without=(lrs[at_0], "learning rate"),
-        learning_rate_with=(lrs[at_p], "learning rate"),
-        train_without=(train[0, at_0, :, 0], "fraction of training examples"),
-        train_with=(train[1, at_p, :, 0], "fraction of training examples"),
+        epochs=(epochs, "epochs"),
+        learned=Quantity(learned, "epochs", arm=ARMS),
+        ratio=(ratio, "ratio of epochs"),
+        off_two=(abs(np.log2(ratio / 2)), "doublings"),
+        overfit=(loss[0] / loss[1], "ratio of test losses"),
+        final_train_with=(1 - (1 - train[1])[:, -LAST:].mean(1).max(), unit),
+        train=Quantity(train[range(len(ARMS)), fastest], unit, arm=ARMS, epoch=epochs),
     )
 
 
@@ -154,20 +138,16 @@ CLAIMS = (
         ),
     ),
 )
-NAMES = {"without": "no dropout", "with": "dropout"}
+NAMES = dict(zip(ARMS, ("no dropout", "dropout"), strict=True))
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Training error along the epochs, with where 95 % of the final accuracy are reached."""
-    results = list(runs[MAIN].values())
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.5))
+    with panels(size=(6.4, 3.5)) as (drawn, axes):
         for arm, name in NAMES.items():
-            errors = np.array([100 * r[f"train_{arm}"] for r in results])
-            line = figures.band(
-                axes, results[0]["epochs"][1:], errors[:, 1:], label=name, markevery=5
-            )
-            epoch = np.mean([r[f"epochs_{arm}"] for r in results])
+            errors = over_seeds(runs, f"train[{arm}]", factor=100.0)[:, 1:]
+            line = figures.band(axes, first(runs, "epochs")[1:], errors, label=name, markevery=5)
+            epoch = over_seeds(runs, f"learned[{arm}]").mean()
             axes.axvline(epoch, color=line.get_color(), linestyle=line.get_linestyle(), lw=1)
         axes.set(xlabel="epoch", ylabel="training error (%)", ylim=(0, None))
         axes.legend()

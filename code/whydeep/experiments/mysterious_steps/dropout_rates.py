@@ -10,25 +10,26 @@ What would refute it: one rate that is best for both networks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from whydeep.chance import Chance
 from whydeep.datasets.labels import corrupt_labels
+from whydeep.datasets.tasks import CLASSES, halved
+from whydeep.descent import SGD
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
+SWEEPS = ("wide", "narrow")
 RATES = (0.0, 0.1, 0.25, 0.5, 0.75)
 LOW, HALF = RATES.index(0.1), RATES.index(0.5)
 
@@ -37,19 +38,15 @@ LOW, HALF = RATES.index(0.1), RATES.index(0.5)
 class Settings:
     """Two sweeps over RATES: ``wide`` units a layer with label ``noise``, ``narrow`` without.
 
-    Everything else is as in `dropout.Settings`.
+    Everything else is as in `mysterious-steps/dropout`.
     """
 
     wide: int = 128
     narrow: int = 16
     noise: float = 0.3
     examples: int = 500
-    epochs: int = 40
-    batch_size: int = 50
-    learning_rate: float = 0.02
-    momentum: float = 0.9
     every: int = 4
-    cool: int = 8
+    sgd: SGD = SGD(lr=0.02, epochs=40, batch=50, momentum=0.9, cool=8)
 
 
 SCALES = {"quick": Settings()}
@@ -58,58 +55,41 @@ VARIANTS = {"wide-clean": {"noise": 0.0, "narrow": 128}}
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Test and training errors along training for each rate, (rates, times), in both sweeps.
-
-    Runs on the CPU.
-    """
-    x, y, x_test, y_test = pictures(settings.examples, chance)
-    members = [thinned.Member(rate, lr=settings.learning_rate) for rate in RATES]
-    test, train = {}, {}
-    for sweep, width, noise in (
-        ("wide", settings.wide, settings.noise),
-        ("narrow", settings.narrow, 0.0),
-    ):
-        if sweep == "narrow" and (width, noise) == (settings.wide, settings.noise):
-            test[sweep], train[sweep] = test["wide"], train["wide"]
-            continue
+    """Test and training errors along training for each rate, in both sweeps. Runs on the CPU."""
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).flat()
+    members = [thinned.Member(rate) for rate in RATES]
+    done = {}
+    for how in (sweeps := ((settings.wide, settings.noise), (settings.narrow, 0.0))):
+        width, noise = how
         labels = corrupt_labels(y, noise, [chance], CLASSES).expand(len(members), -1)
-        history = thinned.train(
-            x,
-            labels,
-            members,
-            widths=(PIXELS, width, width, CLASSES),
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            momentum=settings.momentum,
-            chance=chance,
-            measure={
-                "test": thinned.error_and_loss(x_test, y_test),
-                "train": thinned.error_and_loss(x, labels),
-            },
-            every=settings.every,
-            cool=settings.cool,
-        )
-        test[sweep], train[sweep] = history["test"][..., 0], history["train"][..., 0]
-    wide, narrow = test["wide"][:, -1], test["narrow"][:, -1]
+        if how not in done:
+            done[how] = thinned.train(
+                x, labels, members, settings.sgd, chance,
+                hidden=(width,) * 2, classes=CLASSES,
+                measure={
+                    "test": thinned.error_and_loss(x_test, y_test),
+                    "train": thinned.error_and_loss(x, labels),
+                },
+                every=settings.every,
+            )  # fmt: skip
+    test, train = (np.stack([done[how][name][..., 0] for how in sweeps])
+                   for name in ("test", "train"))  # fmt: skip
+    wide, narrow = test[..., -1]
     unit = "fraction of test examples"
+    epochs = np.arange(0, settings.sgd.epochs + 1, settings.every)
+    axes = {"sweep": SWEEPS, "rate": RATES, "epoch": epochs}
     return Result(
         rates=(RATES, "share of units left out"),
-        epochs=(np.arange(0, settings.epochs + 1, settings.every), "epochs"),
+        epochs=(epochs, "epochs"),
         half_helps=(wide[LOW] - wide[HALF], unit),
         half_hurts=(narrow[HALF] - narrow[LOW], unit),
-        best_wide=(RATES[int(wide.argmin())], "rate"),
-        best_narrow=(RATES[int(narrow.argmin())], "rate"),
-        final_wide=(wide, unit),
-        final_narrow=(narrow, unit),
+        best=Quantity(np.array(RATES)[test[..., -1].argmin(1)], "rate", sweep=SWEEPS),
         lowest_wide=(wide.min(), unit),
-        along_wide=(test["wide"], unit),
-        along_narrow=(test["narrow"], unit),
-        train_wide=(train["wide"], "fraction of training examples"),
-        train_narrow=(train["narrow"], "fraction of training examples"),
+        test=Quantity(test, unit, **axes),
+        train=Quantity(train, "fraction of training examples", **axes),
     )
 
 
-TEST = "fraction of test examples"
 CLAIMS = (
     Claim(
         id="srivastava2014-why-one-half",
@@ -155,21 +135,23 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Final test error against the rate: two sweeps, and between them the control."""
-    curves = [(MAIN, "wide", "wide, noisy labels"), (MAIN, "narrow", "narrow, clean labels")]
-    curves += [("wide-clean", "wide", "wide, clean labels")]
+    curves = {
+        (MAIN, "wide"): "wide, noisy labels",
+        (MAIN, "narrow"): "narrow, clean labels",
+        ("wide-clean", "wide"): "wide, clean labels",
+    }
     best = {}
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.6))
-        for variant, sweep, name in curves:
+    with panels(size=(6.4, 3.6)) as (drawn, axes):
+        for (variant, sweep), name in curves.items():
             if variant in runs:
-                errors = np.array([100 * r[f"final_{sweep}"] for r in runs[variant].values()])
+                errors = over_seeds(runs, f"test[{sweep}]", variant, factor=100.0)[..., -1]
                 best[name] = RATES[int(errors.mean(0).argmin())]
                 figures.band(axes, np.array(RATES), errors, label=name)
         axes.axvline(0.5, **figures.THEORY, label="largest $a (1 - a)$")
         axes.set(xlabel="dropout rate $a$", ylabel="test error (%)")
-        axes.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
+        ticks(axes, RATES)
         axes.legend()
     return figures.Figure(
         drawn,
@@ -186,7 +168,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Test and training error along the epochs, with the rate to drag along; a question first."""
     from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
 
@@ -196,7 +178,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
         title="Error of the wide network along training, for each dropout rate",
         about="Move along the dropout rate and watch the gap between training and test error. Then "
         "take the noise out of the labels: at which rates does it still pay to leave units out?",
-        series={"along_wide": "test", "train_wide": "training"},
+        series={"test[wide]": "test", "train[wide]": "training"},
         variants={MAIN: "30 % noisy labels", "wide-clean": "clean labels"},
         sweep=Axis("dropout rate"),
         sweep_values="rates",

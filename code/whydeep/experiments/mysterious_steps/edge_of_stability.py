@@ -12,27 +12,18 @@ that blows up, or stands still, once the sharpness is there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
-import torch
-from jaxtyping import Float
-from scipy.sparse.linalg import LinearOperator, eigsh
-from torch import Tensor, nn
 
 from whydeep.chance import Chance
-from whydeep.datasets import digits
-from whydeep.descent import Trained, squared_error, train
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.networks import Dense
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.mysterious_steps import _sharpness
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "mysterious-steps/a-small-step"
-LAST_LAYER = ("classifier.weight", "classifier.bias")
 
 
 @dataclass(frozen=True)
@@ -57,111 +48,38 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"small-rate": {"rate": 0.1}, "last-layer": {"beyond": 1.002}}
 
 
-def half_squared_error(
-    outputs: Float[Tensor, "*k n m"], y: Float[Tensor, "*k n m"]
-) -> Float[Tensor, "*k n"]:
-    """Half the squared distance of the outputs from the one-hot label, for each example."""
-    return squared_error(outputs, y) / 2
-
-
-def sharpness(
-    network: nn.Module,
-    x: Float[Tensor, "n d"],
-    y: Float[Tensor, "n k"],
-    *,
-    names: tuple[str, ...] = (),
-    start: Float[np.ndarray, "weights"] | None = None,
-) -> tuple[float, Float[np.ndarray, "weights"]]:
-    """The largest eigenvalue of the loss's Hessian in the weights ``names`` (all if none).
-
-    Lanczos iterations (scipy's `eigsh`) on products of the Hessian with a vector, each of which is
-    the derivative of gradient times vector (Pearlmutter 1994). Also returns the eigenvector, from
-    which a later search may ``start``. The relative accuracy is 0.001.
-    """
-    weights = [w for name, w in network.named_parameters() if not names or name in names]
-    loss = half_squared_error(network(x), y).mean()
-    gradient = torch.autograd.grad(loss, weights, create_graph=True)
-    flat = torch.cat([g.flatten() for g in gradient])
-
-    def product(v: np.ndarray) -> np.ndarray:
-        along = flat @ torch.from_numpy(v.ravel()).to(flat)
-        parts = torch.autograd.grad(along, weights, retain_graph=True)
-        return torch.cat([part.flatten() for part in parts]).double().numpy()
-
-    hessian = LinearOperator((len(flat),) * 2, matvec=product, dtype=np.float64)
-    if start is None:  # scipy would draw one from numpy's global state
-        start = np.random.default_rng(0).standard_normal(len(flat))
-    value, vector = eigsh(hessian, k=1, which="LA", tol=1e-3, v0=start, ncv=12)
-    return float(value[0]), vector[:, 0]
-
-
-def task(settings: Settings, chance: Chance) -> tuple[Float[Tensor, "n 64"], Float[Tensor, "n 10"]]:
-    """Pictures less their mean, and one-hot labels."""
-    data = digits().subset(settings.examples, seed=chance.seed)
-    labels = data.train_y
-    if settings.random_labels:
-        labels = torch.randint(10, labels.shape, generator=chance["labels"])
-    x = data.train_x.flatten(1)
-    return x - x.mean(0), torch.eye(10)[labels]
-
-
-def descend(
-    settings: Settings, rates: tuple[float, ...], chance: Chance, *, device: str
-) -> tuple[Trained, Float[np.ndarray, "rates looks"]]:
-    """Train one start at every one of ``rates``, in one stack, and measure the sharpness."""
-    x, y = task(settings, chance)
-    names = LAST_LAYER if settings.beyond else ()
-    vectors: dict[int, np.ndarray] = {}
-
-    def look(trained: Trained) -> Float[Tensor, "k"]:
-        found = []
-        for k in range(len(trained)):
-            network = trained.member(k).cpu()
-            value, vectors[k] = sharpness(network, x, y, names=names, start=vectors.get(k))
-            found.append(value)
-        return torch.tensor(found)
-
-    network = partial(Dense, (64, settings.width, settings.width, 10), torch.tanh)
-    if settings.beyond:
-        first = network(generator=chance["init"])
-        rates = (settings.beyond * 2 / sharpness(first, x, y, names=names)[0],)
-    trained = train(
-        network,
-        x.to(device),
-        y.to(device),
-        seeds=[chance] * len(rates),
-        lr=rates,
-        steps=settings.steps,
-        trainable=names or ("*",),
-        loss=half_squared_error,
-        measure={"sharpness": look},
-        measure_at=[settings.steps * i // settings.looks for i in range(settings.looks + 1)],
-        device=device,
-    )
-    edges = trained.history["sharpness"].numpy() * np.array(rates)[:, None] / 2
-    return trained, edges
-
-
 def run(settings: Settings, chance: Chance) -> Result:
     """Sharpness and loss along the way, and what they do in the second half of training.
 
     The sharpness is given as a multiple of the limit 2 / rate, which is 1.
     """
-    trained, edges = descend(settings, (settings.rate,), chance, device=device)
-    loss, edge = trained.batch_loss[0].cpu().double().numpy(), edges[0]
+    x, y = _sharpness.task(settings.examples, chance, random_labels=settings.random_labels)
+    network, rate, names = _sharpness.network(settings.width), settings.rate, ()
+    if settings.beyond:
+        names = _sharpness.LAST_LAYER
+        start = network(generator=chance["init"])
+        rate = settings.beyond * 2 / _sharpness.sharpness(start, x, y, names=names)[0]
+    trained, (edge,) = _sharpness.descend(
+        network, x, y, (rate,), chance, steps=settings.steps, looks=settings.looks, names=names
+    )
+    loss = trained.batch_loss[0].cpu().double().numpy()
     half, near = settings.steps // 2, max(1, settings.steps // 30)
     late, middle = loss[half:], loss[half : half + near].mean()
     hover = float(np.median(edge[len(edge) // 2 :]))
+    every = max(1, settings.steps // 300)
+    limit, ratio = "sharpness over 2 / learning rate", "ratio of losses"
     return Result(
-        at=(np.array(trained.measured_at), "steps"),
-        edge=(edge, "sharpness over 2 / learning rate"),
-        loss=(loss[:: max(1, settings.steps // 300)], "mean half squared error"),
-        hover=(hover, "sharpness over 2 / learning rate"),
+        at=(trained.measured_at, "steps"),
+        edge=Quantity(edge, limit, step=trained.measured_at),
+        loss=Quantity(
+            loss[::every], "mean half squared error", step=range(0, settings.steps, every)
+        ),
+        hover=(hover, limit),
         hover_off=(abs(hover - 1), "distance from 1"),
         sharpening=(edge.max() / edge[0], "ratio of sharpnesses"),
         rises=(np.mean(np.diff(late) > 0), "share of the steps"),
-        loss_ratio=(loss[-near:].mean() / middle, "ratio of losses"),
-        learned=(loss[-near:].mean() / loss[0], "ratio of losses"),
+        loss_ratio=(loss[-near:].mean() / middle, ratio),
+        learned=(loss[-near:].mean() / loss[0], ratio),
     )
 
 
@@ -227,20 +145,17 @@ CLAIMS = (
 NAMES = {MAIN: r"$\eta$ = 0.3", "small-rate": r"$\eta$ = 0.1", "last-layer": "last layer only"}
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Sharpness over its limit, and the loss, along the steps."""
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.9))
+    at = first(runs, "at")
+    with panels(2, size=(8.2, 3.9)) as (drawn, axes):
         for variant, name in NAMES.items():
-            if variant not in runs:
-                continue
-            results = list(runs[variant].values())
-            at = results[0]["at"]
-            edges = np.array([r["edge"] for r in results])
-            losses = np.array([r["loss"] for r in results])
-            steps = np.linspace(0, at[-1], losses.shape[1], endpoint=False)
-            figures.band(axes[0], at, edges, label=name, markevery=5)
-            figures.band(axes[1], steps, losses, label=name, markevery=50)
+            if variant in runs:
+                losses = over_seeds(runs, "loss", variant)
+                steps = np.linspace(0, at[-1], losses.shape[1], endpoint=False)
+                edges = over_seeds(runs, "edge", variant)
+                figures.band(axes[0], at, edges, label=name, markevery=5)
+                figures.band(axes[1], steps, losses, label=name, markevery=50)
         axes[0].axhline(1, **figures.THEORY, label=r"the limit $2/\eta$")
         axes[0].set(ylabel=r"sharpness over $2/\eta$", ylim=(0, 1.3))
         axes[1].set(ylabel="loss (half squared error)", yscale="log", ylim=(0.05, 10))

@@ -16,11 +16,10 @@ What would refute it: a rate that does not fall as the examples grow in number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -30,9 +29,13 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import adam, descend, log_loss, times
+from whydeep.descent.loop import Weights
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
+from whydeep.labs.thinned import outputs
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 
@@ -72,34 +75,15 @@ VARIANTS = {"loss-alone": {"entropy": 0.0, "l2": 0.0}}
 MOST = 0.9  # no rate goes higher: the kept units would be multiplied by more than 10
 
 
-class Stack:
-    """K networks 196 - width - width - 10 with a dropout rate for each hidden layer, (K, 2)."""
-
-    def __init__(self, rates: list[float], width: int, generator: torch.Generator) -> None:
-        sizes, k = (196, width, width, 10), len(rates)
-        self.weights = [
-            torch.randn(a, b, generator=generator).mul((2 / a) ** 0.5).repeat(k, 1, 1)
-            for a, b in pairwise(sizes)
-        ]
-        self.biases = [torch.zeros(k, 1, b) for b in sizes[1:]]
-        p = torch.tensor(rates)
-        self.logits = torch.log(p / (1 - p))[:, None].repeat(1, 2)
-        for tensor in self.parameters():
-            tensor.requires_grad_()
-
-    def parameters(self) -> list[Tensor]:
-        return [*self.weights, *self.biases, self.logits]
-
-    def outputs(
-        self, x: Float[Tensor, "k n d"], masks: list[Tensor] | None = None
-    ) -> Float[Tensor, "k n classes"]:
-        """Logits; ``masks`` holds what each hidden layer is multiplied by, (k, n, width)."""
-        for number, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
-            if number:
-                x = torch.relu(x)
-                x = x if masks is None else x * masks[number - 1]
-            x = torch.baddbmm(b, x, w)
-        return x
+def start(rates: Sequence[float], width: int, generator: torch.Generator) -> Weights:
+    """Networks 196 - width - width - 10, one for each rate: W_1, b_1, ..., V, b as `outputs` has
+    them, and last the logits of the dropout rate of each hidden layer, (k, 2)."""
+    k, weights = len(rates), []
+    for inputs, units in pairwise((196, width, width, 10)):
+        w = torch.randn(inputs, units, generator=generator).mul((2 / inputs) ** 0.5)
+        weights += [w.repeat(k, 1, 1), torch.zeros(k, 1, units)]
+    p = torch.tensor(rates)
+    return [*weights, torch.log(p / (1 - p))[:, None].repeat(1, 2)]
 
 
 def soft_masks(
@@ -117,67 +101,75 @@ def soft_masks(
     return list((1 - z) / (1 - torch.sigmoid(logits)).T[:, :, None, None])
 
 
-def penalty(stack: Stack, settings: Settings) -> Float[Tensor, "k"]:
+def penalty(weights: Weights, settings: Settings) -> Float[Tensor, "k"]:
     """The bracket of the module's formula, summed over the layers, per network."""
-    p = torch.sigmoid(stack.logits)
-    squares = [w.square().sum((1, 2)) for w in stack.weights]
+    *layers, logits = weights
+    p = torch.sigmoid(logits)
+    squares = [w.square().sum((1, 2)) for w in layers[::2]]
     lengths = squares[0] + sum(s / (1 - p[:, i]) for i, s in enumerate(squares[1:]))
     entropy = -(p * torch.log(p) + (1 - p) * torch.log1p(-p)).sum(1)
     return settings.l2 / 2 * lengths - settings.entropy * settings.width * entropy
 
 
-def losses(stack: Stack, x: Tensor, y: Tensor, masks: list[Tensor] | None = None) -> Tensor:
-    """The mean log-loss of each network on its examples x (k, n, d), y (k, n): (k,)."""
-    outputs = stack.outputs(x, masks)
-    return F.cross_entropy(outputs.flatten(0, 1), y.flatten(), reduction="none").view_as(y).mean(1)
+def losses(
+    weights: Weights, x: Tensor, y: Int64[Tensor, "k n"], masks: Sequence[Tensor] = ()
+) -> Float[Tensor, "k"]:
+    """The mean log-loss of each network on its examples x (k, n, d), or shared ones (n, d)."""
+    return log_loss(outputs(weights[:-1], x, masks), y).mean(1)
 
 
 def fit(
     x: Float[Tensor, "n d"], y: Int64[Tensor, "n"], settings: Settings, generator: torch.Generator
-) -> Stack:
+) -> Weights:
     """Train the stack: member 0 learns its rates, member 1 follows the rule, the others are fixed.
 
     Member 1 trains on four examples in five. All start from the same weights and see batches of
     their own.
     """
-    start, k, n = settings.start, 2 + len(settings.fixed), len(x)
-    stack = Stack([start, start, *settings.fixed], settings.width, generator)
-    weights = [*stack.weights, *stack.biases]
-    optimiser = torch.optim.Adam(
-        [{"params": weights, "lr": settings.lr}, {"params": [stack.logits], "lr": settings.lr_rate}]
-    )
-    training = n - n // 5
+    n, rates = len(x), [settings.start, settings.start, *settings.fixed]
+    k, training = len(rates), n - n // 5
     sizes = torch.full((k, 1), float(n))
     sizes[1] = training
-    for step in range(1, settings.steps + 1):
-        rows = (torch.rand(k, settings.batch, generator=generator) * sizes).long()
-        uniform = torch.rand(2, k, settings.batch, settings.width, generator=generator)
-        masks = soft_masks(stack.logits, uniform, settings.temperature)
-        loss = losses(stack, x[rows], y[rows], masks) + penalty(stack, settings) / sizes[:, 0]
-        optimiser.zero_grad()
-        loss.sum().backward()
-        stack.logits.grad[1:] = 0
-        optimiser.step()
-        if step % settings.every == 0:
-            _apply_rule(stack, x, y, training, settings)
-    return stack
+    weights = start(rates, settings.width, generator)
+
+    def draw() -> Iterator[tuple[Int64[Tensor, "k b"], Float[Tensor, "2 k b width"]]]:
+        """Rows for each network, and uniform numbers for its masks."""
+        while True:
+            rows = (torch.rand(k, settings.batch, generator=generator) * sizes).long()
+            yield rows, torch.rand(2, k, settings.batch, settings.width, generator=generator)
+
+    def loss(w: Weights, drawn: tuple[Tensor, Tensor]) -> Float[Tensor, "k"]:
+        rows, uniform = drawn
+        masks = soft_masks(w[-1], uniform, settings.temperature)
+        return losses(w, x[rows], y[rows], masks) + penalty(w, settings) / sizes[:, 0]
+
+    # A rate of its own for the logits, of which only those of member 0 learn.
+    learns = settings.lr_rate * (torch.arange(k) == 0)[:, None]
+    rates_of = [*[settings.lr] * (len(weights) - 1), learns]
+    found, _ = descend(
+        weights,
+        loss,
+        draw(),
+        steps=settings.steps,
+        lr=1.0,
+        rule=(adam(), times(lambda now: rates_of)),
+        look=lambda w: _apply_rule(w, x, y, training, settings),
+        look_at=range(settings.every, settings.steps + 1, settings.every),
+    )
+    return found
 
 
-@torch.no_grad()
-def _apply_rule(stack: Stack, x: Tensor, y: Tensor, training: int, settings: Settings) -> None:
+def _apply_rule(w: Weights, x: Tensor, y: Tensor, training: int, settings: Settings) -> None:
     """Move the rate of member 1: up if its loss held out is too far above its training loss."""
 
     def loss(rows: slice) -> float:
-        own = Stack.__new__(Stack)
-        own.weights = [w[1:2] for w in stack.weights]
-        own.biases = [b[1:2] for b in stack.biases]
-        return float(losses(own, x[rows][None], y[rows][None])[0])
+        return float(losses([part[1:2] for part in w], x[rows], y[None, rows])[0])
 
     seen = slice(max(0, training - 1000), training)
     up = loss(slice(training, None)) > (1 + settings.tolerance) * loss(seen)
-    p = float(torch.sigmoid(stack.logits[1, 0])) + (settings.move if up else -settings.move)
+    p = float(torch.sigmoid(w[-1][1, 0])) + (settings.move if up else -settings.move)
     p = min(max(p, 0.01), MOST)
-    stack.logits[1] = np.log(p / (1 - p))
+    w[-1][1] = np.log(p / (1 - p))
 
 
 def noisy_images(
@@ -199,50 +191,35 @@ def run(settings: Settings, chance: Chance) -> Result:
     """The rates learned for each number of examples, and the test log-loss beside fixed rates.
 
     A rate learned is the mean over the two hidden layers. Networks are tested without dropout. Runs
-    on the CPU whatever the ``device``.
+    on the CPU.
     """
     generator = chance.torch()
-    learned, ruled, rates, tests = [], [], [], []
+    learned, ruled, tests = [], [], []
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
         for n in settings.examples:
             (x, y), (x_test, y_test) = noisy_images(n, settings, chance)
-            stack = fit(x, y, settings, generator)
-            with torch.no_grad():
-                k = len(stack.logits)
-                loss = losses(stack, x_test.expand(k, -1, -1), y_test.expand(k, -1))
-                p = torch.sigmoid(stack.logits)
+            weights = fit(x, y, settings, generator)
+            p = torch.sigmoid(weights[-1])
             learned.append(p[0].tolist())
             ruled.append(float(p[1, 0]))
-            tests.append(loss.tolist())
-    learned, tests = np.array(learned), np.array(tests)
-    rates = learned.mean(1)
-    # Entropy against a log-loss that grows as c p: p / (1 - p) = exp(-n c / K), c from the first n.
-    odds = np.log(rates[0] / (1 - rates[0])) * np.array(settings.examples) / settings.examples[0]
+            tests.append(losses(weights, x_test, y_test.expand(len(p), -1)).tolist())
+    rates, tests = np.array(learned).mean(1), np.array(tests)
     best = tests[:, 2:].min(1)
+    off = tests / best[:, None] - 1
     nats, over = "nats a test example", "excess over the best fixed rate's loss"
+    axes = {"examples": settings.examples}
     return Result(
-        examples=(np.array(settings.examples), "training examples"),
-        fixed=(np.array(settings.fixed), "rate"),
-        rate=(rates, "rate"),
-        rate_first_layer=(learned[:, 0], "rate"),
-        rate_second_layer=(learned[:, 1], "rate"),
-        rate_theory=(1 / (1 + np.exp(-odds)), "rate"),
-        rate_rule=(np.array(ruled), "rate"),
-        rate_best_fixed=(np.array(settings.fixed)[tests[:, 2:].argmin(1)], "rate"),
-        loss_learned=(tests[:, 0], nats),
-        loss_rule=(tests[:, 1], nats),
-        loss_fixed=(tests[:, 2:].ravel(), nats),
-        loss_best_fixed=(best, nats),
-        rate_fewest=(rates[0], "rate"),
-        rate_most=(rates[-1], "rate"),
+        examples=(settings.examples, "training examples"),
+        rate=Quantity(rates, "rate", **axes),
+        rate_rule=Quantity(ruled, "rate", **axes),
+        loss_learned=Quantity(tests[:, 0], nats, **axes),
+        loss_rule=Quantity(tests[:, 1], nats, **axes),
+        loss_best_fixed=Quantity(best, nats, **axes),
         fall=(rates[0] - rates[-1], "rate"),
-        excess=(float((tests[:, 0] / best).max() - 1), over),
-        excess_most=(tests[-1, 0] / best[-1] - 1, over),
-        excess_rule=(
-            float((tests[:, 1] / best).max() - 1),
-            over,
-        ),
+        excess=(off[:, 0].max(), over),
+        excess_most=(off[-1, 0], over),
+        excess_rule=(off[:, 1].max(), over),
     )
 
 
@@ -297,39 +274,36 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The rates learned, by number of examples, and the test loss beside that of fixed rates."""
-    results = list(runs[MAIN].values())
-    n, colours = results[0]["examples"], list(figures.COLOURS.values())
-
-    def values(quantity: str, variant: str = MAIN) -> np.ndarray:
-        return np.array([result[quantity] for result in runs[variant].values()])
-
+    n, colours = first(runs, "examples"), list(figures.COLOURS.values())
     rule = {"color": colours[2], "marker": "^", "linestyle": (0, (2, 1.5))}
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.6))
-        figures.band(axes[0], n, values("rate"), label="learned")
+    best = {"color": colours[3], "marker": "D", "linestyle": "-"}
+    rates = over_seeds(runs, "rate")
+    with panels(2, size=(8.6, 3.6)) as (drawn, axes):
+        figures.band(axes[0], n, rates, label="learned")
         if "loss-alone" in runs:
-            alone = values("rate", "loss-alone")
+            alone = over_seeds(runs, "rate", "loss-alone")
             figures.band(axes[0], n, alone, label="learned from the loss alone")
-        figures.band(axes[0], n, values("rate_rule"), label="rule", **rule)
-        first = values("rate_fewest").mean()
-        between = np.geomspace(n[0], n[-1], 60)
-        balance = 1 / (1 + ((1 - first) / first) ** (between / n[0]))
+        figures.band(axes[0], n, over_seeds(runs, "rate_rule"), label="rule", **rule)
+        # Entropy against a log-loss that grows as c p: p / (1 - p) = exp(-n c / K), with c from
+        # the fewest examples.
+        fewest, between = rates[:, 0].mean(), np.geomspace(n[0], n[-1], 60)
+        balance = 1 / (1 + ((1 - fewest) / fewest) ** (between / n[0]))
         axes[0].plot(between, balance, **figures.THEORY, label="entropy against loss")
         axes[0].set(ylabel="dropout rate", ylim=(-0.03, 1.55))
         axes[0].set_yticks((0, 0.25, 0.5, 0.75, 1))
-        figures.band(axes[1], n, values("loss_learned"), label="learned")
-        best = {"color": colours[3], "marker": "D", "linestyle": "-"}
-        figures.band(axes[1], n, values("loss_best_fixed"), label="best fixed rate", **best)
-        figures.band(axes[1], n, values("loss_rule"), label="rule", **rule)
+        for quantity, label, style in (
+            ("loss_learned", "learned", {}),
+            ("loss_best_fixed", "best fixed rate", best),
+            ("loss_rule", "rule", rule),
+        ):
+            figures.band(axes[1], n, over_seeds(runs, quantity), label=label, **style)
         axes[1].set(ylabel="test loss (nats)", ylim=(1.2, None))
         for panel in axes:
             panel.set(xlabel="training examples", xscale="log")
-            panel.set_xticks(n, [f"{count:,}" for count in n])
-            panel.minorticks_off()
+            ticks(panel, n, [f"{count:,}" for count in n])
             panel.legend(fontsize=9, loc="upper right")
-    seeds = len(results)
     return figures.Figure(
         drawn,
         label="fig-learned-rate",
@@ -338,7 +312,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "held out is a tenth above the training loss; dashed, the balance of entropy and loss with "
         "its constant taken from 50 examples. Right, the test loss of each, beside the best of the "
         "fixed rates. Three labels in ten are drawn at random. Means and standard deviations over "
-        f"{figures.count(seeds)}.",
+        f"{figures.count(len(rates))}.",
         alt="Two panels against 50, 500 and 5,000 training examples. Left, the learned rate drops "
         "from above one third to almost zero already at 500 examples, near the dashed curve; "
         "without the penalties it is near zero throughout; the rule goes from 0.9 to about 0.3. "

@@ -12,22 +12,21 @@ the last layer is not the best one to train.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 
 from whydeep.chance import Chance
-from whydeep.datasets import digits
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.labs.blockwise import ACTIVATIONS, descend, draw, forward, log_loss
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.mysterious_steps._digits import pictures
+from whydeep.labs.blocks import ACTIVATIONS, descend, draw, mean_loss
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -59,81 +58,60 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"relu-small-weights": {"small": "relu"}}
 
 
-def pictures(
-    examples: int, chance: Chance
-) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"], Float[Tensor, "m d"], Int[Tensor, "m"]]:
-    """``examples`` digits to train on, drawn by the seed, and all others of the 1,797 to test on.
-
-    Vectors of 64 pixels; the mean training picture is subtracted, and one factor brings the pixels'
-    standard deviation to 1.
-    """
-    data = digits()
-    x = torch.cat([data.train_x, data.test_x]).flatten(1)
-    y = torch.cat([data.train_y, data.test_y])
-    order = torch.from_numpy(chance.numpy().permutation(len(y)))
-    x, y = x[order], y[order]
-    x = x - x[:examples].mean(0)
-    x = x / x[:examples].std()
-    return x[:examples], y[:examples], x[examples:], y[examples:]
-
-
 def one_at_a_time(
     activation: str, gain: float, settings: Settings, chance: Chance
-) -> tuple[Float[np.ndarray, "b T"], tuple[int, ...]]:
+) -> Float[np.ndarray, "b T"]:
     """Training loss, in nats, along the run that trains one block only, a row for each block.
 
-    Also the numbers of steps after which it was measured. Of the runs of a block, one for each
-    learning rate, the row is the one that ends lowest; all start from the same weights and see the
-    same batches.
+    Of the runs of a block, one for each learning rate, the row is the one that ends lowest; all
+    start from the same weights and see the same batches.
     """
     x, y, _, _ = pictures(settings.examples, chance)
+    sigma = ACTIVATIONS[activation]
     widths = (x.shape[1], *[settings.width] * settings.layers, int(y.max()) + 1)
     count, rates = settings.layers + 1, len(LEARNING_RATES)
     alone = torch.eye(count, dtype=torch.bool).repeat_interleave(rates, 0)
-    path = descend(
+    _, seen = descend(
         draw(widths, gain, count * rates, chance["init"]),
-        x,
-        y,
-        alone[:, None, :].expand(-1, settings.steps, -1),
-        activation=ACTIVATIONS[activation],
-        lr=torch.tensor(LEARNING_RATES).repeat(count),
-        momentum=settings.momentum,
-        batch_size=settings.batch_size,
-        order=chance["order"],
-        measure=lambda blocks: log_loss(forward(x, blocks, ACTIVATIONS[activation])[-1], y),
-        measure_at=np.linspace(0, settings.steps, MEASURED).round().astype(int).tolist(),
-    )
-    loss = path.measured.double().view(count, rates, -1).numpy()
+        x, y, alone[:, None, :].expand(-1, settings.steps, -1),
+        activation=sigma, lr=torch.tensor(LEARNING_RATES).repeat(count),
+        beta=settings.momentum, batch=settings.batch_size, order=chance["order"],
+        look=partial(mean_loss, x, y, activation=sigma), look_at=measured_at(settings),
+    )  # fmt: skip
+    loss = seen.double().view(count, rates, -1).numpy()
     best = np.where(np.isfinite(loss[:, :, -1]), loss[:, :, -1], np.inf).argmin(1)
-    return loss[np.arange(count), best], path.measured_at
+    return loss[np.arange(count), best]
+
+
+def measured_at(settings: Settings) -> list[int]:
+    """The numbers of steps after which the loss is measured."""
+    return np.linspace(0, settings.steps, MEASURED).round().astype(int).tolist()
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Training loss along steps for each network and block trained alone, in nats.
+    """Training loss along steps for each network and block trained alone.
 
-    Also what is left at the end, as a share of the loss at the start. Networks: "small", the tanh
-    of the settings, and "sigmoid" with weights of variance 1 / inputs; "he", ReLU with 2 / inputs.
-    Runs on the CPU: the networks are small.
+    Also what is left at the end, as a share of the loss at the start, and by how much less V alone
+    leaves than W_1 alone. Runs on the CPU: the networks are small.
     """
-    found, measured_at = {}, ()
-    for name, activation, gain in (
-        ("small", settings.small, 1.0),
-        ("he", "relu", 2.0),
-        ("sigmoid", "sigmoid", 1.0),
-    ):
-        loss, measured_at = one_at_a_time(activation, gain, settings, chance)
-        left = loss[:, -1] / loss[:, 0]
-        found |= {
-            f"loss_{name}": (loss.T.astype(np.float32), "nats"),
-            f"left_{name}": (left, "share of the loss at the start"),
-            f"first_{name}": (left[0], "share of the loss at the start"),
-            f"last_{name}": (left[-1], "share of the loss at the start"),
-            f"lead_{name}": (left[0] - left[-1], "share of the loss at the start"),
-        }
-    return Result(steps=(measured_at, "steps"), **found)
+    networks = {
+        "small": (settings.small, 1.0),
+        "he": ("relu", 2.0),
+        "sigmoid": ("sigmoid", 1.0),
+    }
+    loss = np.stack([one_at_a_time(*how, settings, chance) for how in networks.values()])
+    left = loss[..., -1] / loss[..., 0]
+    blocks = [*(f"W_{number}" for number in range(1, settings.layers + 1)), "V"]
+    steps = sorted(set(measured_at(settings)))
+    share = "share of the loss at the start"
+    return Result(
+        steps=(steps, "steps"),
+        loss=Quantity(loss.astype(np.float32), "nats", network=networks, block=blocks, step=steps),
+        left=Quantity(left, share, network=networks, block=blocks),
+        lead=Quantity(left[:, 0] - left[:, -1], share, network=networks),
+    )
 
 
-SHARE = "share of the loss at the start"
 CLAIMS = (
     Claim(
         id="leroux2015-one-layer-at-a-time",
@@ -142,22 +120,22 @@ CLAIMS = (
         "the last hardly lowers the training loss.",
         kind="effect",
         expected=PARTLY,
-        missed=("first_small", "lead_he"),
+        missed=("left[small, W_1]", "lead[he]"),
         paper=(("any layer but the last", "'almost no effect at all', no number", "the comment"),),
         conditions=(
             at_least(
-                "lead_small",
+                "lead[small]",
                 "in a tanh network with small weights, training $V$ alone takes more of the loss "
                 "away than training $W_1$ alone, by {bound:word} of the start",
                 0.2,
             ),
             at_least(
-                "first_small",
+                "left[small, W_1]",
                 "there, training $W_1$ alone leaves at least {bound:word} of the loss",
                 0.9,
             ),
             at_least(
-                "lead_he",
+                "lead[he]",
                 "in a ReLU network with He's weights, too, training $V$ alone takes more of the "
                 "loss away than training $W_1$ alone, by {bound:word} of the start",
                 0.2,
@@ -167,10 +145,10 @@ CLAIMS = (
             Control(
                 "relu-small-weights",
                 "the non-linearity that squashes: ReLU, with the same small weights",
-                {"lead_small": 0.2, "first_small": 0.2, "lead_he": 0.1},
+                {"lead[small]": 0.2, "left[small, W_1]": 0.2, "lead[he]": 0.1},
                 (
                     at_most(
-                        "last_small",
+                        "left[small, V]",
                         "training $V$ alone still leaves at most {bound:word} of the loss",
                         2 / 3,
                     ),
@@ -189,36 +167,27 @@ NETWORKS = {
 }
 
 
-def blocks(result: Result) -> list[str]:
-    """The names of the blocks, from the bottom to the top."""
-    layers = len(result["left_he"]) - 1
-    return [*(f"$W_{number}$" for number in range(1, layers + 1)), "$V$"]
-
-
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """What is left of the loss when one block is trained alone, one panel a network."""
-    results = list(runs[MAIN].values())
-    names = blocks(results[0])
-    places = np.arange(len(names))
-    with figures.style():
-        drawn, panels = plt.subplots(1, 3, figsize=(8.6, 3.1), sharey=True)
-        for panel, (name, title) in zip(panels, NETWORKS.items(), strict=True):
-            left = np.array([100 * result[f"left_{name}"] for result in results])
-            panel.bar(places, left.mean(0), 0.6, color=figures.COLOURS["blue"], alpha=0.35)
+    blue = figures.COLOURS["blue"]
+    with panels(3, size=(8.6, 3.1), sharey=True) as (drawn, axes):
+        for panel, (name, title) in zip(axes, NETWORKS.items(), strict=True):
+            left = over_seeds(runs, f"left[{name}]", factor=100.0)
+            places = np.arange(left.shape[1])
+            panel.bar(places, left.mean(0), 0.6, color=blue, alpha=0.35)
             for values in left:
-                panel.plot(places, values, "o", ls="none", color=figures.COLOURS["blue"])
+                panel.plot(places, values, "o", ls="none", color=blue)
             panel.axhline(100, **figures.THEORY)
-            panel.set_xticks(places, names)
+            panel.set_xticks(places, [*(f"$W_{place}$" for place in places[1:]), "$V$"])
             panel.set(title=title, xlabel="block trained", ylim=(0, 112))
             panel.grid(axis="x", visible=False)
-        panels[0].set_ylabel("loss left (% of the start)")
-        panels[0].text(0.5, 101, "no effect", ha="center", va="bottom")
-    seeds = len(results)
+        axes[0].set_ylabel("loss left (% of the start)")
+        axes[0].text(0.5, 101, "no effect", ha="center", va="bottom")
     return figures.Figure(
         drawn,
         label="fig-one-at-a-time",
         caption="One block of weights is trained, the others stay at their random start: what is "
-        f"left of the training loss, means (bars) and {figures.count(seeds)} "
+        f"left of the training loss, means (bars) and {figures.count(len(left))} "
         "(marks). With tanh and small weights the blocks rank as Le Roux says, though the effect "
         "of the lower ones is not nil; with ReLU and He's weights they rank the other way round; "
         "with sigmoids no block alone gets anywhere in this time.",
@@ -229,30 +198,26 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Training loss along steps, a curve for each block trained alone, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction, SweepExplorer  # pages need it, the CLI does not
 
-    results = runs[MAIN]
-    names = ["W₁ alone", "W₂ alone", "W₃ alone", "W₄ alone", "V alone"]
     # The network that the question is about comes first. The first steps are left out: all curves
     # start at one point, and the large rates throw some up before they come down.
     shown = {name: NETWORKS[name] for name in ("he", "small", "sigmoid")}
-    values = [
-        [[result[f"loss_{name}"][2:, block] for result in results.values()] for block in range(5)]
-        for name in shown
-    ]
+    names = ["W₁ alone", "W₂ alone", "W₃ alone", "W₄ alone", "V alone"]
+    values = [over_seeds(runs, f"loss[{name}]")[..., 2:].swapaxes(0, 1) for name in shown]
     return SweepExplorer(
-        np.array(values, dtype=float),
+        np.array(values),
         key="block",
         title="Training loss when one block is trained and the others stay at their random start",
         about="Move along the steps and watch which block is ahead. Then change the network: "
         "which curve changes its place, and which network hardly moves at all?",
         series=names,
         variants=shown,
-        seeds=list(results),
+        seeds=list(runs[MAIN]),
         sweep=Axis("steps taken"),
-        sweep_values=next(iter(results.values()))["steps"][2:].tolist(),
+        sweep_values=first(runs, "steps")[2:].tolist(),
         y=Axis("training loss", "nats"),
         predict=Prediction(
             "A ReLU network with He's weights has four layers and a classifier. You may train one "

@@ -14,11 +14,9 @@ noisy labels, no gap at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,20 +25,22 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.descent import train
+from whydeep.datasets.tasks import CLASSES, PIXELS
+from whydeep.descent import SGD, Trained, train
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
-PIXELS, CLASSES = 14 * 14, 10
+WORLDS, COMPARISONS = ("fresh", "reused"), ("first", "second")
 FITTED = 0.08  # training error at which the few examples count as fitted
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Fresh pictures, each once, or ``examples`` of them in ``passes``, for as many steps.
+    """Fresh pictures, each once, or ``examples`` of them in `sgd.epochs` passes, as many steps.
 
     ``first_noise`` and ``second_noise``: the probability with which a label is drawn anew, in the
     two comparisons. ``exchanged`` examples are exchanged, one at a time, to measure stability;
@@ -48,16 +48,13 @@ class Settings:
     """
 
     examples: int = 300
-    passes: int = 20
     first_noise: float = 0.0
     second_noise: float = 0.3
     width: int = 128
-    batch_size: int = 20
-    learning_rate: float = 0.01
-    momentum: float = 0.9
     tested: int = 1000
     exchanged: int = 4
     convex_rate: float = 0.5
+    sgd: SGD = SGD(lr=0.01, epochs=20, batch=20, momentum=0.9)
 
 
 SCALES = {"quick": Settings()}
@@ -95,7 +92,7 @@ def stability(
     longest = float((torch.cat([x, others[0]]).square().sum(1) + 1).max())
     assert lr <= 4 / longest, "the theorem needs a learning rate of at most 2 / beta"
 
-    def distance(trained) -> Float[Tensor, " k"]:
+    def distance(trained: Trained) -> Float[Tensor, " k"]:
         squares = sum((w - w[:1]).flatten(1).square().sum(1) for w in trained.parameters.values())
         return squares.sqrt()
 
@@ -129,73 +126,68 @@ def run(settings: Settings, chance: Chance) -> Result:
     x_all, x_few, x_test = ((x - mean) / sd for x in (x_all, x_few, x_test))
     # The test images stand in no order of their classes.
     x_test, y_test = x_test[: settings.tested], data.test_y[: settings.tested]
-    pass_steps = settings.examples // settings.batch_size
-    steps = settings.passes * pass_steps
+    sgd = settings.sgd
+    pass_steps = settings.examples // sgd.batch
+    steps = sgd.epochs * pass_steps
     times = list(range(0, steps + 1, pass_steps))
 
-    def error(trained) -> Float[Tensor, " k"]:
+    def error(trained: Trained) -> Float[Tensor, " k"]:
         return (trained.predict(x_test) != y_test).double().mean(1)
 
-    def training_error(trained) -> Float[Tensor, " k"]:
+    def training_error(trained: Trained) -> Float[Tensor, " k"]:
         return (trained.predict(x_few) != trained.labels).double().mean(1)
 
     noises = (settings.first_noise, settings.second_noise)
     different = sorted(set(noises))
-    history = {}
-    for world, x, y in (("fresh", x_all, data.train_y), ("reused", x_few, few.train_y)):
-        measure = {"error": error}
-        if world == "reused":
-            measure["train"] = training_error
+    pick = [different.index(noise) for noise in noises]
+
+    def follow(x: Tensor, y: Tensor, **measure) -> dict[str, Float[np.ndarray, "2 t"]]:
+        """What is measured along the steps in the two comparisons."""
         trained = train(
             partial(Dense, (PIXELS, settings.width, settings.width, CLASSES)),
             x,
             y,
             seeds=[chance] * len(different),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
+            lr=sgd.lr,
+            momentum=sgd.momentum,
             steps=steps,
-            batch_size=settings.batch_size,
+            batch_size=sgd.batch,
             label_noise=different,
             measure=measure,
             measure_at=times,
         )
-        pick = [different.index(noise) for noise in noises]
-        history |= {f"{name}_{world}": v[pick].numpy() for name, v in trained.history.items()}
-    gaps = history["error_reused"] - history["error_fresh"]
-    fitted = history["train_reused"] <= FITTED
-    until = [int(row.argmax()) if row.any() else len(times) - 1 for row in fitted]
+        return {name: values[pick].numpy() for name, values in trained.history.items()}
+
+    fresh = follow(x_all, data.train_y, error=error)
+    reused = follow(x_few, few.train_y, error=error, train=training_error)
+    gaps = reused["error"] - fresh["error"]
+    fitted = reused["train"][0] <= FITTED
+    until = int(fitted.argmax()) if fitted.any() else len(times) - 1
     distance, bound = stability(
         x_few / PIXELS**0.5,
         few.train_y,
         (x_test[: settings.exchanged] / PIXELS**0.5, y_test[: settings.exchanged]),
         lr=settings.convex_rate,
-        batch_size=settings.batch_size,
-        epochs=settings.passes,
+        batch_size=sgd.batch,
+        epochs=sgd.epochs,
         chance=chance,
     )
-    test, training = "fraction of test examples", "fraction of training examples"
+    test, apart = "fraction of test examples", "distance of the weights"
+    axes = {"comparison": COMPARISONS, "step": times}
     return Result(
         steps=(times, "steps"),
-        fresh_first=(history["error_fresh"][0], test),
-        reused_first=(history["error_reused"][0], test),
-        train_first=(history["train_reused"][0], training),
-        fresh_second=(history["error_fresh"][1], test),
-        reused_second=(history["error_reused"][1], test),
-        train_second=(history["train_reused"][1], training),
-        gap_first=(gaps[0, 1 : until[0] + 1].mean(), test),
+        error=Quantity(np.stack([fresh["error"], reused["error"]]), test, world=WORLDS, **axes),
+        train=Quantity(reused["train"], "fraction of training examples", **axes),
+        gap_first=(gaps[0, 1 : until + 1].mean(), test),
         gap_second=(gaps[1, -1], test),
         gap_first_end=(gaps[0, -1], test),
-        passes_until_fitted=(until[0], "passes over the few examples"),
-        final_train_first=(history["train_reused"][0, -1], training),
-        final_train_second=(history["train_reused"][1, -1], training),
-        final_fresh_second=(history["error_fresh"][1, -1], test),
-        distance=(distance, "distance of the weights"),
-        distance_bound=(bound, "distance of the weights"),
+        passes_until_fitted=(until, "passes over the few examples"),
+        distance=Quantity(distance, apart, step=times),
+        distance_bound=Quantity(bound, apart, step=times),
         share_of_bound=((distance[1:] / bound[1:]).max(), "of what the theorem allows"),
     )
 
 
-TEST = "fraction of test examples"
 CLAIMS = (
     Claim(
         id="hardt2016-one-pass-or-many",
@@ -237,7 +229,7 @@ CLAIMS = (
                 {"gap_first": 0.015},
                 (
                     at_most(
-                        "final_train_first",
+                        "train[first, -1]",
                         "the re-used examples are learned by heart all the same: training error "
                         "of at most {bound}",
                         0.15,
@@ -251,7 +243,7 @@ CLAIMS = (
                 {"gap_second": 0.02},
                 (
                     at_most(
-                        "final_train_second",
+                        "train[second, -1]",
                         "the re-used examples are learned by heart: training error of at most "
                         "{bound}",
                         0.08,
@@ -264,24 +256,22 @@ CLAIMS = (
         "ones {cite}`zhang2017`: the number of passes alone decides nothing.",
     ),
 )
-WORLDS = {"fresh": "fresh examples: test", "reused": "few, re-used: test"}
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test errors of both worlds, and the training error of the few, along the steps."""
-    results = list(runs[MAIN].values())
-    steps = results[0]["steps"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.5), sharey=True)
-        for panel, which, title in (
-            (axes[0], "first", "clean labels"),
-            (axes[1], "second", "30 % noisy labels"),
-        ):
-            for world, name in WORLDS.items():
-                errors = np.array([100 * r[f"{world}_{which}"] for r in results])
+    steps = first(runs, "steps")
+    curves = {
+        "error[fresh, {}]": "fresh examples: test",
+        "error[reused, {}]": "few, re-used: test",
+        "train[{}]": "few, re-used: training",
+    }
+    titles = ("clean labels", "30 % noisy labels")
+    with panels(2, size=(8.2, 3.5), sharey=True) as (drawn, axes):
+        for panel, which, title in zip(axes, COMPARISONS, titles, strict=True):
+            for quantity, name in curves.items():
+                errors = over_seeds(runs, quantity.format(which), factor=100.0)
                 figures.band(panel, steps[1:], errors[:, 1:], label=name)
-            errors = np.array([100 * r[f"train_{which}"] for r in results])
-            figures.band(panel, steps[1:], errors[:, 1:], label="few, re-used: training")
             panel.set(title=title, xlabel="step")
         axes[0].set(ylabel="error (%)", ylim=(0, None))
         axes[1].legend(fontsize=9)
@@ -298,15 +288,12 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def stability_figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def stability_figure(runs: Runs) -> figures.Figure:
     """How far one exchanged example moves logistic regression, beside the theorem's line."""
-    results = list(runs[MAIN].values())
-    steps = results[0]["steps"]
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.2, 3.3))
-        found = np.array([r["distance"] for r in results])
-        figures.band(axes, steps, found, label="measured", markevery=5)
-        bound = np.mean([r["distance_bound"] for r in results], axis=0)
+    steps = first(runs, "steps")
+    with panels(size=(6.2, 3.3)) as (drawn, axes):
+        figures.band(axes, steps, over_seeds(runs, "distance"), label="measured", markevery=5)
+        bound = over_seeds(runs, "distance_bound").mean(0)
         axes.plot(steps, bound, **figures.THEORY, label="theorem")
         axes.set(xlabel="step", ylabel="distance of the weights", ylim=(0, None))
         axes.legend()

@@ -20,10 +20,8 @@ probability delta lets happen), or fixed weights whose bound dropout does not lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -35,9 +33,10 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.mysterious_steps.adaptive_penalty import fit_l2
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.mysterious_steps._logistic import fit_l2
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 
@@ -160,9 +159,9 @@ def run(settings: Settings, chance: Chance) -> Result:
     """The bound for each rate at its best lambda, and the error of Q on the test examples.
 
     ``bound`` has weights learned for it; ``fixed_bound`` has the same weights for all rates. Runs
-    on the CPU whatever the ``device``.
+    on the CPU.
     """
-    rng, masks = map(np.random.default_rng, chance.members(2))
+    rng, masks = (each.numpy() for each in chance.members(2))
     (x, y), test = two_classes(settings, rng)
     n, grid = len(y), len(settings.lambdas)
 
@@ -188,35 +187,30 @@ def run(settings: Settings, chance: Chance) -> Result:
                 tried.append((best_bound(loss, w, rate), loss, spread, w))
             least, loss, spread, w = min(tried, key=lambda row: row[0])
             error, _ = error_of_q(w, *test, rate, settings.masks, masks)
-            rows.append((least, loss, error, w @ w, spread))
+            rows.append((least, loss, error, spread))
             loss, _ = error_of_q(fixed, x, y, rate, settings.masks, masks)
             fixed_rows.append(best_bound(loss, fixed, rate))
         shrunk = [
             best_bound(error_of_q(w, x, y, 0.0, 1, masks)[0], w, 0.0)
             for w in (np.sqrt(1 - rate) * fixed for rate in settings.dropped)
         ]
-    bounds, losses, errors, lengths, spreads = np.array(rows).T
-    fixed_bounds, share = np.array(fixed_rows), "fraction of examples"
+    bounds, losses, errors, spreads = np.array(rows).T
+    fixed_bounds, shrunk = np.array(fixed_rows), np.array(shrunk)
+    half = settings.dropped.index(0.5)
+    share, axes = "fraction of examples", {"rate": settings.dropped}
     return Result(
-        dropped=(np.array(settings.dropped), "rate"),
-        bound=(bounds, share),
-        training_error=(losses, share),
-        test_error=(errors, "fraction of test examples"),
-        squared_length=(lengths, "|w|^2"),
-        divergence=((1 - np.array(settings.dropped)) * lengths / 2, "nats"),
-        fixed_bound=(fixed_bounds, share),
-        shrunk_bound=(np.array(shrunk), share),
-        smallest_gap=(float((bounds - errors).min()), share),
-        bound_without=(bounds[0], share),
-        bound_half=(bounds[settings.dropped.index(0.5)], share),
-        cost_half=(bounds[settings.dropped.index(0.5)] - bounds[0], share),
+        dropped=(settings.dropped, "rate"),
+        bound=Quantity(bounds, share, **axes),
+        training_error=Quantity(losses, share, **axes),
+        test_error=Quantity(errors, "fraction of test examples", **axes),
+        fixed_bound=Quantity(fixed_bounds, share, **axes),
+        shrunk_bound=Quantity(shrunk, share, **axes),
+        smallest_gap=((bounds - errors).min(), share),
+        cost_half=(bounds[half] - bounds[0], share),
         learned_gain=(bounds[0] - bounds[1:].min(), share),
         fixed_gain=(fixed_bounds[0] - fixed_bounds[1:].min(), share),
-        shrunk_gain=(shrunk[0] - min(shrunk[1:]), share),
-        fixed_bound_without=(fixed_bounds[0], share),
-        test_error_without=(errors[0], "fraction of test examples"),
-        training_error_without=(losses[0], share),
-        largest_spread=(float(spreads.max()), "standard error over the masks"),
+        shrunk_gain=(shrunk[0] - shrunk[1:].min(), share),
+        largest_spread=(spreads.max(), "standard error over the masks"),
     )
 
 
@@ -241,7 +235,7 @@ CLAIMS = (
                 "smallest_gap", "the bound is nowhere below the error on the test examples", 0.0
             ),
             at_most(
-                "bound_half",
+                "bound[0.5]",
                 "with half of the weights dropped it says something: at most {bound}, where "
                 "guessing has 0.5",
                 0.45,
@@ -261,7 +255,7 @@ CLAIMS = (
                 {"smallest_gap": 0.05},
                 (
                     at_most(
-                        "training_error_without",
+                        "training_error[0.0]",
                         "the weights fit their random labels, with a training error of at most "
                         "{bound}",
                         0.4,
@@ -271,7 +265,7 @@ CLAIMS = (
             Control(
                 "random-labels",
                 "what there is to learn: labels are random",
-                {"bound_half": 0.05},
+                {"bound[0.5]": 0.05},
                 (at_least("smallest_gap", "the bound holds here too", 0.0),),
             ),
             Control(
@@ -280,7 +274,7 @@ CLAIMS = (
                 {"cost_half": 0.015, "fixed_gain": 0.04},
                 (
                     at_most(
-                        "bound_without",
+                        "bound[0.0]",
                         "without dropout the bound is as good as before, at most {bound}",
                         0.45,
                     ),
@@ -295,38 +289,41 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The bound beside the error that it bounds, and what the factor does for fixed weights."""
-    results = list(runs[MAIN].values())
-    rates, colours = results[0]["dropped"], list(figures.COLOURS.values())
-
-    def values(variant: str, quantity: str) -> np.ndarray:
-        return np.array([result[quantity] for result in runs[variant].values()])
-
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.6))
-        axes[0].plot(rates, values(MAIN, "bound").mean(0), **figures.THEORY, label="bound")
-        figures.band(axes[0], rates, values(MAIN, "test_error"), label="test error")
-        figures.band(axes[0], rates, values(MAIN, "training_error"), label="training error")
-        if "random-labels" in runs:
-            random = values("random-labels", "bound")
-            how = {"color": colours[3], "linestyle": (0, (1, 1)), "marker": "None"}
-            figures.band(axes[0], rates, random, label="bound, random labels", **how)
+    rates, colours = first(runs, "dropped"), list(figures.COLOURS.values())
+    dotted, sparse = (0, (1, 1)), (0, (2, 1.5))
+    how = {  # quantity and variant: what it is called, how it is drawn
+        ("test_error", MAIN): ("test error", {}),
+        ("training_error", MAIN): ("training error", {}),
+        ("bound", "random-labels"): (
+            "bound, random labels",
+            {"color": colours[3], "linestyle": dotted, "marker": "None"},
+        ),
+        ("fixed_bound", MAIN): (
+            "dropout",
+            {"color": colours[0], "linestyle": "-", "marker": "o"},
+        ),
+        ("fixed_bound", "without-factor"): (
+            "without the factor $1 - a$",
+            {"color": colours[1], "linestyle": (0, (6, 2)), "marker": "s"},
+        ),
+        ("shrunk_bound", MAIN): (
+            "no dropout, shorter weights",
+            {"color": colours[2], "linestyle": sparse, "marker": "^"},
+        ),
+    }
+    with panels(2, size=(8.6, 3.6)) as (drawn, axes):
+        axes[0].plot(rates, over_seeds(runs, "bound").mean(0), **figures.THEORY, label="bound")
+        for place, ((quantity, variant), (label, style)) in enumerate(how.items()):
+            if variant in runs:
+                values = over_seeds(runs, quantity, variant)
+                figures.band(axes[place // 3], rates, values, label=label, **style)
         axes[0].set(ylim=(0.2, 0.95), title="Weights learned for each rate")
-        fixed = {"marker": "o", "color": colours[0], "linestyle": "-"}
-        figures.band(axes[1], rates, values(MAIN, "fixed_bound"), label="dropout", **fixed)
-        if "without-factor" in runs:
-            whole = values("without-factor", "fixed_bound")
-            how = {"marker": "s", "color": colours[1], "linestyle": (0, (6, 2))}
-            figures.band(axes[1], rates, whole, label="without the factor $1 - a$", **how)
-        shrunk = values(MAIN, "shrunk_bound")
-        how = {"marker": "^", "color": colours[2], "linestyle": (0, (2, 1.5))}
-        figures.band(axes[1], rates, shrunk, label="no dropout, shorter weights", **how)
         axes[1].set(ylim=(0.5, 1.12), title="Weights held fixed")
         for panel in axes:
             panel.set(xlabel="share $a$ of weights dropped", ylabel="fraction of examples")
             panel.legend(loc="upper left", fontsize=9)
-    seeds = len(results)
     return figures.Figure(
         drawn,
         label="fig-pac-bayes",
@@ -335,7 +332,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "on test examples. Right, the bound for weights that were learned without noise, under "
         "dropout, under dropout with the whole penalty, and without dropout after the weights have "
         "been multiplied by $\\sqrt{1 - a}$. Means and standard deviations over "
-        f"{figures.count(seeds)}.",
+        f"{figures.count(len(runs[MAIN]))}.",
         alt="Two panels against the share of weights dropped. Left, the dashed bound runs from "
         "0.35 to 0.38, about 0.1 above the test error, and both rise slowly; the bound for random "
         "labels is flat at 0.57. Right, for fixed weights the bound falls from 0.80 to 0.66; "

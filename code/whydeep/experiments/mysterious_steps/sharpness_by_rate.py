@@ -10,18 +10,17 @@ sharpness that do not fall as the rate grows, or that pass the limit and keep gr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import Claim
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.mysterious_steps import edge_of_stability
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.mysterious_steps import _sharpness
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Runs, first, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -31,12 +30,15 @@ PAGE = "mysterious-steps/a-small-step"
 
 @dataclass(frozen=True)
 class Settings:
-    """The ``rates`` share one start; the rest is as in `edge_of_stability`, looked at less often.
+    """The ``rates`` share one start; the rest is as in edge-of-stability, with fewer looks.
 
     ``random_labels``: labels that are drawn at random, or else the true ones.
     """
 
     rates: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+    examples: int = 200
+    width: int = 48
+    steps: int = 1500
     looks: int = 25
     random_labels: bool = True
 
@@ -47,50 +49,41 @@ CLAIMS: tuple[Claim, ...] = ()
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Sharpness and loss along the steps, one row a rate, and the limits 2 / rate."""
-    base = replace(
-        edge_of_stability.SCALES["quick"],
-        looks=settings.looks,
-        random_labels=settings.random_labels,
+    """Sharpness along the steps, one row a rate, and the limits 2 / rate."""
+    x, y = _sharpness.task(settings.examples, chance, random_labels=settings.random_labels)
+    network = _sharpness.network(settings.width)
+    trained, edges = _sharpness.descend(
+        network, x, y, settings.rates, chance, steps=settings.steps, looks=settings.looks
     )
-    rates = np.array(settings.rates)
-    trained, edges = edge_of_stability.descend(base, settings.rates, chance, device=device)
-    at = np.array(trained.measured_at)
-    loss = trained.batch_loss.cpu().double().numpy()
+    rates, at = np.array(settings.rates), np.array(trained.measured_at)
     limits = 2 / rates
+    along, unit = {"rate": rates, "step": at}, "largest eigenvalue of the Hessian"
     return Result(
         rates=(rates, "learning rate"),
         at=(at, "steps"),
-        sharpness=(edges * limits[:, None], "largest eigenvalue of the Hessian"),
-        limit=(np.repeat(limits[:, None], len(at), axis=1), "largest eigenvalue of the Hessian"),
-        loss=(loss[:, np.minimum(at, base.steps - 1)], "mean half squared error"),
-        settled=(
-            np.median(edges[:, len(at) // 2 :], axis=1) * limits,
-            "largest eigenvalue of the Hessian",
-        ),
+        sharpness=Quantity(edges * limits[:, None], unit, **along),
+        limit=Quantity(np.repeat(limits[:, None], len(at), axis=1), unit, **along),
+        settled=Quantity(np.median(edges[:, len(at) // 2 :], axis=1) * limits, unit, rate=rates),
     )
 
 
 GROUPS = {MAIN: "random labels", "true-labels": "true labels"}
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The sharpness late in training against the learning rate, beside the limit."""
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.6))
+    rates = first(runs, "rates")
+    with panels(size=(6.4, 3.6)) as (drawn, axes):
         for variant, label in GROUPS.items():
             if variant in runs:
-                results = list(runs[variant].values())
-                settled = np.array([r["settled"] for r in results])
-                figures.band(axes, results[0]["rates"], settled, label=label)
-        rates = np.linspace(0.045, 0.62, 100)
-        axes.plot(rates, 2 / rates, **figures.THEORY, label=r"the limit $2/\eta$")
+                figures.band(axes, rates, over_seeds(runs, "settled", variant), label=label)
+        between = np.linspace(0.045, 0.62, 100)
+        axes.plot(between, 2 / between, **figures.THEORY, label=r"the limit $2/\eta$")
         axes.set(
             xlabel=r"learning rate $\eta$", ylabel="sharpness, second half", xscale="log",
             yscale="log",
         )  # fmt: skip
-        ticks = results[0]["rates"]
-        axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
+        ticks(axes, rates)
         marks = (2, 5, 10, 20, 40)
         axes.set_yticks(marks, [f"{mark}" for mark in marks])
         axes.minorticks_off()
@@ -108,9 +101,9 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Sharpness along the steps beside the limit, to drag along the learning rate."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction, SweepExplorer  # pages need it, the CLI does not
 
     return SweepExplorer.from_runs(
         runs,

@@ -12,17 +12,16 @@ asks. That its other conditions matter is refuted if other steps do as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "mysterious-steps/theory-out-of-the-window"
 A = 1.5  # of the loss: two wells in each coordinate for a small tilt
@@ -119,44 +118,33 @@ def run(settings: Settings, chance: Chance) -> Result:
     total = rate.cumsum(1)
     bound = (2 * drop + L * settings.dimension * (rate**2).cumsum(1)) / total
     weighed = (rate * squared[:, :-1]).cumsum(1) / total
-    first = min(10, settings.steps)
-    shown = np.unique(np.geomspace(first, settings.steps, 31).round().astype(int))
+    shown = np.geomspace(min(10, settings.steps), settings.steps, 31)
+    shown = np.unique(shown.round().astype(int))
     window = max(1, settings.steps // 100)
     # A hundredth of all steps at the end, and as many before a tenth: the last digits are noise.
     late, early = (
         squared[:, end - window : end].mean(1)
         for end in (settings.steps, max(window, settings.steps // 10))
     )
-    found = {}
-    for i, name in enumerate(RATES):
-        found |= {
-            f"gradient_{name}": (squared[i, shown], "squared gradient"),
-            f"late_{name}": (late[i], "squared gradient"),
-            f"share_{name}": (share[i], "share of chains"),
-        }
+    falling, finite = RATES.index("decreasing"), RATES.index("finite")
+    unit, ratio = "squared gradient", "ratio of squared gradients"
     return Result(
         steps=(shown, "steps"),
-        weighed=(weighed[3, shown - 1], "squared gradient"),
-        bound=(bound[3, shown - 1], "squared gradient"),
-        rate=(rate[3, shown - 1], "learning rate"),
-        falls=(late[3] / early[3], "ratio of squared gradients"),
-        stuck=(late[4] / early[4], "ratio of squared gradients"),
-        floors=(late[0] / late[2], "ratio of squared gradients"),
-        **found,
+        weighed=Quantity(weighed[falling, shown - 1], unit, step=shown),
+        bound=Quantity(bound[falling, shown - 1], unit, step=shown),
+        rate=Quantity(rate[falling, shown - 1], "learning rate", step=shown),
+        falls=(late[falling] / early[falling], ratio),
+        stuck=(late[finite] / early[finite], ratio),
+        floors=(late[0] / late[2], ratio),
+        gradient=Quantity(squared[:, shown], unit, rate=RATES, step=shown),
+        late=Quantity(late, unit, rate=RATES),
+        share=Quantity(share, "share of chains", rate=RATES),
     )
 
 
-RATIO = "ratio of squared gradients"
-
-
-def _goes_down(name: str) -> tuple:
-    return (
-        at_most(
-            f"late_{name}",
-            "the squared gradient gets below its mean at the start, to at most {bound}",
-            0.5,
-        ),
-    )
+def _goes_down(rate: str) -> tuple[Condition]:
+    words = "the squared gradient gets below its mean at the start, to at most {bound}"
+    return (at_most(f"late[{rate}]", words, 0.5),)
 
 
 CLAIMS = (
@@ -195,7 +183,7 @@ CLAIMS = (
                 0.9,
             ),
             at_most(
-                "share_decreasing",
+                "share[decreasing]",
                 "with the decreasing steps at most {bound:word} of the runs end at the global "
                 "minimum",
                 0.1,
@@ -225,7 +213,7 @@ CLAIMS = (
             Control(
                 "one-well",
                 "the second well: a tilt that leaves each coordinate one minimum",
-                {"share_decreasing": 0.5},
+                {"share[decreasing]": 0.5},
                 _goes_down("decreasing"),
             ),
         ),
@@ -235,39 +223,36 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The squared gradient along the steps for each rate; beside it the theorem's bound."""
-    results = list(runs[MAIN].values())
-    steps = results[0]["steps"]
+    steps, rate = first(runs, "steps"), first(runs, "rate")
     h = 1 - A / np.cosh(bottom(Settings.tilt)) ** 2
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.6), sharey=True)
-        for name, label in (
-            ("constant_0.1", r"constant, $\eta = 0.1$"),
-            ("constant_0.01", r"constant, $\eta = 0.01$"),
-            ("finite", "finite sum"),
-            ("decreasing", "falling as $t^{-3/4}$"),
-        ):
-            values = np.array([result[f"gradient_{name}"] for result in results])
+    names = {
+        "constant_0.1": r"constant, $\eta = 0.1$",
+        "constant_0.01": r"constant, $\eta = 0.01$",
+        "finite": "finite sum",
+        "decreasing": "falling as $t^{-3/4}$",
+    }
+    with panels(2, size=(8.6, 3.6), sharey=True) as (drawn, (left, right)):
+        for name, label in names.items():
+            values = over_seeds(runs, f"gradient[{name}]")
             figures.band(left, steps, values, label=label, markevery=5)
-        near = Settings.dimension * h * results[0]["rate"] / (2 - results[0]["rate"] * h)
+        near = Settings.dimension * h * rate / (2 - rate * h)
         left.plot(steps, near, **figures.THEORY, label="theory, near a minimum")
         left.set(xscale="log", yscale="log", xlabel="step", ylabel="mean squared gradient")
-        weighed = np.array([result["weighed"] for result in results])
-        line = figures.COLOURS["purple"]
-        figures.band(right, steps, weighed, label="measured", color=line, marker="D", markevery=5)
-        bound = np.mean([result["bound"] for result in results], axis=0)
+        style = {"color": figures.COLOURS["purple"], "marker": "D", "markevery": 5}
+        figures.band(right, steps, over_seeds(runs, "weighed"), label="measured", **style)
+        bound = over_seeds(runs, "bound").mean(0)
         right.plot(steps, bound, **figures.THEORY, label="theorem: at most")
         right.set(xscale="log", xlabel="step", title="mean so far, weighed by the step")
         left.legend(fontsize=8.5, loc="lower left")
         right.legend(loc="lower left")
-    seeds = len(results)
     return figures.Figure(
         drawn,
         label="fig-stationary",
         caption="Left: the mean squared gradient of SGD on a loss with 1,024 minima, for constant, "
         "decreasing and summable learning rates; mean and standard deviation over "
-        f"{figures.count(seeds)} of {Settings.chains} runs. Dashed: what the "
+        f"{figures.count(len(values))} of {Settings.chains} runs. Dashed: what the "
         "noise alone gives near a minimum at the decreasing rate. Right: the quantity that "
         "{prf:ref}`thm-stationary` bounds, and the bound, for the decreasing rate.",
         alt="Two plots with logarithmic axes. Left, the curves of the constant rates level off at "

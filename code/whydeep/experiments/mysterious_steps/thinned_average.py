@@ -16,24 +16,28 @@ condition allows 1e-9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
-import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.descent.recipe import Dropout, Recipe, fit, generators
+from whydeep.descent.recipe import Recipe, fit
 from whydeep.evidence.claims import HOLDS, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Activation, Dense, identity
+from whydeep.networks.layers import Dropout
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, panels
 
 PAGE = "mysterious-steps/overfitting-and-dropout"
 CLASSES = 10
+RATE = 0.5  # half of the inputs are left out, so that every mask is equally likely
+NETWORKS = ("softmax", "hidden")
 SIGMA: dict[str, Activation] = {"relu": torch.relu, "identity": identity}
 
 
@@ -41,7 +45,7 @@ SIGMA: dict[str, Activation] = {"relu": torch.relu, "identity": identity}
 class Settings:
     """Two networks on ``inputs`` principal components of digits: one layer, and one more of width.
 
-    Dropout acts on the inputs, each left out with probability one half. ``sigma`` is "relu" or
+    Dropout acts on the inputs, each left out with probability RATE. ``sigma`` is "relu" or
     "identity". ``scaled`` is how a network is used: as trained on average, or, if not, with every
     input as strong as it was where it was kept. ``tested`` test images go through all masks.
     """
@@ -50,8 +54,7 @@ class Settings:
     width: int = 32
     sigma: str = "relu"
     scaled: bool = True
-    epochs: int = 20
-    learning_rate: float = 0.02
+    recipe: Recipe = Recipe(epochs=20, lr=0.02, batch_size=50)
     tested: int = 60
 
 
@@ -62,20 +65,19 @@ VARIANTS = {"unscaled": {"scaled": False}, "linear": {"sigma": "identity"}}
 class OnInputs(Dense):
     """`Dense` with dropout on its inputs."""
 
-    def __init__(self, widths: tuple[int, ...], activation: Activation, rate: float, seed: int):
-        chance = generators(seed)
+    def __init__(self, widths: tuple[int, ...], activation: Activation, chance: Chance):
         super().__init__(widths, activation, generator=chance["init"])
-        self.dropout = Dropout(rate, generator=chance["dropout"])
+        self.dropout = Dropout(RATE, generator=chance["dropout"])
 
     def features(self, x: Float[Tensor, "n inputs"]) -> Float[Tensor, "n features"]:
         return super().features(self.dropout(x))
 
 
 def components(
-    inputs: int, seed: int
+    inputs: int, chance: Chance
 ) -> tuple[Float[Tensor, "n inputs"], Int64[Tensor, " n"], Float[Tensor, "m inputs"], Tensor]:
     """Principal components of digits, each of mean 0 and standard deviation 1 in training."""
-    data = digits().subset(600, seed=seed)
+    data = digits().subset(600, seed=chance.seed)
     x, x_test = data.train_x.flatten(1).double(), data.test_x.flatten(1).double()
     mean = x.mean(0)
     _, _, directions = torch.linalg.svd(x - mean, full_matrices=False)
@@ -90,11 +92,11 @@ def all_masks(n: int) -> Float[Tensor, "masks n"]:
 
 @torch.no_grad()
 def thinned_log_probabilities(
-    network: Dense, x: Float[Tensor, "n inputs"], rate: float
+    network: Dense, x: Float[Tensor, "n inputs"]
 ) -> Float[Tensor, "masks n classes"]:
-    """The answer of each thinned network: inputs that are kept are divided by 1 - ``rate``."""
+    """The answer of each thinned network: inputs that are kept are divided by 1 - RATE."""
     return torch.stack(
-        [network(x * mask / (1 - rate)).log_softmax(-1) for mask in all_masks(x.shape[1])]
+        [network(x * mask / (1 - RATE)).log_softmax(-1) for mask in all_masks(x.shape[1])]
     )
 
 
@@ -108,55 +110,56 @@ def total_variation(log_p: Float[Tensor, "n classes"], log_q: Float[Tensor, "n c
     return float((log_p.exp() - log_q.exp()).abs().sum(-1).mean() / 2)
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Differences between each network in use and the mean over all its thinned networks.
 
-    Half of the inputs are left out, so that every mask is equally likely. Runs on the CPU in
-    float64 whatever the ``device``.
+    ``used`` and ``mean`` are log-probabilities of the label. Runs on the CPU in float64.
     """
-    rate = 0.5
-    x, y, x_test, y_test = components(settings.inputs, seed)
-    found = {}
-    for name, widths in (
-        ("softmax", (settings.inputs, CLASSES)),
-        ("hidden", (settings.inputs, settings.width, CLASSES)),
-    ):
-        network = OnInputs(widths, SIGMA[settings.sigma], rate, seed).double()
-        fit(network, x, y, Recipe(settings.epochs, settings.learning_rate, 50), seed=seed)
-        shown, truth = x_test[: settings.tested], y_test[: settings.tested]
-        thinned = thinned_log_probabilities(network, shown, rate)
-        strength = 1.0 if settings.scaled else 1 / (1 - rate)
+    x, y, x_test, y_test = components(settings.inputs, chance)
+    shown, truth = x_test[: settings.tested], y_test[: settings.tested]
+    right = torch.arange(len(truth)), truth
+    strength = 1.0 if settings.scaled else 1 / (1 - RATE)
+    found = []
+    for hidden in ((), (settings.width,)):
+        widths = (settings.inputs, *hidden, CLASSES)
+        network = OnInputs(widths, SIGMA[settings.sigma], chance).double()
+        fit(network, x, y, settings.recipe, chance=chance)
+        thinned = thinned_log_probabilities(network, shown)
         with torch.no_grad():
             used = network(shown * strength).log_softmax(-1)
             error = (network(x_test * strength).argmax(-1) != y_test).double().mean()
         mean = geometric_mean(thinned)
-        right = torch.arange(len(truth)), truth
-        found |= {
-            f"{name}_difference": ((used - mean).abs().max(), "nats"),
-            f"{name}_distance": (total_variation(used, mean), "probability"),
-            f"{name}_distance_arithmetic": (
-                total_variation(used, thinned.exp().mean(0).log()),
-                "probability",
-            ),
-            f"{name}_error": (error, "fraction of test examples"),
-            f"{name}_error_thinned": (
-                (thinned.argmax(-1) != truth).double().mean(),
-                "fraction of test examples, mean over the thinned networks",
-            ),
-            f"{name}_used": (used[right], "log-probability of the label"),
-            f"{name}_mean": (mean[right], "log-probability of the label"),
-        }
-    return Result(masks=(2**settings.inputs, "thinned networks"), **found)
+        of_thinned = (thinned.argmax(-1) != truth).double().mean()
+        distances = (total_variation(used, m) for m in (mean, thinned.exp().mean(0).log()))
+        largest = (used - mean).abs().max()
+        found.append((largest, *distances, error, of_thinned, used[right], mean[right]))
+    difference, distance, arithmetic, error, of_thinned, used, mean = map(
+        np.stack, zip(*found, strict=True)
+    )
+    axes = {"network": NETWORKS}
+    over_test, of_label = "fraction of test examples", "log-probability of the label"
+    return Result(
+        masks=(2**settings.inputs, "thinned networks"),
+        difference=Quantity(difference, "nats", **axes),
+        distance=Quantity(distance, "probability", **axes),
+        distance_arithmetic=Quantity(arithmetic, "probability", **axes),
+        error=Quantity(error, over_test, **axes),
+        error_thinned=Quantity(of_thinned, f"{over_test}, mean over the thinned networks", **axes),
+        used=Quantity(used, of_label, **axes, example=None),
+        mean=Quantity(mean, of_label, **axes, example=None),
+    )
 
 
 EXACT = at_most(
-    "softmax_difference",
+    "difference[softmax]",
     "for one softmax layer no log-probability differs by more than rounding could explain, "
     "$10^{{bound:log10}}$",
     1e-9,
 )
 LEARNS = at_most(
-    "hidden_error", "its network learns: it errs on at most {bound:word} of the test examples", 0.25
+    "error[hidden]",
+    "its network learns: it errs on at most {bound:word} of the test examples",
+    0.25,
 )
 CLAIMS = (
     Claim(
@@ -178,13 +181,13 @@ CLAIMS = (
         conditions=(
             EXACT,
             at_least(
-                "hidden_difference",
+                "difference[hidden]",
                 "with a hidden layer of ReLUs after the mask, some log-probability differs by at "
                 "least {bound}",
                 0.01,
             ),
             at_most(
-                "hidden_distance",
+                "distance[hidden]",
                 "and yet its probabilities lie, in the mean over test examples, within {bound} of "
                 "the mean's (half the sum of the differences)",
                 0.1,
@@ -194,13 +197,13 @@ CLAIMS = (
             Control(
                 "unscaled",
                 "the scaling: inputs are as strong as they were where they were kept",
-                {"softmax_difference": 0.1, "hidden_distance": 0.02},
+                {"difference[softmax]": 0.1, "distance[hidden]": 0.02},
                 (LEARNS,),
             ),
             Control(
                 "linear",
                 "the ReLU: the hidden layer is linear",
-                {"hidden_difference": 0.005},
+                {"difference[hidden]": 0.005},
                 (EXACT, LEARNS),
             ),
         ),
@@ -208,28 +211,27 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The log-probability of the label: the network in use against the mean over all masks."""
-    result = next(iter(runs[MAIN].values()))
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(7.4, 3.6), sharex=True, sharey=True)
-        shown = (("softmax", "one softmax layer"), ("hidden", "a layer of ReLUs first"))
-        for panel, (name, title) in zip(axes, shown, strict=True):
-            mean, used = result[f"{name}_mean"], result[f"{name}_used"]
+    titles = ("one softmax layer", "a layer of ReLUs first")
+    with panels(2, size=(7.4, 3.6), sharex=True, sharey=True) as (drawn, axes):
+        for panel, name, title in zip(axes, NETWORKS, titles, strict=True):
+            mean, used = first(runs, f"mean[{name}]"), first(runs, f"used[{name}]")
             if "unscaled" in runs:
-                unscaled = next(iter(runs["unscaled"].values()))
-                panel.plot(mean, unscaled[f"{name}_used"], "s", label="not scaled", alpha=0.6)
+                unscaled = first(runs, f"used[{name}]", "unscaled")
+                panel.plot(mean, unscaled, "s", label="not scaled", alpha=0.6)
             panel.plot(mean, used, "o", label="scaled")
             low = min(mean.min(), used.min())
             panel.plot([low, 0], [low, 0], **figures.THEORY, label="equality")
             panel.set(title=title, xlabel="mean over all thinned networks (nats)")
         axes[0].set(ylabel="network in use (nats)")
         axes[0].legend()
+    masks = int(first(runs, "masks"))
     return figures.Figure(
         drawn,
         label="fig-thinned-average",
         caption="Log-probability of the right label for test digits: the network in use against "
-        f"the normalised geometric mean of its {int(result['masks']):,} thinned networks. For one "
+        f"the normalised geometric mean of its {masks:,} thinned networks. For one "
         "softmax layer the scaled network lies on the line of equality; with a layer of ReLUs "
         "after the mask it lies near it.",
         alt="Two scatter plots along a dashed diagonal. Left, the circles of the scaled network "
