@@ -487,7 +487,7 @@ def test_a_mean_is_written_to_the_second_digit_of_its_spread(mean, sd, words):
 
 
 def test_a_number_in_a_sentence_has_a_power_of_ten_and_no_exponent_form():
-    text = "theory-survey/generalization/finite-sample error_pictures"
+    text = "theory-survey/generalization/finite-sample error[pictures]"
     (shown,) = {evidence.resolve(f"{text} .0e"), evidence.resolve(f"{text} .1g")}
     assert re.fullmatch(r"[1-9] × 10⁻[¹²³⁴⁵⁶⁷⁸⁹]", shown)
     low, high = evidence.resolve(f"{text} min .1e ±").split(" ± ")

@@ -8,12 +8,13 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import binom, binomtest, norm
 from torch.distributions import Normal, kl_divergence
+from whydeep.chance import Chance
 from whydeep.errors import BadSettings
 from whydeep.experiments.theory_survey.generalization import (
+    _two_kinds,
     certificates,
     size_free_complexity,
     size_of_weights,
-    spectral_margin,
 )
 from whydeep.labs import bounds
 
@@ -145,14 +146,11 @@ def test_the_log_loss_of_one_output_is_that_of_torch():
     f = torch.randn(2, 6, 1, generator=generator)
     y = torch.randint(2, (2, 6, 1), generator=generator)
     expected = torch.nn.functional.binary_cross_entropy_with_logits(f, y.float(), reduction="none")
-    torch.testing.assert_close(
-        spectral_margin.log_loss_of_one(f, 2.0 * y - 1), expected.squeeze(-1)
-    )
+    torch.testing.assert_close(_two_kinds.log_loss_of_one(f, 2.0 * y - 1), expected.squeeze(-1))
 
 
 def test_pictures_have_the_length_asked_for_and_labels_of_two_kinds():
-    settings = spectral_margin.Settings(examples=50, length=3.0)
-    (x, y), (x_test, y_test) = spectral_margin.pictures(settings, 0)
+    (x, y), (x_test, y_test) = _two_kinds.pictures(50, 3.0, None, Chance(0))
     torch.testing.assert_close(x.norm(dim=1), torch.full((50,), 3.0))
     assert x_test.shape == (2000, 196)
     assert set(y.tolist()) == set(y_test.tolist()) == {0, 1}
@@ -210,7 +208,7 @@ def test_the_divergence_is_that_of_torch_and_least_at_the_best_variance():
 
 def test_training_and_test_pictures_do_not_overlap():
     settings = certificates.Settings(examples=3000)
-    (x, y), (x_test, y_test) = certificates.pictures(settings, 0)
+    (x, y), (x_test, y_test) = certificates.pictures(settings, Chance(0))
     assert (len(x), len(x_test)) == (3000, 9000)
     assert len(y) + len(y_test) == 12_000
     assert 0.45 < y.double().mean() < 0.55

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 from sklearn.kernel_ridge import KernelRidge
+from whydeep.chance import Chance
 from whydeep.experiments.theory_survey.generalization import (
     barron_rate,
     diverse_units,
@@ -204,7 +205,10 @@ def test_many_uniform_units_come_to_the_limit_of_their_kernel():
     w = torch.randn(1, 200_000, 3, generator=generator(9), dtype=torch.float64)
     gates = (x @ w.transpose(1, 2) > 0).double()
     found = diverse_units.singular_values(gates, x)[0, 0].item()
-    assert found == pytest.approx(diverse_units.uniform_limit(x), abs=0.02)
+    # The share of units that are on at both of two points at the angle t is 1/2 - t / (2 pi).
+    cos = (x @ x.T).clamp(-1, 1)
+    limit = torch.linalg.eigvalsh(cos * (0.5 - torch.arccos(cos) / (2 * torch.pi)))[0]
+    assert found == pytest.approx(limit.clamp(min=0).sqrt().item(), abs=0.02)
 
 
 def test_directions_lie_in_their_cap_and_the_widest_is_the_sphere():
@@ -220,7 +224,7 @@ def test_directions_lie_in_their_cap_and_the_widest_is_the_sphere():
 
 def test_copied_units_see_no_more_than_one_copy():
     few = dataclasses.replace(diverse_units.Settings(), draws=1, copies=50)
-    result = diverse_units.run(few, seed=1)
+    result = diverse_units.run(few, Chance(1))
     # Two directions of 15 inputs give 30 rows that differ, fewer than 60 examples.
     assert result["least"][0, :, 0].max() < 1e-6
     assert result["largest_ratio"] <= 1 + 1e-9

@@ -10,9 +10,11 @@ from scipy.spatial.distance import cdist
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from torch import nn
-from whydeep.descent.recipe import Recipe, fit, generators
+from whydeep.chance import Chance
+from whydeep.datasets.tasks import halved
+from whydeep.descent import SGD
+from whydeep.descent.recipe import Recipe, fit
 from whydeep.errors import BadSettings
-from whydeep.experiments.mysterious_steps.dropout import pictures
 from whydeep.experiments.theory_survey.generalization import (
     explicit_regularization,
     finite_sample,
@@ -20,13 +22,20 @@ from whydeep.experiments.theory_survey.generalization import (
     memorization,
     random_labels,
 )
+from whydeep.labs.thinned import outputs
 from whydeep.networks import Dense
 
 # --- random labels ---------------------------------------------------------------------------
 
 
 def small(module, **changes):
-    return dataclasses.replace(module.SCALES["quick"], **changes)
+    """The quick settings with changes, those of the nested SGD among them."""
+    settings = module.SCALES["quick"]
+    known = {field.name for field in dataclasses.fields(SGD)}
+    sgd = {name: changes.pop(name) for name in known & set(changes)}
+    if sgd:
+        changes["sgd"] = dataclasses.replace(settings.sgd, **sgd)
+    return dataclasses.replace(settings, **changes)
 
 
 def test_shuffled_pixels_move_alike_and_scattered_ones_each_their_way():
@@ -59,9 +68,9 @@ def test_learned_after_is_the_first_time_that_the_error_is_a_hundredth():
 
 def test_what_is_never_learned_counts_as_the_next_measurement_and_stays_finite():
     result = random_labels.run(
-        small(random_labels, examples=40, tests=50, epochs=2, hidden=(8,)), seed=5
+        small(random_labels, examples=40, tests=50, epochs=2, hidden=(8,)), Chance(5)
     )
-    assert result["epochs_random"] == 4
+    assert result["learned_after[random]"] == 4
     assert all(np.isfinite(values).all() for values in result.values())
 
 
@@ -130,7 +139,7 @@ def test_the_norm_with_a_linear_kernel_is_that_of_the_least_exact_weights():
 
 def test_an_unknown_kernel_is_named():
     with pytest.raises(BadSettings, match="'cosine', expected 'gaussian' or 'linear'"):
-        kernel_interpolation.run(small(kernel_interpolation, kernel="cosine"), seed=5)
+        kernel_interpolation.run(small(kernel_interpolation, kernel="cosine"), Chance(5))
 
 
 # --- remedies --------------------------------------------------------------------------------
@@ -149,28 +158,24 @@ class OnImages(nn.Module):
 
 @pytest.mark.parametrize(("mirror", "decay"), [(False, 0.0), (True, 0.0), (False, 0.01)])
 def test_a_network_of_the_stack_is_the_one_that_the_recipe_trains_alone(mirror, decay):
-    settings = small(explicit_regularization, examples=60, width=16, epochs=4, cool=2)
-    x, y, *_ = pictures(60, 5)
-    stack = explicit_regularization.train(
-        x,
-        torch.stack([y, y]),
-        torch.tensor([not mirror, mirror]),
-        torch.tensor([0.1, decay]),
-        torch.tensor([0.5, 0.0]),
-        settings,
-        5,
+    settings = small(
+        explicit_regularization, width=16, rate=0.5, epochs=4, cool=2, decay=decay or 0.1
     )
-    alone = OnImages(Dense((196, 16, 16, 10), generator=generators(5)["init"]))
+    x, y, *_ = halved(60, chance=Chance(5)).flat()
+    # The first member has the remedies that the second one lacks.
+    remedies = torch.tensor([[not mirror, not decay, True], [mirror, bool(decay), False]])
+    stack = explicit_regularization.train(x, torch.stack([y, y]), remedies, settings, Chance(5))
+    alone = OnImages(Dense((196, 16, 16, 10), generator=Chance(5)["init"]))
     recipe = Recipe(
-        epochs=4, lr=settings.learning_rate, batch_size=50, weight_decay=decay, mirror=mirror,
-        divide_at=(2,),
+        epochs=4, lr=settings.sgd.lr, batch_size=50, momentum=settings.sgd.momentum,
+        weight_decay=decay, mirror=mirror, divide_at=(2,),
     )  # fmt: skip
-    fit(alone, x.view(-1, 1, 14, 14), y, recipe, seed=5)
-    for w, (weight, _) in zip(
-        [*alone.dense.layers.values(), alone.dense.classifier], stack, strict=True
+    fit(alone, x.view(-1, 1, 14, 14), y, recipe, chance=Chance(5))
+    for w, weight in zip(
+        [*alone.dense.layers.values(), alone.dense.classifier], stack[::2], strict=True
     ):
         torch.testing.assert_close(weight[1].T, w.weight, atol=1e-5, rtol=1e-4)
-    scores = explicit_regularization.forward(stack, x.expand(2, *x.shape))
+    scores = outputs(stack, x)
     torch.testing.assert_close(scores[1], alone(x), atol=1e-4, rtol=1e-3)
 
 
@@ -179,14 +184,15 @@ def test_the_table_holds_every_combination_once_and_each_remedy_alone_on_random_
     assert len(set(arms[:8])) == 8
     assert [sum(arm) for arm in arms[8:]] == [0, 1, 1, 1]
     result = explicit_regularization.run(
-        small(explicit_regularization, examples=40, width=4, epochs=1, cool=0), seed=5
+        small(explicit_regularization, examples=40, width=4, epochs=1, cool=0), Chance(5)
     )
-    table = dict(zip(map(tuple, result["remedies"].tolist()), result["table"], strict=True))
-    assert result["none"] == table[0, 0, 0]
-    assert result["all_three"] == table[1, 1, 1]
-    assert result["test_true_augmentation"] == table[1, 0, 0]
-    assert result["test_true_decay"] == table[0, 1, 0]
-    assert result["test_true_dropout"] == table[0, 0, 1]
+    table = dict(zip(arms[:8], result["test_true"].tolist(), strict=True))
+    assert result["test_true[none]"] == table[False, False, False]
+    assert result["test_true[augmentation+decay+dropout]"] == table[True, True, True]
+    assert result["test_true[augmentation]"] == table[True, False, False]
+    assert result["test_true[decay]"] == table[False, True, False]
+    assert result["test_true[dropout]"] == table[False, False, True]
+    assert result.axes["test_random"]["arm"] == ["none", "augmentation", "decay", "dropout"]
 
 
 # --- the pattern first -----------------------------------------------------------------------
@@ -195,16 +201,18 @@ def test_the_table_holds_every_combination_once_and_each_remedy_alone_on_random_
 @pytest.mark.parametrize("noise", [0.6, 1.0])
 def test_nine_in_ten_labels_that_are_drawn_anew_are_wrong(noise):
     result = memorization.run(
-        small(memorization, examples=1000, noise=noise, width=4, epochs=2, cool=0), seed=5
+        small(memorization, examples=1000, noise=noise, width=4, epochs=2, cool=0), Chance(5)
     )
     expected = 0.9 * noise
     assert abs(result["share_wrong"] - expected) < 4 * (expected * (1 - expected) / 1000) ** 0.5
 
 
 def test_the_rise_counts_from_the_largest_lead():
-    result = memorization.run(small(memorization, examples=60, width=16, epochs=8, cool=0), seed=5)
-    lead = result["right_noisy_plain"] - result["wrong_noisy_plain"]
+    settings = small(memorization, examples=60, width=16, epochs=8, cool=0)
+    result = memorization.run(settings, Chance(5))
+    lead = result["right[noisy_plain]"] - result["wrong[noisy_plain]"]
     at = lead.argmax()
     assert result["lead"] == lead.max()
     assert result["early"] == 2 * at
-    assert result["rise"] == result["test_noisy_plain"][-1] - result["test_noisy_plain"][at]
+    test = result["test[noisy_plain]"]
+    assert result["rise"] == test[-1] - test[at]

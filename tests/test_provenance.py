@@ -72,7 +72,8 @@ def test_the_hash_of_a_registered_experiment_covers_training_data_and_features_b
     modules = {module for module, _ in reached(NAME).where}
     assert modules >= {
         "whydeep.datasets.images", "whydeep.labs.features", "whydeep.networks.plain",
-        "whydeep.descent.stack", "whydeep.evidence.results", NAME,
+        "whydeep.descent.stack",
+        "whydeep.evidence.results", NAME,
     }  # fmt: skip
     assert not modules & {"whydeep.evidence.claims", "whydeep.show.figures", "whydeep.cli", *OPAQUE}
 

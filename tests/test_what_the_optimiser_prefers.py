@@ -10,7 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from whydeep.descent import train
+from whydeep.chance import Chance
+from whydeep.datasets.tasks import Task
+from whydeep.descent import SGD, train
 from whydeep.errors import BadSettings
 from whydeep.experiments.theory_survey.generalization import (
     next_to_nothing,
@@ -18,7 +20,6 @@ from whydeep.experiments.theory_survey.generalization import (
     width_sweep,
 )
 from whydeep.labs import norms
-from whydeep.networks.miniature import Task
 
 
 def generator(seed):
@@ -114,15 +115,16 @@ def test_the_norm_does_not_see_a_rescaled_unit_and_half_the_squares_are_no_small
 
 def test_a_fitting_width_that_is_not_swept_over_is_told():
     with pytest.raises(BadSettings, match="expected two of 2, 4"):
-        width_sweep.run(width_sweep.Settings(widths=(2, 4)), seed=0)
+        width_sweep.run(width_sweep.Settings(widths=(2, 4)), Chance(0))
 
 
 def test_a_small_sweep_gives_the_same_bits_again():
-    small = width_sweep.Settings(examples=60, widths=(2, 8, 20), epochs=3)
-    first, again = (width_sweep.run(small, seed=3) for _ in range(2))
+    sgd = dataclasses.replace(width_sweep.Settings().sgd, epochs=3)
+    small = width_sweep.Settings(examples=60, widths=(2, 8, 20), sgd=sgd)
+    first, again = (width_sweep.run(small, Chance(3)) for _ in range(2))
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
-    assert first["ratio_noisy"] == first["test_noisy"][-1] / first["test_noisy"][2]
-    assert (first["margin_clean"] > 0).tolist() == (first["train_clean"] == 0).tolist()
+    assert first["ratio[noisy]"] == first["test[noisy,-1]"] / first["test[noisy,2]"]
+    assert (first["margin[clean]"] > 0).tolist() == (first["train[clean]"] == 0).tolist()
 
 
 # --- Path-SGD --------------------------------------------------------------------------------
@@ -168,7 +170,7 @@ def test_rescaled_weights_are_the_same_function():
 def descend(weights, methods, rates, x, y, steps, **how):
     """Weights after so many steps, all examples a batch: a list of (k, inputs, units)."""
     shapes = [w.shape for w in weights[0]]
-    seen = path_sgd.descend(
+    seen = path_sgd.train(
         weights,
         methods,
         rates,
@@ -176,7 +178,7 @@ def descend(weights, methods, rates, x, y, steps, **how):
         y,
         steps=steps,
         batch_size=len(x),
-        seed=0,
+        chance=Chance(0),
         look=lambda ws: torch.cat([w.flatten(1) for w in ws], 1),
         every=steps,
         **how,
@@ -272,19 +274,20 @@ def test_frozen_filters_do_not_move_and_learned_ones_take_torchs_steps(monkeypat
     monkeypatch.setattr(
         next_to_nothing, "Filters", lambda *a, **k: seen.append(kept(*a, **k)) or seen[-1]
     )
-    settings = next_to_nothing.Settings(examples=40, epochs=3, cool=0, batch_size=40)
+    sgd = SGD(lr=0.03, epochs=3, batch=40, momentum=0.9)
+    settings = next_to_nothing.Settings(examples=40, sgd=sgd)
     for share in (1.0, 0.25):
-        next_to_nothing.accuracy(small_task(), share, settings, seed=0)
+        next_to_nothing.accuracy(small_task(), share, settings, chance=Chance(0))
     everything, quarter = seen
-    start = kept(16, generator=next_to_nothing.generator(0, "init"))
+    start = kept(16, generator=Chance(0)["init"])
     for now, then in zip(quarter.layers.values(), start.layers.values(), strict=True):
         assert torch.equal(now.weight[4:], then.weight[4:])
         assert (now.weight[:4] != then.weight[:4]).any()
         assert not now.bias.any()
     optimiser = torch.optim.SGD(
         [p for name, p in start.named_parameters() if "layers" not in name or "weight" in name],
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
+        lr=sgd.lr,
+        momentum=sgd.momentum,
     )
     data = small_task()
     for _ in range(3):
@@ -296,15 +299,16 @@ def test_frozen_filters_do_not_move_and_learned_ones_take_torchs_steps(monkeypat
 
 
 def test_filters_that_are_left_out_are_zero_and_stay_so():
-    settings = next_to_nothing.Settings(examples=40, epochs=1, batch_size=40, left_out=True)
-    right, _ = next_to_nothing.accuracy(small_task(), 0.0, settings, seed=0)
+    sgd = SGD(lr=0.03, epochs=1, batch=40, momentum=0.9)
+    settings = next_to_nothing.Settings(examples=40, left_out=True, sgd=sgd)
+    right, _ = next_to_nothing.accuracy(small_task(), 0.0, settings, chance=Chance(0))
     assert right == pytest.approx(0.1)  # nothing is seen: one class of ten for every picture
 
 
 def test_shares_of_the_record_are_those_of_the_settings():
-    small = dataclasses.replace(next_to_nothing.Settings(), examples=50, epochs=1)
-    found = next_to_nothing.run(small, seed=0)
+    sgd = SGD(lr=0.03, epochs=1, batch=50, momentum=0.9)
+    found = next_to_nothing.run(next_to_nothing.Settings(examples=50, sgd=sgd), Chance(0))
     assert found["shares"].tolist() == [100, 12.5, 0]
     assert found["classifier_share"] == pytest.approx(2570 / (9 * 16 * 33 + 2570))
-    gap = found["accuracy_all"] - found["accuracy_eighth"]
+    gap = found["accuracy[all]"] - found["accuracy[eighth]"]
     np.testing.assert_allclose(found["deficit_eighth"], gap)

@@ -9,8 +9,11 @@ from torch import Tensor
 
 def log_loss(outputs: Float[Tensor, "*k n classes"], y: Int64[Tensor, "*k n"]) -> Tensor:
     """-log of the probability that softmax(outputs) gives to the label, per example: (*k, n)."""
-    losses = F.cross_entropy(outputs.flatten(0, -2), y.flatten(), reduction="none")
-    return losses.view(y.shape)
+    if outputs.ndim == 2:
+        return F.cross_entropy(outputs, y, reduction="none")
+    # With the classes before the examples it is several times as fast.
+    classes_first = outputs.flatten(0, -3).mT
+    return F.cross_entropy(classes_first, y.flatten(0, -2), reduction="none").view(y.shape)
 
 
 def squared_error(outputs: Float[Tensor, "*k n m"], y: Float[Tensor, "*k n m"]) -> Tensor:

@@ -13,20 +13,19 @@ d, or that is no smaller than that of functions fixed in advance when there are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import comb
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -35,7 +34,6 @@ PAGE = "theory-survey/generalization/few-units-many-dimensions"
 C = 1.0  # all functions have this constant, so errors come in units of C^2
 UNITS = tuple(2**i for i in range(3, 10))
 INPUTS = (1, 2, 3, 5, 10, 20)
-MANY = INPUTS.index(20)
 
 
 @dataclass(frozen=True)
@@ -70,18 +68,18 @@ class Waves:
     """
 
     k: Int[np.ndarray, "j d"]
-    a: Float[np.ndarray, "j"]
-    phi: Float[np.ndarray, "j"]
+    a: Float[np.ndarray, " j"]
+    phi: Float[np.ndarray, " j"]
 
     @property
-    def reach(self) -> Float[np.ndarray, "j"]:
+    def reach(self) -> Float[np.ndarray, " j"]:
         return np.pi * np.abs(self.k).sum(1)
 
     @property
     def constant(self) -> float:
         return float((np.abs(self.a) * self.reach).sum())
 
-    def __call__(self, x: Float[np.ndarray, "p d"]) -> Float[np.ndarray, "p"]:
+    def __call__(self, x: Float[np.ndarray, "p d"]) -> Float[np.ndarray, " p"]:
         """f at the points, less f(0): a step unit cannot know a constant."""
         z = np.pi * x @ self.k.T
         return (np.cos(z + self.phi) - np.cos(self.phi)) @ self.a
@@ -103,7 +101,7 @@ def draw_waves(d: int, waves: int, size: int, rng: np.random.Generator) -> Waves
 def draw_units(
     f: Waves, m: int, rng: np.random.Generator
 ) -> tuple[
-    Int[np.ndarray, "m"], Float[np.ndarray, "m"], Float[np.ndarray, "m"], Float[np.ndarray, "m"]
+    Int[np.ndarray, " m"], Float[np.ndarray, " m"], Float[np.ndarray, " m"], Float[np.ndarray, " m"]
 ]:
     """m step units g_i(x) = c_i 1[s_i pi k_(j_i) . x > t_i], whose mean law gives f - f(0).
 
@@ -121,7 +119,7 @@ def draw_units(
 
 def drawn_errors(
     f: Waves, x: Float[np.ndarray, "p d"], counts: tuple[int, ...], rng: np.random.Generator
-) -> Float[np.ndarray, "counts"]:
+) -> Float[np.ndarray, " counts"]:
     """Mean squared error over the points of the mean of the first m drawn units, m in counts."""
     j, s, t, c = draw_units(f, counts[-1], rng)
     z = np.pi * x @ f.k.T
@@ -235,36 +233,31 @@ def run(settings: Settings, chance: Chance) -> Result:
     if settings.basis_sees_target:
         fixed = on_missing
     predicted = constant[:, None] / UNITS
-    log_units = np.log(UNITS)
-    slopes, fixed_slopes = (np.polyfit(log_units, np.log(y).T, 1)[0] for y in (error, fixed))
-    unit = "squared error over C^2"
+    slopes = np.polyfit(np.log(UNITS), np.log(error).T, 1)[0]
+    unit, slope, ratio = (
+        "squared error over C^2",
+        "log error over log units",
+        "ratio of squared errors",
+    )
+    axes = {"inputs": [str(d) for d in INPUTS], "units": UNITS}
+    many, last = INPUTS.index(20), error[:, -1]
     return Result(
         units=(np.array(UNITS), "units"),
         inputs=(np.array(INPUTS), "inputs"),
-        error=(error, unit),
-        predicted=(predicted, unit),
-        bound=(np.tile(4 * C**2 / np.array(UNITS), (len(INPUTS), 1)), unit),
-        on_missing=(on_missing, unit),
-        fixed=(fixed, unit),
-        lower=(lower, unit),
-        slopes=(slopes, "log error over log units"),
-        fixed_slopes=(fixed_slopes, "log error over log units"),
-        fixed_slope_one=(fixed_slopes[0], "log error over log units"),
-        fixed_slope_two=(fixed_slopes[1], "log error over log units"),
-        slope_many=(slopes[MANY], "log error over log units"),
-        slope_off=(np.abs(slopes + 1).max(), "log error over log units"),
-        spread_of_constants=(error[:, -1].max() / error[:, -1].min(), "ratio"),
+        error=Quantity(error, unit, **axes),
+        predicted=Quantity(predicted, unit, **axes),
+        bound=Quantity(np.tile(4 * C**2 / np.array(UNITS), (len(INPUTS), 1)), unit, **axes),
+        on_missing=Quantity(on_missing, unit, **axes),
+        fixed=Quantity(fixed, unit, **axes),
+        lower=Quantity(lower, unit, **axes),
+        slopes=Quantity(slopes, slope, inputs=axes["inputs"]),
+        slope_off=(np.abs(slopes + 1).max(), slope),
+        spread_of_constants=(last.max() / last.min(), "ratio"),
         gap=(np.abs(np.log(error / predicted).mean(1)).max(), "log of measured over predicted"),
         of_bound=((error * UNITS).max() / (4 * C**2), "share of the bound"),
-        advantage=(fixed[MANY, -1] / on_missing[MANY, -1], "ratio of squared errors"),
-        advantage_one_input=(fixed[0, -1] / on_missing[0, -1], "ratio of squared errors"),
-        fixed_over_lower=((fixed / lower).min(), "ratio of squared errors"),
-        fixed_many=(fixed[MANY, -1], unit),
-        drawn_many=(on_missing[MANY, -1], unit),
-        error_one_input=(error[0, -1], unit),
-        error_many=(error[MANY, -1], unit),
-        norm=(wave_norm(2) / settings.waves, unit),
-        left_many=(error[MANY, -1] * settings.waves / wave_norm(2), "share of the function"),
+        advantage=(fixed[many, -1] / on_missing[many, -1], ratio),
+        fixed_over_lower=((fixed / lower).min(), ratio),
+        left_many=(last[many] * settings.waves / wave_norm(2), "share of the function"),
     )
 
 
@@ -329,7 +322,7 @@ CLAIMS = (
                 {"slope_off": 0.3, "spread_of_constants": 20.0, "gap": 1.0, "advantage": 5.0},
                 (
                     at_most(
-                        "error_one_input",
+                        "error[1, -1]",
                         "with one input they fit well, to a squared error of at most "
                         "$10^{{bound:log10}} C^2$",
                         1e-4,
@@ -356,36 +349,39 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+PLOT = Plot(
+    sweep=Axis("inputs d"),
+    at="inputs",
+    y=Axis("squared error over C²", log=True),
+    series={
+        "on_missing": "step units",
+        "fixed": "first m waves",
+        "lower": "lower bound for any fixed m functions",
+        "bound": "Barron's bound for chosen units",
+    },
+    variants={MAIN: "units drawn for the wave", "drawn-in-advance": "units drawn in advance"},
+)
+
+
+def figure(runs: Runs) -> figures.Figure:
     """Error of drawn units and of the fixed basis against m, for some numbers of inputs."""
-    results = list(runs[MAIN].values())
-    units = results[0]["units"]
-
-    def over_seeds(quantity: str, row: int) -> Float[np.ndarray, "seeds m"]:
-        return np.array([result[quantity][row] for result in results])
-
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.9), sharey=True)
+    units, bound = first(runs, "units"), first(runs, "bound[1]")
+    exact, dots = over_seeds(runs, "predicted[20]").mean(0), (0, (1, 2))
+    with panels(2, size=(8.4, 3.9), sharey=True) as (drawn, (left, right)):
         for d in (1, 2, 5, 20):
-            row = INPUTS.index(d)
             label = f"{d} input{'s' if d > 1 else ''}"
-            figures.band(left, units, over_seeds("error", row), label=label)
-            figures.band(right, units, over_seeds("fixed", row), label=label)
-            right.plot(units, over_seeds("lower", row).mean(0), **figures.THEORY)
+            figures.band(left, units, over_seeds(runs, f"error[{d}]"), label=label)
+            figures.band(right, units, over_seeds(runs, f"fixed[{d}]"), label=label)
+            right.plot(units, over_seeds(runs, f"lower[{d}]").mean(0), **figures.THEORY)
+        left.plot(units, exact, **figures.THEORY, label="exact mean, 20 inputs")
         left.plot(
-            units, over_seeds("predicted", MANY).mean(0), **figures.THEORY,
-            label="exact mean, 20 inputs",
-        )  # fmt: skip
-        left.plot(
-            units, results[0]["bound"][0], color=figures.MUTED, ls=(0, (1, 2)), marker="None",
-            label="bound $(2C)^2/m$",
-        )  # fmt: skip
+            units, bound, color=figures.MUTED, ls=dots, marker="None", label="bound $(2C)^2/m$"
+        )
         left.set(title="units drawn for the function", ylabel="squared error over $C^2$")
         right.set(title="waves fixed in advance, worst case", ylim=(2e-8, 1))
         for panel, what in ((left, "units $m$"), (right, "functions $m$")):
             panel.set(xscale="log", yscale="log", xlabel=what)
-            panel.set_xticks(units, [f"{m}" for m in units])
-            panel.minorticks_off()
+            ticks(panel, units)
         left.legend(loc="lower left")
         right.legend(
             handles=right.lines[1:2], labels=["lower bound, any $m$ functions"], loc="lower left"
@@ -398,7 +394,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "20 inputs (dashed), and below the bound. Right, the same constant $C$, but the first $m$ "
         "waves of the Fourier basis on a wave that they lack. The more inputs, the slower the "
         "fall; no other choice of $m$ functions has a worst case below the dashed curve of its "
-        f"number of inputs. Means and standard deviations over {figures.count(len(results))}.",
+        f"number of inputs. Means and standard deviations over {figures.count(len(runs[MAIN]))}.",
         alt="Two panels on logarithmic axes against the number of units, from 8 to 512. Left, four "
         "curves for 1, 2, 5 and 20 inputs fall together along a dashed line of slope minus one, "
         "well below a dotted bound. Right, the curve for one input falls steeply, that for two "
@@ -407,29 +403,19 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Error against the number of units, swept over the number of inputs, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="inputs",
         title="Squared error on a wave that the fixed basis lacks",
         about="Move along the number of inputs and watch which of the two curves moves. Find the "
         "number of inputs from which units drawn for the wave beat the fixed basis at 512. Then "
         "draw the units in advance: what do they turn into?",
-        series={
-            "on_missing": "step units",
-            "fixed": "first m waves",
-            "lower": "lower bound for any fixed m functions",
-            "bound": "Barron's bound for chosen units",
-        },
-        variants={MAIN: "units drawn for the wave", "drawn-in-advance": "units drawn in advance"},
-        sweep=Axis("inputs d"),
-        sweep_values="inputs",
         x=Axis("units or functions m", log=True),
         x_values="units",
-        y=Axis("squared error over C²", log=True),
         predict=Prediction(
             "With 20 inputs, the fixed basis grows from 8 to 512 waves, 64 times as many. By which "
             "factor does its squared error fall, on the wave that is worst for it each time?",

@@ -17,11 +17,11 @@ bound from held-out examples that is further from the test error than the others
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -29,18 +29,28 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.descent import train
-from whydeep.device import device as choose_device
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.theory_survey.generalization import spectral_margin
+from whydeep.descent import SGD, adam, descend, epochs, to_zero, train
+from whydeep.descent.loop import Weights
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.theory_survey.generalization._two_kinds import log_loss_of_one
 from whydeep.labs import bounds, norms
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels, ticks
 
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
+CERTIFICATES = {
+    "held": "1,000 examples held out",
+    "half": "PAC-Bayes, prior from half",
+    "few": "50 numbers, rounded",
+    "start": "PAC-Bayes, prior at the start",
+    "norms": "norms of the weights",
+    "count": "number of the weights",
+}
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,8 @@ class Settings:
     """``examples`` pictures of 14x14 pixels, scaled to length 3; the other ones are for the test.
 
     The labels say whether a picture is of the second one of two ``classes``, or of the last five of
-    ten; or ``labels`` are "random". A network with ``hidden`` units (0: none) learns by SGD for
-    ``epochs``. ``steps`` are those that make a bound small, on batches of ``batch``; ``repeats``
+    ten; or ``labels`` are "random". A network with ``hidden`` units (0: none) learns by ``sgd``.
+    ``steps`` are those that make a bound small, on batches of ``batch``; ``repeats``
     the draws for each example when Q is measured; ``prior_scales`` the number of prior variances on
     the grid. The network of few bytes moves along ``directions`` random directions. ``held_out`` is
     the share of the examples that is kept aside; ``leak``, against the rules, is "none" or "all":
@@ -61,9 +71,6 @@ class Settings:
     classes: tuple[int, int] | None = None
     labels: str = "true"
     hidden: int = 60
-    epochs: int = 6
-    lr: float = 0.05
-    momentum: float = 0.9
     steps: int = 250
     batch: int = 250
     rate: float = 0.015
@@ -74,19 +81,20 @@ class Settings:
     leak: str = "none"
     pool: int = 1
     delta: float = 0.01
+    sgd: SGD = SGD(lr=0.05, epochs=6, batch=100, momentum=0.9)
 
 
 SCALES = {"quick": Settings()}
 VARIANTS = {
     "random-labels": {"labels": "random"},
-    "leak": {"labels": "random", "leak": "all", "examples": 200, "epochs": 200},
+    "leak": {"labels": "random", "leak": "all", "examples": 200, "sgd.epochs": 200},
     "small-plane": {
         "classes": (1, 7),
         "hidden": 0,
         "pool": 7,
         "examples": 2000,
-        "epochs": 40,
-        "lr": 0.2,
+        "sgd.epochs": 40,
+        "sgd.lr": 0.2,
     },
     "few-held-out": {"held_out": 0.01},
 }
@@ -94,7 +102,7 @@ VARIANTS = {
 
 def pictures(
     settings: Settings, chance: Chance
-) -> tuple[tuple[Tensor, Tensor], tuple[Float[Tensor, "m d"], Int[Tensor, "m"]]]:
+) -> tuple[tuple[Tensor, Tensor], tuple[Float[Tensor, "m d"], Int[Tensor, " m"]]]:
     """``examples`` pictures to learn from, and all others for the test, with labels 0 and 1.
 
     Training and test pictures of the set are mixed first, so that both are drawn alike.
@@ -118,6 +126,15 @@ def pictures(
     return (x[chosen], y[chosen]), (x[others], y[others])
 
 
+@dataclass(frozen=True)
+class Certified:
+    """A classifier's error on the test examples, the nats it costs, and the bound on its error."""
+
+    test: float
+    nats: float
+    bound: float
+
+
 # --- A network with one hidden layer and normal weights ------------------------------------------
 
 
@@ -125,9 +142,9 @@ def chance_of_error(
     mean: list[Tensor],
     log_sd: list[Tensor],
     x: Float[Tensor, "n d"],
-    y: Float[Tensor, "n"],
+    y: Float[Tensor, " n"],
     noise: Float[Tensor, "n hidden"],
-) -> Float[Tensor, "n"]:
+) -> Float[Tensor, " n"]:
     """The probability of an error on each example, given one draw of its hidden units.
 
     ``mean`` and ``log_sd`` hold the matrices (hidden, d) and (1, hidden) of the normal weights,
@@ -166,54 +183,56 @@ def certify(
     test_set: tuple[Tensor, Tensor],
     settings: Settings,
     generator: torch.Generator,
-) -> dict[str, float]:
+) -> Certified:
     """A Q around ``start`` for a small bound with the prior around ``centre``; what it certifies.
 
     The bound descended is (sqrt(e + c / 2) + sqrt(c / 2))^2, which is above the p of kl(e, p) = c.
     Of ``delta``, a tenth pays for measuring Q by draws, the rest is shared among the grid's priors.
     """
-    (x, y), n = train_set, len(train_set[1])
+    (x, y), n, layers = train_set, len(train_set[1]), len(start)
     signs = 2 * y.to(x) - 1
-    mean = [w.clone().requires_grad_() for w in start]
-    log_sd = [torch.full_like(w, -4.0).requires_grad_() for w in start]
-    optimiser = torch.optim.Adam(mean + log_sd, lr=settings.rate)
     price = np.log(2 * np.sqrt(n) * settings.prior_scales / settings.delta)
 
     def noise(rows: int) -> Tensor:
         return torch.randn(rows, settings.hidden, generator=generator).to(x)
 
-    order = torch.empty(0, dtype=torch.long)
-    for step in range(settings.steps):
-        if len(order) < settings.batch:
-            order = torch.randperm(n, generator=generator)
-        rows, order = order[: settings.batch], order[settings.batch :]
-        for group in optimiser.param_groups:  # a straight line down to nothing
-            group["lr"] = settings.rate * (1 - step / settings.steps)
-        error = chance_of_error(mean, log_sd, x[rows], signs[rows], noise(len(rows))).mean()
-        nats, _ = divergence(mean, log_sd, centre)
-        c = (nats + price) / n
-        bound = ((error + c / 2).sqrt() + (c / 2).sqrt()).square()
-        optimiser.zero_grad()
-        bound.backward()
-        optimiser.step()
-    with torch.no_grad():
-        errors = []
-        for inputs, labels in (train_set, test_set):
-            draws = [
-                chance_of_error(
-                    mean, log_sd, inputs, 2 * labels.to(inputs) - 1, noise(len(labels))
-                ).double()
-                for _ in range(settings.repeats)
-            ]
-            errors.append(float(torch.stack(draws).mean()))
-        _, best = divergence(mean, log_sd, centre)
-        # The grid: variances exp(-j / 4), fixed before; the nearest one to the best.
-        j = int(np.clip(np.round(-4 * np.log(float(best))), 0, settings.prior_scales - 1))
-        variance = torch.tensor(np.exp(-j / 4)).to(x)
-        nats = float(divergence(mean, log_sd, centre, variance)[0].double())
-    seen = bounds.sampled(errors[0], settings.repeats * n, settings.delta / 10)
-    certificate = bounds.pac_bayes(seen, nats, n, 0.9 * settings.delta / settings.prior_scales)
-    return {"train": errors[0], "test": errors[1], "nats": nats, "bound": certificate}
+    def draw() -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in epochs(n, settings.batch, generator, whole=True):
+            yield rows, noise(len(rows))
+
+    def loss(w: Weights, drawn: Any) -> Float[Tensor, "1"]:
+        rows, z = drawn
+        error = chance_of_error(w[:layers], w[layers:], x[rows], signs[rows], z).mean()
+        c = (divergence(w[:layers], w[layers:], centre)[0] + price) / n
+        return ((error + c / 2).sqrt() + (c / 2).sqrt()).square()[None]
+
+    found, _ = descend(
+        [*start, *(torch.full_like(w, -4.0) for w in start)],
+        loss,
+        draw(),
+        steps=settings.steps,
+        lr=to_zero(settings.rate, settings.steps),
+        rule=(adam(),),
+    )
+    mean, log_sd = found[:layers], found[layers:]
+
+    def error(inputs: Tensor, labels: Tensor) -> float:
+        asked = 2 * labels.to(inputs) - 1
+        draws = [
+            chance_of_error(mean, log_sd, inputs, asked, noise(len(labels))).double()
+            for _ in range(settings.repeats)
+        ]
+        return float(torch.stack(draws).mean())
+
+    seen, test = error(*train_set), error(*test_set)
+    _, best = divergence(mean, log_sd, centre)
+    # The grid: variances exp(-j / 4), fixed before; the nearest one to the best.
+    j = int(np.clip(np.round(-4 * np.log(float(best))), 0, settings.prior_scales - 1))
+    variance = torch.tensor(np.exp(-j / 4)).to(x)
+    nats = float(divergence(mean, log_sd, centre, variance)[0].double())
+    measured = bounds.sampled(seen, settings.repeats * n, settings.delta / 10)
+    bound = bounds.pac_bayes(measured, nats, n, 0.9 * settings.delta / settings.prior_scales)
+    return Certified(test, nats, bound)
 
 
 # --- A network of few bytes ----------------------------------------------------------------------
@@ -225,7 +244,7 @@ def compress(
     test_set: tuple[Tensor, Tensor],
     settings: Settings,
     generator: torch.Generator,
-) -> dict[str, float]:
+) -> Certified:
     """Learn along random directions from ``start``, round the coordinates, and count the bits.
 
     Directions and start are drawn before the examples are seen. A code word says which of 7 ranges
@@ -237,43 +256,50 @@ def compress(
     sizes = [w.numel() for w in start]
     directions = torch.randn(sum(sizes), settings.directions, generator=generator).to(x)
     directions = directions / sum(sizes) ** 0.5
-    place = torch.zeros(settings.directions).to(x).requires_grad_()
 
     def moved_outputs(place: Tensor, x: Tensor) -> Tensor:
         moved = (directions @ place).split(sizes)
         layers = [w + m.view_as(w) for w, m in zip(start, moved, strict=True)]
         return outputs_of(layers, x)
 
-    optimiser = torch.optim.Adam([place], lr=0.3)
-    for step in range(settings.steps):
-        rows = torch.randint(n, (settings.batch,), generator=generator)
-        optimiser.param_groups[0]["lr"] = 0.3 * (1 - step / settings.steps)
-        loss = F.softplus(-signs[rows] * moved_outputs(place, x[rows])).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    best = {"bound": np.inf}
-    x_test, y_test = test_set
-    with torch.no_grad():
-        for bits in range(2, 9):
-            for j in range(-8, 8):
-                most = 2 ** (bits - 1) - 1
-                rounded = (place / 2 ** (j / 2)).round().clamp(-most, most) * 2 ** (j / 2)
-                # Only a step that cuts off little is worth looking at; all 16 are paid for.
-                if float((rounded - place).abs().max()) > 2 ** (j / 2):
-                    continue
-                error = float((moved_outputs(rounded, x) * signs <= 0).double().mean())
-                nats = settings.directions * np.log(2 * most + 1) + np.log(7 * 16)
-                certificate = bounds.occam(error, nats, n, settings.delta)
-                if certificate < best["bound"]:
-                    test = float(
-                        (moved_outputs(rounded, x_test) * (2 * y_test - 1) <= 0).double().mean()
-                    )
-                    best = {"train": error, "test": test, "nats": nats, "bound": certificate}
+    def draw() -> Iterator[Tensor]:
+        while True:
+            yield torch.randint(n, (settings.batch,), generator=generator)
+
+    def loss(w: Weights, rows: Tensor) -> Float[Tensor, "1"]:
+        return F.softplus(-signs[rows] * moved_outputs(w[0], x[rows])).mean()[None]
+
+    (place,), _ = descend(
+        [torch.zeros(settings.directions).to(x)],
+        loss,
+        draw(),
+        steps=settings.steps,
+        lr=to_zero(0.3, settings.steps),
+        rule=(adam(),),
+    )
+
+    best = Certified(1.0, np.inf, np.inf)
+    for bits in range(2, 9):
+        for j in range(-8, 8):
+            most, step = 2 ** (bits - 1) - 1, 2 ** (j / 2)
+            rounded = (place / step).round().clamp(-most, most) * step
+            # Only a step that cuts off little is worth looking at; all 16 are paid for.
+            if float((rounded - place).abs().max()) > step:
+                continue
+            nats = settings.directions * np.log(2 * most + 1) + np.log(7 * 16)
+            bound = bounds.occam(error_of(moved_outputs(rounded, x), y), nats, n, settings.delta)
+            if bound < best.bound:
+                test = error_of(moved_outputs(rounded, test_set[0]), test_set[1])
+                best = Certified(test, nats, bound)
     return best
 
 
-def outputs_of(layers: list[Tensor], x: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+def error_of(outputs: Float[Tensor, " n"], y: Int[Tensor, " n"]) -> float:
+    """The share of the examples with labels 0 and 1 on whose wrong side the output lies."""
+    return float((outputs * (2 * y - 1) <= 0).double().mean())
+
+
+def outputs_of(layers: list[Tensor], x: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """The output of a ReLU network without biases, its matrices given."""
     for w in layers[:-1]:
         x = torch.relu(x @ w.T)
@@ -281,110 +307,88 @@ def outputs_of(layers: list[Tensor], x: Float[Tensor, "n d"]) -> Float[Tensor, "
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Six certificates, each beside the test error of the classifier that it is about.
+    """The CERTIFICATES, each beside the test error of the classifier that it is about.
 
-    In the order of ``certificates``: examples held out, PAC-Bayes with a prior from half of the
-    examples, few bytes, PAC-Bayes with a prior around the start, norms (at the margin that a tenth
-    of the examples do not reach; the median one where more of them are errors), number of weights.
+    Examples held out, PAC-Bayes with a prior from half of the examples, few bytes, PAC-Bayes with a
+    prior around the start, norms (at the margin that a tenth of the examples do not reach; the
+    median one where more of them are errors), number of weights.
     """
-    place = choose_device(device)
-    (x, y), (x_test, y_test) = pictures(settings, chance)
-    train_set, test_set = (x.to(place), y.to(place)), (x_test.to(place), y_test.to(place))
+    train_set, test_set = (
+        tuple(part.to(device.current()) for part in pair) for pair in pictures(settings, chance)
+    )
     x, y = train_set
-    n, delta = len(y), settings.delta
+    n, delta, sgd = len(y), settings.delta, settings.sgd
     widths = (x.shape[1], settings.hidden, 1) if settings.hidden else (x.shape[1], 1)
-    network = partial(Dense, widths)
     generator = chance.torch()
 
-    def learn(rows: slice, epochs: int) -> list[Tensor]:
+    def learn(rows: slice, epochs: int = sgd.epochs) -> list[Tensor]:
         """The matrices after so many epochs of SGD on these examples; 0 epochs give the start."""
         trained = train(
-            network,
+            partial(Dense, widths),
             x[rows],
             (2 * y[rows] - 1).float().unsqueeze(-1),
             seeds=[chance],
-            lr=settings.lr,
+            lr=sgd.lr,
             epochs=epochs,
-            batch_size=100,
-            momentum=settings.momentum,
+            batch_size=sgd.batch,
+            momentum=sgd.momentum,
             trainable=("*weight",),
-            loss=spectral_margin.log_loss_of_one,
-            device=device,
+            loss=log_loss_of_one,
+            device=device.current(),
         )
         return [w[0] for w in norms.matrices(trained.parameters)]
 
-    def errors(layers: list[Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
-        return outputs_of(layers, inputs) * (2 * labels - 1) <= 0
+    def error(layers: list[Tensor], inputs: Tensor, labels: Tensor) -> float:
+        return error_of(outputs_of(layers, inputs), labels)
 
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
         kept, half = round((1 - settings.held_out) * n), n // 2
-        everything = slice(None)
+        everything, leaks = slice(None), settings.leak == "all"
         start = learn(slice(0, 1), 0)
-        plain = learn(everything, settings.epochs)
-        leaks = settings.leak == "all"
-        tested = learn(everything if leaks else slice(0, kept), settings.epochs)
-        prior = plain if leaks else learn(slice(0, half), settings.epochs)
+        plain = learn(everything)
+        tested = learn(everything if leaks else slice(0, kept))
+        prior = plain if leaks else learn(slice(0, half))
         unseen = (x[half:], y[half:])
         wide = certify(plain, plain if leaks else start, train_set, test_set, settings, generator)
         near = certify(prior, prior, unseen, test_set, settings, generator)
         few = compress(start, train_set, test_set, settings, generator)
-        test_of_plain = float(errors(plain, *test_set).double().mean())
-        train_of_plain = float(errors(plain, x, y).double().mean())
-        held = int(errors(tested, x[kept:], y[kept:]).sum())
-        test_of_held = float(errors(tested, *test_set).double().mean())
+        train_plain, test_plain = error(plain, *train_set), error(plain, *test_set)
+        held = round(error(tested, x[kept:], y[kept:]) * (n - kept))
+        test_held = error(tested, *test_set)
         margins = (outputs_of(plain, x) * (2 * y - 1)).double()
         length = float(x.square().sum(1).mean().sqrt())
         product = float(norms.frobenius_complexity(plain))
-    gamma = float(margins.quantile(0.1)) if train_of_plain < 0.1 else float(margins.abs().median())
+    gamma = float(margins.quantile(0.1)) if train_plain < 0.1 else float(margins.abs().median())
     below = float((margins < gamma).double().mean())
     weights = sum(w.numel() for w in start)
+    complexity = bounds.of_frobenius(product, length, len(start), n)
     certificate = np.array(
         [
             bounds.held_out(held, n - kept, delta),
-            near["bound"],
-            few["bound"],
-            wide["bound"],
-            bounds.by_margin(
-                below, bounds.of_frobenius(product, length, len(start), n), gamma, n, delta
-            ),
-            bounds.vc(train_of_plain, weights, n, delta),
+            near.bound,
+            few.bound,
+            wide.bound,
+            bounds.by_margin(below, complexity, gamma, n, delta),
+            bounds.vc(train_plain, weights, n, delta),
         ]
     )
-    test = np.array(
-        [test_of_held, near["test"], few["test"], wide["test"], test_of_plain, test_of_plain]
-    )
-    share, nats = "error rate", "nats"
+    test = np.array([test_held, near.test, few.test, wide.test, test_plain, test_plain])
+    nats = [near.nats, few.nats, wide.nats]
+    held_out, from_half, _, from_start, by_norms, _ = certificate
+    share, by = "error rate", {"certificate": CERTIFICATES}
     return Result(
-        certificate=(certificate, share),
-        test=(test, "fraction of test examples"),
-        slack=(certificate - test, share),
-        training=(
-            np.array([train_of_plain, near["train"], few["train"], wide["train"]]),
-            "fraction of examples",
-        ),
+        certificate=Quantity(certificate, share, **by),
+        test=Quantity(test, "fraction of test examples", **by),
+        slack=Quantity(certificate - test, share, **by),
+        nats=Quantity(nats, "nats", certificate=("half", "few", "start")),
+        train_plain=(train_plain, "fraction of examples"),
         weights=(weights, "weights"),
         weights_per_example=(weights / n, "ratio"),
-        bound_held=(certificate[0], share),
-        bound_half=(certificate[1], share),
-        bound_few=(certificate[2], share),
-        bound_start=(certificate[3], share),
-        bound_norms=(certificate[4], share),
-        bound_count=(certificate[5], share),
-        test_held=(test[0], "fraction of test examples"),
-        test_half=(test[1], "fraction of test examples"),
-        test_few=(test[2], "fraction of test examples"),
-        test_start=(test[3], "fraction of test examples"),
-        test_plain=(test_of_plain, "fraction of test examples"),
-        train_plain=(train_of_plain, "fraction of examples"),
-        nats_start=(wide["nats"], nats),
-        nats_half=(near["nats"], nats),
-        nats_few=(few["nats"], nats),
-        slack_start=(certificate[3] - test[3], share),
-        gain_half=(certificate[3] - certificate[1], share),
-        gap_held=(certificate[0] - test[0], share),
-        held_first=(certificate[1] - certificate[0], share),
-        least_slack=(float((certificate - test)[:4].min()), share),
+        gain_half=(from_start - from_half, share),
+        held_first=(from_half - held_out, share),
+        least_slack=((certificate - test)[:4].min(), share),
+        log_norms=(np.log(max(by_norms, 1e-9)), "ln of an error rate"),
     )
 
 
@@ -406,12 +410,12 @@ CLAIMS = (
         ),
         conditions=(
             at_most(
-                "bound_start",
+                "certificate[start]",
                 "with a prior around the start the bound is at most {bound}, where guessing has "
                 "0.5",
                 0.35,
             ),
-            at_least("slack_start", "it is not below the error of $Q$ on the test examples", 0.0),
+            at_least("slack[start]", "it is not below the error of $Q$ on the test examples", 0.0),
             at_least(
                 "gain_half", "a prior from half of the examples lowers it by {bound} or more", 0.015
             ),
@@ -420,14 +424,14 @@ CLAIMS = (
             Control(
                 "random-labels",
                 "what there is to learn: labels are random",
-                {"bound_start": 0.1, "gain_half": 0.01},
-                (at_least("slack_start", "the bound holds here too", 0.0),),
+                {"certificate[start]": 0.1, "gain_half": 0.01},
+                (at_least("slack[start]", "the bound holds here too", 0.0),),
             ),
             Control(
                 "leak",
                 "a prior that has not seen the examples: it is centred at weights learned from "
                 "all of them, with random labels",
-                {"slack_start": 0.1},
+                {"slack[start]": 0.1},
                 (
                     at_most(
                         "train_plain",
@@ -458,7 +462,7 @@ CLAIMS = (
         ),
         conditions=(
             at_most(
-                "gap_held",
+                "slack[held]",
                 "the bound from 1,000 examples held out is at most {bound} above the test error",
                 0.05,
             ),
@@ -475,25 +479,26 @@ CLAIMS = (
                 0.0,
             ),
             at_most(
-                "bound_few", "that of a network compressed to few bytes is at most {bound}", 0.35
-            ),
-            Condition(
-                "norms",
-                "that by the norms is vacuous, at least 1: its logarithm is at least {bound}",
-                lambda result: float(np.log(max(float(result["bound_norms"]), 1e-9))),
-                ">=",
-                0.0,
-                "ln of an error rate",
+                "certificate[few]",
+                "that of a network compressed to few bytes is at most {bound}",
+                0.35,
             ),
             at_least(
-                "bound_count", "that by the number of weights is vacuous, at least {bound}", 1.0
+                "log_norms",
+                "that by the norms is vacuous, at least 1: its logarithm is at least {bound}",
+                0.0,
+            ),
+            at_least(
+                "certificate[count]",
+                "that by the number of weights is vacuous, at least {bound}",
+                1.0,
             ),
         ),
         controls=(
             Control(
                 "few-held-out",
                 "most of the held-out examples: 40 are left",
-                {"gap_held": 0.02, "held_first": 0.01},
+                {"slack[held]": 0.02, "held_first": 0.01},
                 (
                     at_least(
                         "least_slack", "the bounds hold here too, to within {bound:abs}", -0.01
@@ -515,7 +520,7 @@ CLAIMS = (
             Control(
                 "random-labels",
                 "what there is to learn: labels are random",
-                {"bound_few": 0.1},
+                {"certificate[few]": 0.1},
                 (
                     at_least(
                         "least_slack", "the bounds hold here too, to within {bound:abs}", -0.01
@@ -525,7 +530,7 @@ CLAIMS = (
             Control(
                 "small-plane",
                 "size and difficulty: no hidden layer, four pixels, and two easy classes",
-                {"norms": 0.05, "bound_count": 0.4},
+                {"log_norms": 0.05, "certificate[count]": 0.4},
                 (
                     at_most(
                         "train_plain", "the classes are learned, with at most {bound} errors", 0.05
@@ -538,23 +543,12 @@ CLAIMS = (
     ),
 )
 
-NAMES = (
-    "1,000 examples held out",
-    "PAC-Bayes, prior from half",
-    "50 numbers, rounded",
-    "PAC-Bayes, prior at the start",
-    "norms of the weights",
-    "number of the weights",
-)
 
-
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """A ladder: each certificate beside the test error of its classifier, on a logarithmic axis."""
-    results = list(runs[MAIN].values())
     colours = list(figures.COLOURS.values())
-    rows = np.arange(len(NAMES))[::-1]
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(7.6, 3.9))
+    rows = np.arange(len(CERTIFICATES))[::-1]
+    with panels(size=(7.6, 3.9)) as (drawn, axes):
         for variant, quantity, marker, colour, label, up in (
             (MAIN, "test", "o", colours[0], "test error", 0.0),
             (MAIN, "certificate", "s", colours[1], "certificate", 0.0),
@@ -562,7 +556,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         ):
             if variant not in runs:
                 continue
-            values = np.array([result[quantity] for result in runs[variant].values()])
+            values = over_seeds(runs, quantity, variant)
             axes.errorbar(
                 values.mean(0),
                 rows + up,
@@ -578,9 +572,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes.axvline(0.5, **figures.THEORY)
         axes.text(0.49, 5.35, "guessing", fontsize=9.5, va="center", ha="right")
         axes.set(xscale="log", xlim=(0.07, 400), ylim=(-0.6, 5.7), xlabel="error rate")
-        axes.set_xticks((0.1, 0.2, 0.5, 1, 10, 100), ["0.1", "0.2", "0.5", "1", "10", "100"])
-        axes.minorticks_off()
-        axes.set_yticks(rows, NAMES)
+        ticks(axes, (0.1, 0.2, 0.5, 1, 10, 100))
+        axes.set_yticks(rows, CERTIFICATES.values())
         axes.legend(loc="center right", fontsize=9.5, bbox_to_anchor=(1.0, 0.6))
     return figures.Figure(
         drawn,
@@ -588,7 +581,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Six certificates for one task, 4,000 pictures and 11,820 weights: each bound on "
         "the error beside the test error of the classifier that it is about. Triangles are the "
         "same certificates for random labels. Means and standard deviations over "
-        f"{figures.count(len(results))}.",
+        f"{figures.count(len(runs[MAIN]))}.",
         alt="Six rows on a logarithmic axis of error rates. Test errors lie between 0.10 and 0.14. "
         "The certificate from held-out examples lies at 0.13, the two PAC-Bayes bounds and that "
         "of the compressed network between 0.18 and 0.25, all left of the line of guessing at "

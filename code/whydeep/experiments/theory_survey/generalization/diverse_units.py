@@ -13,10 +13,8 @@ that has nothing to do with the least singular value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -26,8 +24,9 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels
 
 PAGE = "theory-survey/generalization/few-units-many-dimensions"
 CAPS = (60.0, 75.0, 90.0, 105.0, 120.0, 140.0, 160.0, 180.0)  # degrees from the pole
@@ -62,7 +61,7 @@ VARIANTS = {
 
 
 def draw_directions(
-    caps: Float[Tensor, "k"], units: int, inputs: int, generator: torch.Generator
+    caps: Float[Tensor, " k"], units: int, inputs: int, generator: torch.Generator
 ) -> Float[Tensor, "k units inputs"]:
     """Directions in a cap around the first axis, of ``caps`` degrees from the pole.
 
@@ -81,7 +80,7 @@ def draw_directions(
 
 
 def residuals_and_gates(
-    w: Float[Tensor, "k units inputs"], x: Float[Tensor, "n inputs"], y: Float[Tensor, "n"]
+    w: Float[Tensor, "k units inputs"], x: Float[Tensor, "n inputs"], y: Float[Tensor, " n"]
 ) -> tuple[Float[Tensor, "k n"], Float[Tensor, "k n units"]]:
     """r = f(x) - y for f(x) = sum_j v_j max(0, w_j . x) / sqrt(m), and which units are on.
 
@@ -92,7 +91,7 @@ def residuals_and_gates(
     return ((z * gates) @ signs(w)) - y, gates
 
 
-def signs(w: Float[Tensor, "k units inputs"]) -> Float[Tensor, "units"]:
+def signs(w: Float[Tensor, "k units inputs"]) -> Float[Tensor, " units"]:
     """The outer weights v / sqrt(m)."""
     m = w.shape[1]
     v = torch.ones(m, dtype=w.dtype)
@@ -123,16 +122,6 @@ def singular_values(
     return torch.where(eigenvalues > rounding, eigenvalues, 0).sqrt()
 
 
-def uniform_limit(x: Float[Tensor, "n inputs"]) -> float:
-    """The least singular value of D for infinitely many units with uniform directions.
-
-    The share of units that are on at both of two points at the angle t is 1/2 - t / (2 pi).
-    """
-    cos = (x @ x.T).clamp(-1, 1)
-    gram = cos * (0.5 - torch.arccos(cos) / (2 * torch.pi))
-    return float(torch.linalg.eigvalsh(gram)[0].clamp(min=0).sqrt())
-
-
 def run(settings: Settings, chance: Chance) -> Result:
     """Gradient descent on all networks at once, in 64 bits; what the inequality says on the way.
 
@@ -155,7 +144,7 @@ def run(settings: Settings, chance: Chance) -> Result:
             for cap in each
         ]
     ).repeat(1, settings.copies, 1)
-    ratios, losses, least, gradients = [], [], [], []
+    ratios, losses, least, lengths = [], [], [], []
     with threadpool_limits(1):  # the digits do not depend on the number of cores
         for step in range(LOOKS[-1] + 1):
             r, gates = residuals_and_gates(w, x, y)
@@ -166,38 +155,27 @@ def run(settings: Settings, chance: Chance) -> Result:
                 ratios.append(s[:, settings.place] * r.norm(dim=1) / size)
                 least.append(s[:, 0])
                 losses.append(r.square().mean(1))
-                gradients.append(size)
+                lengths.append(size)
             w = w - settings.lr * g
-    ratio, loss, least, gradients = (
+    ratio, loss, least, length = (
         torch.stack(rows, 1).view(settings.draws, len(CAPS), -1).numpy()
-        for rows in (ratios, losses, least, gradients)
+        for rows in (ratios, losses, least, lengths)
     )
-    start, final = least[..., 0], loss[..., -1]
+    final = loss[..., -1]
     # Rounded, so that values that are zero up to rounding tie.
-    rounded = start.round(6).ravel()
+    rounded = least[..., 0].round(6).ravel()
     order = spearmanr(rounded, final.ravel()).statistic if np.ptp(rounded) else 0.0
-    unit = "mean squared residual"
+    caps = [f"{cap:g}" for cap in CAPS]
+    along = {"draw": None, "cap": caps, "step": LOOKS}
     return Result(
-        caps=(np.array(CAPS), "degrees"),
-        looks=(np.array(LOOKS), "steps"),
-        ratio=(ratio.max((0, 1)), "s_min |r| over |gradient|"),
-        residual=(np.sqrt(settings.examples * loss), "length of the residual"),
-        least=(least, "least singular value of D"),
-        gradient=(gradients, "length of the gradient"),
-        loss_by_cap=(final.mean(0), unit),
-        least_by_cap=(start.mean(0), "least singular value of D"),
-        final=(final, unit),
+        residual=Quantity(np.sqrt(settings.examples * loss), "length of the residual", **along),
+        least=Quantity(least, "least singular value of D", **along),
+        gradient=Quantity(length, "length of the gradient", **along),
+        final=Quantity(final, "mean squared residual", draw=None, cap=caps),
+        log_loss=Quantity(np.log10(final).mean(0), "power of ten", cap=caps),
         largest_ratio=(ratio.max(), "s_min |r| over |gradient|"),
         order=(order, "rank correlation"),
-        loss_diverse=(final[:, -1].mean(), unit),
-        loss_clustered=(final[:, 0].mean(), unit),
-        log_loss_diverse=(np.log10(final[:, -1]).mean(), "power of ten"),
-        log_loss_clustered=(np.log10(final[:, 0]).mean(), "power of ten"),
-        least_diverse=(start[:, -1].mean(), "least singular value of D"),
-        least_clustered=(start[:, 0].mean(), "least singular value of D"),
-        least_limit=(uniform_limit(x), "least singular value of D"),
-        gradient_diverse=(gradients[:, -1, -1].mean(), "length of the gradient"),
-        shrinkage=((gradients[..., -1] / gradients[..., 0]).max(), "ratio of gradients"),
+        shrinkage=((length[..., -1] / length[..., 0]).max(), "ratio of gradients"),
     )
 
 
@@ -231,7 +209,7 @@ CLAIMS = (
                 -0.6,
             ),
             at_most(
-                "log_loss_diverse",
+                "log_loss[180]",
                 "with directions from the whole sphere the final training loss is at most "
                 "$10^{{bound}}$",
                 -5.0,
@@ -244,7 +222,7 @@ CLAIMS = (
                 {"largest_ratio": 0.1},
                 (
                     at_most(
-                        "log_loss_diverse",
+                        "log_loss[180]",
                         "the same networks are trained to a loss of at most $10^{{bound}}$",
                         -5.0,
                     ),
@@ -256,7 +234,7 @@ CLAIMS = (
                 {"order": 0.1},
                 (
                     at_most(
-                        "log_loss_diverse",
+                        "log_loss[180]",
                         "they are trained to a loss of at most $10^{{bound}}$",
                         -5.0,
                     ),
@@ -265,7 +243,7 @@ CLAIMS = (
             Control(
                 "copied",
                 "diverse units: as many of them, but 25 share each direction",
-                {"log_loss_diverse": 0.8},
+                {"log_loss[180]": 0.8},
                 (
                     at_most(
                         "shrinkage",
@@ -282,17 +260,15 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The inequality at every look, and the final loss against the least singular value."""
-    results = list(runs[MAIN].values())
-    with figures.style():
-        drawn, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.8))
+    gradient = over_seeds(runs, "gradient")
+    bounded = over_seeds(runs, "least") * over_seeds(runs, "residual")
+    with panels(2, size=(8.4, 3.8)) as (drawn, (left, right)):
         for place, (look, colour, marker) in enumerate(
             ((0, "grey", "o"), (10, "ochre", "s"), (100, "purple", "^"), (1000, "blue", "D"))
         ):
-            column = LOOKS.index(look)
-            x = np.concatenate([r["gradient"][..., column].ravel() for r in results])
-            y = np.concatenate([(r["least"] * r["residual"])[..., column].ravel() for r in results])
+            x, y = (values[..., LOOKS.index(look)].ravel() for values in (gradient, bounded))
             shown = y > 1e-6
             left.plot(
                 x[shown], y[shown], marker, color=figures.COLOURS[colour], ls="none",
@@ -311,12 +287,10 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
             ("copied", "each direction 25 times", "vermillion", "s"),
         ):
             if variant in runs:
-                found = runs[variant].values()
-                right.plot(
-                    np.concatenate([r["least"][..., 0].ravel() for r in found]),
-                    np.concatenate([r["final"].ravel() for r in found]),
-                    marker, color=figures.COLOURS[colour], ls="none", label=name, ms=4,
-                )  # fmt: skip
+                start = over_seeds(runs, "least", variant)[..., 0].ravel()
+                final = over_seeds(runs, "final", variant).ravel()
+                colour = figures.COLOURS[colour]
+                right.plot(start, final, marker, color=colour, ls="none", label=name, ms=4)
         right.set(
             yscale="log", ylim=(None, 3), xlabel="$s_{min}$ before training",
             ylabel="final training loss",
@@ -329,7 +303,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "is large enough to show. By the theorem no mark can lie above the dashed line; after "
         "1,000 steps they lie nearly on it. Right, the final training loss against the least "
         "singular value at the start, for directions from caps of several widths, and for two "
-        f"controls. All networks of {figures.count(len(results))}.",
+        f"controls. All networks of {figures.count(len(gradient))}.",
         alt="Two scatter plots. Left, on logarithmic axes, marks for four moments of training lie "
         "below the diagonal and approach it as training goes on. Right, the final loss, on a "
         "logarithmic axis, falls by several powers of ten as the least singular value grows from "

@@ -16,10 +16,8 @@ What would refute it: a label missed by more than rounding explains, or a count 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import solve_triangular
@@ -28,8 +26,9 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import HOLDS, Claim, Control, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
 UNIT_ROUNDING = 2.0**-53
@@ -128,7 +127,7 @@ def fit(
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Errors and weights by size, and for pictures. Runs on the CPU, in float64."""
+    """Errors and weights by size, and for pictures last. Runs on the CPU, in float64."""
     rng = chance.numpy()
     found = []
     for n in settings.sizes:
@@ -141,18 +140,14 @@ def run(settings: Settings, chance: Chance) -> Result:
     sizes = np.array([*settings.sizes, settings.pictures])
     dimensions = np.array([settings.d] * len(settings.sizes) + [x.shape[1]])
     over = weights - (2 * sizes + dimensions)
-    label = "unit of the labels"
+    label, data = "unit of the labels", (*map(str, settings.sizes), "pictures")
     return Result(
         sizes=(np.array(settings.sizes), "points"),
-        error=(error[:-1], label),
-        rounding=(share.max(), "share of what rounding allows"),
-        share=(share[:-1], "share of what rounding allows"),
+        error=Quantity(error, label, data=data),
+        weights=Quantity(weights, "weights", data=data),
+        largest=Quantity(largest, label, data=data),
         worst=(error.max(), label),
-        error_pictures=(error[-1], label),
-        weights=(weights[:-1], "weights"),
-        weights_pictures=(weights[-1], "weights"),
-        largest=(largest[:-1], label),
-        largest_pictures=(largest[-1], label),
+        rounding=(share.max(), "share of what rounding allows"),
         too_many=(np.abs(over).max(), "weights more or fewer than 2n + d"),
     )
 
@@ -189,20 +184,18 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Weights against points beside 2n + d, and error beside the largest outgoing weight."""
-    results = list(runs[MAIN].values())
-    sizes = results[0]["sizes"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.4, 3.5))
-        counted = np.array([r["weights"] for r in results]).astype(float)
+    sizes = first(runs, "sizes")
+    counted = over_seeds(runs, "weights")[:, :-1]  # all but the pictures
+    d = counted[0, 0] - 2 * sizes[0]
+    with panels(2, size=(8.4, 3.5)) as (drawn, axes):
         figures.dots(axes[0], sizes, counted, label="counted")
-        d = counted[0, 0] - 2 * sizes[0]
         axes[0].plot(sizes, 2 * sizes + d, **figures.THEORY, label="$2n + d$")
         axes[0].set(ylabel="weights")
         for quantity, name in (("largest", "largest weight"), ("error", "largest error")):
             # An error may be exactly zero, which a logarithmic axis cannot show.
-            values = np.array([r[quantity] for r in results]).clip(1e-17)
+            values = over_seeds(runs, quantity)[:, :-1].clip(1e-17)
             axes[1].plot(sizes, np.exp(np.log(values).mean(0)), label=name)
         axes[1].set(ylabel="in units of the labels")
         for panel in axes:
@@ -213,7 +206,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         label="fig-finite-sample",
         caption="The network of the theorem for random points in 50 dimensions. Left, its weights, "
         "beside $2n + d$. Right, the largest error on a label, which is rounding, and the largest "
-        f"outgoing weight: geometric means over {figures.count(len(results))}.",
+        f"outgoing weight: geometric means over {figures.count(len(counted))}.",
         alt="Left, counted weights lie on the dashed curve two n plus d. Right, on a logarithmic "
         "axis, errors stay many orders of magnitude below one although both they and the largest "
         "weight grow with the number of points, the weight to many thousands.",

@@ -13,22 +13,21 @@ kernel's does, or units that do not turn to the direction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
-from whydeep.descent import squared_error, train
+from whydeep.descent import SGD, squared_error, train
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
 PAGE = "theory-survey/generalization/few-units-many-dimensions"
 INPUTS = (5, 10, 20, 40)
@@ -40,7 +39,7 @@ NOISE = 0.1  # standard deviation of the noise on training labels, in that of th
 class Settings:
     """``examples`` normal inputs; the label is |u . x| - 0.8, or |x| - sqrt(d) if ``radial``.
 
-    A network of ``units`` ReLU units, He's weights times ``scale``, all examples at every step.
+    A network of ``units`` ReLU units, He's weights times ``scale``; a batch is all examples.
     ``frozen`` leaves the inner weights as drawn.
     """
 
@@ -50,23 +49,20 @@ class Settings:
     test_examples: int = 2000
     units: int = 100
     scale: float = 0.3
-    steps: int = 800
-    lr: float = 0.02
-    momentum: float = 0.9
-    weight_decay: float = 0.02
+    sgd: SGD = SGD(lr=0.02, epochs=800, batch=500, momentum=0.9, decay=0.02)
 
 
 SCALES = {"quick": Settings()}
 # Frozen units do best with larger weights and less decay.
 VARIANTS = {
     "radial": {"radial": True},
-    "frozen": {"frozen": True, "scale": 1.0, "weight_decay": 0.002},
+    "frozen": {"frozen": True, "scale": 1.0, "sgd.decay": 0.002},
 }
 
 
 def label(
-    x: Float[np.ndarray, "n d"], u: Float[np.ndarray, "d"], radial: bool
-) -> Float[np.ndarray, "n"]:
+    x: Float[np.ndarray, "n d"], u: Float[np.ndarray, " d"], radial: bool
+) -> Float[np.ndarray, " n"]:
     """|u . x| - 0.8, which knows one direction u, or |x| - sqrt(d), which knows none."""
     if radial:
         return np.linalg.norm(x, axis=1) - x.shape[1] ** 0.5
@@ -90,9 +86,9 @@ def relu_kernel(
 
 def kernel_error(
     x: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, "n"],
+    y: Float[np.ndarray, " n"],
     x_test: Float[np.ndarray, "m d"],
-    y_test: Float[np.ndarray, "m"],
+    y_test: Float[np.ndarray, " m"],
 ) -> float:
     """Mean squared test error of ridge regression, at whichever of RIDGES is best on the test set.
 
@@ -105,7 +101,7 @@ def kernel_error(
 
 
 def alignment(
-    w: Float[np.ndarray, "units d"], a: Float[np.ndarray, "units"], u: Float[np.ndarray, "d"]
+    w: Float[np.ndarray, "units d"], a: Float[np.ndarray, " units"], u: Float[np.ndarray, " d"]
 ) -> float:
     """Mean squared cosine between the units' inner weights and u; unit j counts |a_j| |w_j|."""
     length = np.linalg.norm(w, axis=1) + 1e-30
@@ -118,7 +114,7 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     Also how far the units have turned to u. Runs on the CPU.
     """
-    rows = []
+    rows, sgd = [], settings.sgd
     with threadpool_limits(1):  # the digits do not depend on the number of cores
         for d in INPUTS:
             rng = chance.numpy(d)
@@ -137,10 +133,11 @@ def run(settings: Settings, chance: Chance) -> Result:
                 torch.from_numpy(x).float(),
                 torch.from_numpy(y).float()[:, None],
                 seeds=[chance],
-                lr=settings.lr,
-                steps=settings.steps,
-                momentum=settings.momentum,
-                weight_decay=settings.weight_decay,
+                lr=sgd.lr,
+                epochs=sgd.epochs,
+                batch_size=sgd.batch,
+                momentum=sgd.momentum,
+                weight_decay=sgd.decay,
                 trainable=("classifier.*",) if settings.frozen else ("*",),
                 loss=squared_error,
                 measure_at=(),
@@ -159,23 +156,14 @@ def run(settings: Settings, chance: Chance) -> Result:
             )
     network, kernel, aligned, training = np.array(rows).T
     share = "share of the label's variance"
-    many, most = INPUTS.index(20), INPUTS.index(40)
+    by, many = {"inputs": [str(d) for d in INPUTS]}, INPUTS.index(20)
     return Result(
         inputs=(np.array(INPUTS), "inputs"),
-        network=(network, share),
-        kernel=(kernel, share),
-        aligned=(aligned, "mean squared cosine"),
-        training=(training, share),
+        network=Quantity(network, share, **by),
+        kernel=Quantity(kernel, share, **by),
+        aligned=Quantity(aligned, "mean squared cosine", **by),
+        training=Quantity(training, share, **by),
         ratio=(kernel[many] / network[many], "ratio of test errors"),
-        ratio_most=(kernel[most] / network[most], "ratio of test errors"),
-        network_fewest=(network[0], share),
-        kernel_fewest=(kernel[0], share),
-        network_many=(network[many], share),
-        kernel_many=(kernel[many], share),
-        network_most=(network[most], share),
-        kernel_most=(kernel[most], share),
-        aligned_many=(aligned[many], "mean squared cosine"),
-        training_many=(training[many], share),
     )
 
 
@@ -204,13 +192,13 @@ CLAIMS = (
                 10.0,
             ),
             at_most(
-                "network_most",
+                "network[40]",
                 "with 40 inputs the network's test error is at most {bound} of the label's "
                 "variance",
                 0.06,
             ),
             at_least(
-                "aligned_many",
+                "aligned[20]",
                 "with 20 inputs the units' mean squared cosine with the direction is at least "
                 "{bound}",
                 0.7,
@@ -220,10 +208,10 @@ CLAIMS = (
             Control(
                 "radial",
                 "the hidden direction: the label depends on the length of $x$ alone",
-                {"ratio": 8.0, "network_most": 0.3, "aligned_many": 0.4},
+                {"ratio": 8.0, "network[40]": 0.3, "aligned[20]": 0.4},
                 (
                     at_most(
-                        "training_many",
+                        "training[20]",
                         "its training error with 20 inputs is at most {bound} of the variance",
                         0.15,
                     ),
@@ -232,10 +220,10 @@ CLAIMS = (
             Control(
                 "frozen",
                 "that the units can turn: the inner weights stay as drawn",
-                {"ratio": 8.0, "network_most": 0.3, "aligned_many": 0.4},
+                {"ratio": 8.0, "network[40]": 0.3, "aligned[20]": 0.4},
                 (
                     at_most(
-                        "network_fewest",
+                        "network[5]",
                         "with 5 inputs its test error is at most {bound} of the variance",
                         0.5,
                     ),
@@ -249,10 +237,9 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error of network and kernel against the number of inputs, with and without direction."""
-    results = list(runs[MAIN].values())
-    inputs = results[0]["inputs"]
+    inputs = first(runs, "inputs")
     lines = (
         (MAIN, 0, "kernel", "kernel", "vermillion"),
         ("frozen", 0, "network", "network, frozen units", "green"),
@@ -260,25 +247,23 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         ("radial", 1, "kernel", "kernel", "vermillion"),
         ("radial", 1, "network", "network", "blue"),
     )
-    dashes = {"vermillion": (0, (6, 2)), "green": (0, (2, 1.5)), "blue": "-"}
-    markers = {"vermillion": "s", "green": "^", "blue": "o"}
-    with figures.style():
-        drawn, panels = plt.subplots(1, 2, figsize=(8.2, 3.6), sharey=True)
+    looks = {
+        "vermillion": {"ls": (0, (6, 2)), "marker": "s"},
+        "green": {"ls": (0, (2, 1.5)), "marker": "^"},
+        "blue": {"ls": "-", "marker": "o"},
+    }
+    with panels(2, size=(8.2, 3.6), sharey=True) as (drawn, axes):
         for variant, place, quantity, name, colour in lines:
             if variant in runs:
-                values = np.array([result[quantity] for result in runs[variant].values()])
-                figures.band(
-                    panels[place], inputs, values, label=name, color=figures.COLOURS[colour],
-                    ls=dashes[colour], marker=markers[colour],
-                )  # fmt: skip
-        panels[0].set(title="a hidden direction", ylabel="test error, share of variance")
-        panels[1].set(title="the length of $x$ only", ylim=(1e-3, 3))
-        for panel in panels:
+                line = {"label": name, "color": figures.COLOURS[colour], **looks[colour]}
+                figures.band(axes[place], inputs, over_seeds(runs, quantity, variant), **line)
+        axes[0].set(title="a hidden direction", ylabel="test error, share of variance")
+        axes[1].set(title="the length of $x$ only", ylim=(1e-3, 3))
+        for panel in axes:
             panel.set(xscale="log", yscale="log", xlabel="inputs $d$")
-            panel.set_xticks(inputs, [f"{d}" for d in inputs])
-            panel.minorticks_off()
-        if panels[0].lines:
-            panels[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.42))
+            ticks(panel, inputs)
+        if axes[0].lines:
+            axes[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.42))
     return figures.Figure(
         drawn,
         label="fig-few-direction",
@@ -286,7 +271,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "the network's error stays below two per cent, that of the kernel of the same "
         "units grows to most of the variance, and that of a network whose units cannot turn is "
         "higher still. Right, the label depends on the length of $x$ alone, and the kernel is the "
-        f"better of the two. Means and standard deviations over {figures.count(len(results))}.",
+        f"better of the two. Means and standard deviations over {figures.count(len(runs[MAIN]))}.",
         alt="Two panels, test error on a logarithmic axis against 5 to 40 inputs. Left, the "
         "network's curve rises slowly and stays below two per cent; the kernel's rises from a few "
         "per cent to two thirds; frozen units reach one. Right, both curves rise towards one, and "

@@ -12,10 +12,8 @@ labels; or a norm that is smaller wherever the test error is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -25,14 +23,16 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.datasets.tasks import CLASSES
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import features
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
 PAGE = "theory-survey/generalization/a-network-that-can-memorise-noise"
-CLASSES = 10
+LABELS = ("true", "random")
 FEATURES = {"pixels": features.pixels, "gradients": features.hog}
 
 
@@ -91,62 +91,53 @@ def centred(y: Int[Tensor, " n"]) -> Float[Tensor, "n k"]:
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Training and test errors and norms: (features, sharpnesses), true and random labels.
+    """Training and test errors and norms: (features, labels, sharpnesses).
 
-    The random labels are drawn anew for training and uniformly. The share of misranked pairs is
-    over all pairs of fits to the true labels: of which the one with the larger norm errs less.
-    Runs on the CPU, in float64, whatever the ``device``. Raises BadSettings for another ``kernel``.
+    The random labels are drawn anew for training and uniformly; those of test pictures do not
+    exist, and their true ones are asked. The share of misranked pairs is over all pairs of fits to
+    the true labels: of which the one with the larger norm errs less. Runs on the CPU, in float64.
+    Raises BadSettings for another ``kernel``.
     """
-    data = fashion_mnist().subset(settings.examples, settings.tests, seed=chance.seed)
-    generator = chance.torch()
-    drawn = torch.randint(CLASSES, (settings.examples,), generator=generator)
-    labels = {"true": data.train_y, "random": drawn}
-    shape = len(FEATURES), len(settings.sharpnesses)
-    quantities = ("train_true", "train_random", "test_true", "test_random")
-    found = {name: np.zeros(shape) for name in (*quantities, "norm_true", "norm_random")}
     if settings.kernel not in ("gaussian", "linear"):
         raise BadSettings(
             f"kernel is {settings.kernel!r}, expected 'gaussian' or 'linear': correct the name"
         )
+    data = fashion_mnist().subset(settings.examples, settings.tests, seed=chance.seed)
+    drawn = torch.randint(CLASSES, (settings.examples,), generator=chance.torch())
+    train, test, norms = np.zeros((3, len(FEATURES), len(LABELS), len(settings.sharpnesses)))
     with threadpool_limits(1):
         for i, phi in enumerate(FEATURES.values()):
             x, x_test = (phi(z).double() for z in (data.train_x, data.test_x))
             if settings.kernel == "linear":
-                inner = x @ x.T, x_test @ x.T
+                kernels = [(x @ x.T, x_test @ x.T)] * len(settings.sharpnesses)
             else:
                 squared = squared_distances(x, x), squared_distances(x_test, x)
                 above = torch.triu_indices(len(x), len(x), offset=1).unbind()
                 median = float(squared[0][above].median())
-            for j, sharpness in enumerate(settings.sharpnesses):
-                if settings.kernel != "linear":
-                    inner = tuple(gaussian(z, median, sharpness) for z in squared)
-                for name, y in labels.items():
-                    c, norm = interpolate(inner[0], centred(y), settings.ridge)
-                    found[f"norm_{name}"][i, j] = norm
-                    # The random labels of test pictures do not exist; their true ones are asked.
-                    for part, k, right in (("train", inner[0], y), ("test", inner[1], data.test_y)):
-                        wrong = ((k @ c).argmax(1) != right).double().mean()
-                        found[f"{part}_{name}"][i, j] = float(wrong)
+                kernels = [
+                    tuple(gaussian(z, median, sharpness) for z in squared)
+                    for sharpness in settings.sharpnesses
+                ]
+            for j, (among, to_test) in enumerate(kernels):
+                for k, y in enumerate((data.train_y, drawn)):
+                    c, norms[i, k, j] = interpolate(among, centred(y), settings.ridge)
+                    train[i, k, j] = ((among @ c).argmax(1) != y).double().mean()
+                    test[i, k, j] = ((to_test @ c).argmax(1) != data.test_y).double().mean()
     usual = settings.sharpnesses.index(settings.usual)
-    at = {name: values[:, usual] for name, values in found.items()}
+    pairs = norms[:, 0].ravel(), test[:, 0].ravel()
+    tau = kendalltau(*pairs).statistic if len(pairs[0]) > 2 else 0.0
     train_unit, test_unit = "fraction of training examples", "fraction of test examples"
     norm_unit = "norm of the kernel's space"
-    units = dict(zip(quantities, [train_unit] * 2 + [test_unit] * 2, strict=True))
-    pairs = np.column_stack([found["norm_true"].ravel(), found["test_true"].ravel()])
-    tau = kendalltau(*pairs.T).statistic if len(pairs) > 2 else 0.0
+    axes = {"features": FEATURES, "labels": LABELS, "sharpness": settings.sharpnesses}
     return Result(
         sharpnesses=(np.array(settings.sharpnesses), "1 / median squared distance"),
-        not_fitted=(max(at["train_true"].max(), at["train_random"].max()), train_unit),
-        error_pixels=(at["test_true"][0], test_unit),
-        error_gradients=(at["test_true"][1], test_unit),
-        error_random=(at["test_random"][0], test_unit),
-        norm_pixels=(at["norm_true"][0], norm_unit),
-        norm_gradients=(at["norm_true"][1], norm_unit),
-        norm_pixels_random=(at["norm_random"][0], norm_unit),
-        norm_ratio=(at["norm_random"][0] / at["norm_true"][0], "ratio of norms"),
-        norm_of_better=(at["norm_true"][1] / at["norm_true"][0], "ratio of norms"),
+        test=Quantity(test, test_unit, **axes),
+        norm=Quantity(norms, norm_unit, **axes),
+        not_fitted=(train[..., usual].max(), train_unit),
+        error=Quantity(test[:, 0, usual], test_unit, features=FEATURES),
+        norm_ratio=(norms[0, 1, usual] / norms[0, 0, usual], "ratio of norms"),
+        norm_of_better=(norms[1, 0, usual] / norms[0, 0, usual], "ratio of norms"),
         misranked=((1 - tau) / 2, "fraction of pairs"),
-        **{name: (values, units.get(name, norm_unit)) for name, values in found.items()},
     )
 
 
@@ -178,7 +169,7 @@ CLAIMS = (
                 "not_fitted", "true and random labels are fitted, but for {bound} of them", 0.001
             ),
             at_most(
-                "error_pixels",
+                "error[pixels]",
                 "the exact fit of the true labels has a test error of at most {bound}",
                 0.26,
             ),
@@ -196,7 +187,7 @@ CLAIMS = (
                 {"not_fitted": 0.05},
                 (
                     at_most(
-                        "error_pixels",
+                        "error[pixels]",
                         "it still generalises, with a test error of at most {bound}",
                         0.3,
                     ),
@@ -205,7 +196,7 @@ CLAIMS = (
             Control(
                 "linear",
                 "the kernel: the least-norm fit of a linear map to the pixels",
-                {"error_pixels": 0.1},
+                {"error[pixels]": 0.1},
                 (
                     at_most(
                         "not_fitted", "it fits all labels as well, but for {bound} of them", 0.001
@@ -229,26 +220,22 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error of every exact fit against its norm, and norms for true and random labels."""
-    results = list(runs[MAIN].values())
-    names = {"pixels": "pixels", "gradients": "gradients"}
-    sharpness = results[0]["sharpnesses"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.6))
-        for i, name in enumerate(names.values()):
-            norms = np.array([r["norm_true"][i] for r in results])
-            errors = np.array([100 * r["test_true"][i] for r in results])
-            line = figures.band(axes[0], norms.mean(0), errors, label=name)
-            figures.band(axes[1], sharpness, norms, label=f"{name}, true labels")
-            drawn_anew = np.array([r["norm_random"][i] for r in results])
+    sharpness = first(runs, "sharpnesses")
+    with panels(2, size=(8.6, 3.6)) as (drawn, axes):
+        for name, marker in zip(FEATURES, "x+", strict=True):
+            true, random = (over_seeds(runs, f"norm[{name},{labels}]") for labels in LABELS)
+            errors = over_seeds(runs, f"test[{name},true]", factor=100)
+            colour = figures.band(axes[0], true.mean(0), errors, label=name).get_color()
+            figures.band(axes[1], sharpness, true, label=f"{name}, true labels")
             axes[1].plot(
                 sharpness,
-                drawn_anew.mean(0),
-                color=line.get_color(),
-                marker=("x", "+")[i],
+                random.mean(0),
+                color=colour,
+                marker=marker,
                 markersize=7,
-                markeredgecolor=line.get_color(),
+                markeredgecolor=colour,
                 markeredgewidth=1.4,
                 linestyle=":",
                 label=f"{name}, random labels",
@@ -257,19 +244,19 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes[1].set(
             xscale="log", yscale="log", xlabel="sharpness of the kernel", ylabel="norm of the fit"
         )
-        axes[0].set_xticks([20, 50, 100, 200], ["20", "50", "100", "200"])
-        axes[1].set_yticks([20, 50, 100, 200], ["20", "50", "100", "200"])
-        axes[1].set_xticks(sharpness, [f"{each:g}" for each in sharpness])
-        for panel, place in zip(axes, ("lower right", "upper right"), strict=True):
-            panel.minorticks_off()
-            panel.legend(loc=place)
+        norms = [20, 50, 100, 200]
+        axes[1].set_yticks(norms, map(str, norms))
+        ticks(axes[0], norms)
+        ticks(axes[1], sharpness)
+        axes[0].legend(loc="lower right")
+        axes[1].legend(loc="upper right")
     return figures.Figure(
         drawn,
         label="fig-kernel-interpolation",
         caption="Kernel machines that fit every training label exactly. Left, their test error "
         "against their norm, one mark for each sharpness of the Gaussian kernel (1 is one over "
         "the median squared distance). Right, the norms for true and for random labels. Means "
-        f"over {figures.count(len(results))}; bands are standard deviations.",
+        f"over {figures.count(len(errors))}; bands are standard deviations.",
         alt="Left, two curves of test error against norm, that for gradients below that for "
         "pixels. Both rise towards larger norms, and both turn up again at their left end. Right, "
         "norms fall as the kernel gets sharper, and level off; random labels lie above true labels "

@@ -11,26 +11,26 @@ little if the classifier alone did as well, or if the frozen filters could be le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from whydeep import device
 from whydeep.chance import Chance
+from whydeep.datasets.tasks import CLASSES, Task, halved
+from whydeep.descent import SGD, by_ten, epochs, momentum, times, walk
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Network, initialise
-from whydeep.networks.miniature import Task, task
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "theory-survey/generalization/what-the-optimiser-prefers"
 SHARE = "fraction of test examples"
-CLASSES = 10
 LEARNED = {"all": 1.0, "eighth": 0.125, "none": 0.0}
 """The share of each layer's filters that learns; the classifier always does."""
 
@@ -40,17 +40,12 @@ class Settings:
     """Three convolutional layers of ``channels`` filters of 3 x 3, the first two pooled.
 
     ``left_out``: the filters that do not learn are set to zero, in place of being left as drawn.
-    In the last ``cool`` epochs the learning rate is a tenth.
     """
 
     examples: int = 600
     channels: int = 16
-    epochs: int = 8
-    batch_size: int = 50
-    learning_rate: float = 0.03
-    momentum: float = 0.9
-    cool: int = 2
     left_out: bool = False
+    sgd: SGD = SGD(lr=0.03, epochs=8, batch=50, momentum=0.9, cool=2)
 
 
 SCALES = {"quick": Settings()}
@@ -111,47 +106,41 @@ def accuracy(data: Task, share: float, settings: Settings, *, chance: Chance) ->
             with torch.no_grad():
                 layer.weight[round(share * len(layer.weight)) :] = 0
     network.requires_grad_(False)
-    parts = learned(network, share)
-    weights = [p.requires_grad_() for p, _ in parts]
-    velocity = [torch.zeros_like(p) for p in weights]
-    generator = chance["order"]
-    for epoch in range(settings.epochs):
-        cooled = epoch >= settings.epochs - settings.cool
-        lr = settings.learning_rate * (0.1 if cooled else 1)
-        for rows in torch.randperm(len(data.x), generator=generator).split(settings.batch_size):
-            loss = F.cross_entropy(network(data.x[rows]), data.y[rows])
-            gradient = torch.autograd.grad(loss, weights)
-            with torch.no_grad():
-                for (p, mask), v, g in zip(parts, velocity, gradient, strict=True):
-                    v.mul_(settings.momentum).add_(g * mask)
-                    p.sub_(v, alpha=lr)
+    weights, masks = zip(*learned(network, share), strict=True)
+    sgd, per_epoch = settings.sgd, -(-len(data.x) // settings.sgd.batch)
+    taken = walk(
+        [p.requires_grad_() for p in weights],
+        lambda _, rows: F.cross_entropy(network(data.x[rows]), data.y[rows])[None],
+        epochs(len(data.x), sgd.batch, chance["order"], sgd.epochs),
+        lr=by_ten(sgd.lr, [sgd.cooling * per_epoch]),
+        rule=(times(lambda now: masks), momentum(sgd.momentum)),
+    )
+    for _ in taken:
+        pass
     with torch.no_grad():
         right = network(data.x_test).argmax(1) == data.y_test
-    return float(right.double().mean()), int(sum(mask.sum() for _, mask in parts))
+    return float(right.double().mean()), int(sum(mask.sum() for mask in masks))
 
 
 def run(settings: Settings, chance: Chance) -> Result:
     """Test accuracy and number of weights learned for each share of LEARNED."""
-    data = task(settings.examples, chance=chance, device=device)
-    pairs = {
-        name: accuracy(data, share, settings, chance=chance) for name, share in LEARNED.items()
-    }
-    found = {name: right for name, (right, _) in pairs.items()}
-    counts = {name: count for name, (_, count) in pairs.items()}
+    data = halved(settings.examples, chance=chance).to(device.current())
+    right, counts = zip(
+        *(accuracy(data, share, settings, chance=chance) for share in LEARNED.values()),
+        strict=True,
+    )
+    everything, eighth, none = right
     network = Filters(settings.channels, generator=chance["init"])
     filters = sum(layer.weight.numel() for layer in network.layers.values())
-    classifier = counts["none"]
+    classifier = counts[-1]
     return Result(
         shares=(100 * np.array(list(LEARNED.values())), "% of the filters"),
-        accuracies=(np.array(list(found.values())), SHARE),
-        weights=(np.array(list(counts.values())), "weights learned"),
-        **{f"accuracy_{name}": (value, SHARE) for name, value in found.items()},
-        **{f"weights_{name}": (value, "weights learned") for name, value in counts.items()},
+        accuracy=Quantity(right, SHARE, learned=LEARNED),
+        weights=Quantity(counts, "weights learned", learned=LEARNED),
         classifier_share=(classifier / (filters + classifier), "fraction of all weights"),
-        ratio_eighth=(found["eighth"] / found["all"], "ratio of accuracies"),
-        deficit_eighth=(found["all"] - found["eighth"], SHARE),
-        deficit_none=(found["all"] - found["none"], SHARE),
-        gain_eighth=(found["eighth"] - found["none"], SHARE),
+        ratio_eighth=(eighth / everything, "ratio of accuracies"),
+        deficit_eighth=(everything - eighth, SHARE),
+        gain_eighth=(eighth - none, SHARE),
     )
 
 
@@ -189,7 +178,7 @@ CLAIMS = (
                 {"ratio_eighth": 0.02, "deficit_eighth": 0.02},
                 (
                     at_least(
-                        "accuracy_eighth",
+                        "accuracy[eighth]",
                         "what is left still learns: it is right on at least {bound} of the test "
                         "examples",
                         0.4,
@@ -204,35 +193,27 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test accuracy against what learns, with the other filters as drawn or left out."""
     looks = {
-        MAIN: ("as they were drawn", "blue", "o", None),
-        "left-out": ("left out", "vermillion", "s", "//"),
-    }
+        MAIN: {"label": "as they were drawn", "colour": figures.COLOURS["blue"]},
+        "left-out": {
+            "label": "left out", "colour": figures.COLOURS["vermillion"], "marker": "s",
+            "hatch": "//",
+        },
+    }  # fmt: skip
     shown = [variant for variant in looks if variant in runs]
-    results = list(runs[MAIN].values())
-    names = {"all": "all", "eighth": "an eighth", "none": "none"}
-    places = np.arange(len(names))
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.8, 3.8))
-        for variant in shown:
-            name, colour, marker, hatch = looks[variant]
-            accuracies = 100 * np.array([r["accuracies"] for r in runs[variant].values()])
-            figures.bars(
-                axes,
-                places + 0.17 * (2 * shown.index(variant) - len(shown) + 1),
-                accuracies,
-                label=name,
-                colour=figures.COLOURS[colour],
-                marker=marker,
-                hatch=hatch,
-            )
-        counts = results[0]["weights"]
-        axes.set_xticks(
-            places,
-            [f"{name}\n{n:,} weights" for name, n in zip(names.values(), counts, strict=True)],
-        )
+    places = np.arange(len(LEARNED))
+    names = [
+        f"{name}\n{n:,} weights"
+        for name, n in zip(("all", "an eighth", "none"), first(runs, "weights"), strict=True)
+    ]
+    with panels(size=(6.8, 3.8)) as (drawn, axes):
+        for i, variant in enumerate(shown):
+            right = over_seeds(runs, "accuracy", variant, factor=100)
+            aside = 0.17 * (2 * i - len(shown) + 1)
+            figures.bars(axes, places + aside, right, **looks[variant])
+        axes.set_xticks(places, names)
         axes.set(xlabel="filters that learn", ylabel="test accuracy (%)", ylim=(0, 100))
         axes.legend(title="the other filters", ncols=2, loc="upper right")
     return figures.Figure(
@@ -241,7 +222,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         caption="Test accuracy of a network of three convolutional layers when all, an eighth or "
         "none of the filters learn, and the classifier always, with the number of "
         "weights that learn; the other filters stay as they were drawn, or are left out. Bars are "
-        f"means over {figures.count(len(results))}, marks the seeds.",
+        f"means over {figures.count(len(runs[MAIN]))}, marks the seeds.",
         alt="Three pairs of bars. With the other filters as they were drawn, the accuracy falls by "
         "a few points from all filters to none. With the other filters left out, it falls far "
         "more, and to chance when no filter is left.",

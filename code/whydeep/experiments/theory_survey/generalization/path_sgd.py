@@ -13,23 +13,24 @@ What would refute it: twins that part under Path-SGD; or an SGD that is as fast 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from whydeep.chance import Chance
+from whydeep.datasets.tasks import CLASSES, PIXELS, halved
+from whydeep.descent import Now, adam, descend, each, epochs, log_loss, plain
+from whydeep.descent.loop import Change
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
-from whydeep.networks.miniature import task
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "theory-survey/generalization/what-the-optimiser-prefers"
 SHARE = "fraction of test examples"
@@ -41,6 +42,7 @@ RATES = {
     "sgd": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
     "adam": (0.0003, 0.001, 0.003, 0.01, 0.03),
 }
+OTHERS = ("sgd", "adam")  # what Path-SGD, the first of RATES, is held against
 STARTS = ("balanced", "unbalanced")
 MOST_LOSS = 10.0  # what a diverged run counts as: far more than ln 10, the loss of guessing
 MOST_APART = 1e6  # and what outputs that are not finite count as, relative to finite ones
@@ -59,7 +61,7 @@ class Settings:
     examples: int = 1000
     units: int = 64
     epochs: int = 10
-    batch_size: int = 100
+    batch: int = 100
     spread: float = math.log(4)
     twin_steps: int = 50
     twin_every: int = 5
@@ -75,7 +77,7 @@ Weights = Sequence[Float[Tensor, "k _ _"]]
 
 def start(units: int, chance: Chance) -> list[Float[Tensor, "_ _"]]:
     """He's start of a network 196 - units - units - 10: matrices W_l (inputs, outputs)."""
-    network = Dense((196, units, units, 10), generator=chance["init"])
+    network = Dense((PIXELS, units, units, CLASSES), generator=chance["init"])
     layers = [*network.layers.values(), network.classifier]
     return [layer.weight.detach().T.double() for layer in layers]
 
@@ -123,12 +125,23 @@ def mean_losses(
     weights: Weights, x: Float[Tensor, "n d"], y: Int64[Tensor, " n"]
 ) -> Float[Tensor, " k"]:
     """Each network's mean log-loss over the examples, in nats."""
-    logits = outputs(weights, x)
-    losses = F.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)), reduction="none")
-    return losses.view(logits.shape[:2]).mean(1)
+    return log_loss(outputs(weights, x), y.expand(len(weights[0]), -1)).mean(1)
 
 
-def descend(
+def by_path(weights: Weights, shuffled: bool, *, generator: torch.Generator) -> Change:
+    """g / kappa; if ``shuffled``, kappa is that of another weight of the layer, always the same."""
+    others = [torch.randperm(w[0].numel(), generator=generator) for w in weights]
+
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Weights:
+        scales = path_scales(w)
+        if shuffled:
+            scales = [s.flatten(1)[:, o].view_as(s) for s, o in zip(scales, others, strict=True)]
+        return [a / kappa for a, kappa in zip(g, scales, strict=True)]
+
+    return change
+
+
+def train(
     starts: Sequence[Sequence[Float[Tensor, "_ _"]]],
     methods: Sequence[str],
     rates: Sequence[float],
@@ -147,7 +160,6 @@ def descend(
     sgd:   w <- w - rate g                 path:  w <- w - rate g / kappa
     adam:  Kingma and Ba's, with their constants 0.9, 0.999 and 1e-8.
 
-    With ``shuffled``, kappa is that of another weight of the layer, the same one throughout.
     Returns what ``look`` saw before the first step and after ``every`` so many. The precision is
     that of x. Raises BadSettings if the members' settings do not match or ``every`` does not divide
     the steps.
@@ -159,37 +171,21 @@ def descend(
             f"seen every {every}: expected as many of each, methods among {', '.join(RATES)}, and "
             f"a divisor of the steps"
         )
-    weights = [torch.stack(ws).to(x).requires_grad_() for ws in zip(*starts, strict=True)]
-    rate = torch.tensor(rates, dtype=x.dtype).view(-1, 1, 1)
-    by_path, by_adam = (
-        torch.tensor([m == name for m in methods]).view(-1, 1, 1) for name in ("path", "adam")
+    weights = [torch.stack(ws).to(x) for ws in zip(*starts, strict=True)]
+    order = chance["order"]
+    changes = {
+        "sgd": plain, "path": by_path(weights, shuffled, generator=order), "adam": adam()
+    }  # fmt: skip
+    _, seen = descend(
+        weights,
+        lambda w, rows: mean_losses(w, x[rows], y[rows]),
+        epochs(len(x), batch_size, order),
+        steps=steps,
+        lr=torch.tensor(rates, dtype=x.dtype),
+        rule=(each([list(changes).index(m) for m in methods], *changes.values()),),
+        look=look,
+        look_at=range(0, steps + 1, every),
     )
-    generator = chance["order"]
-    others = [torch.randperm(w[0].numel(), generator=generator) for w in weights]
-    first, second = ([torch.zeros_like(w) for w in weights] for _ in range(2))
-    seen, order = [], torch.empty(0, dtype=torch.int64)
-    for step in range(steps + 1):
-        if step % every == 0:
-            with torch.no_grad():
-                seen.append(look(weights))
-        if step == steps:
-            break
-        if len(order) == 0:
-            order = torch.randperm(len(x), generator=generator)
-        rows, order = order[:batch_size], order[batch_size:]
-        gradient = torch.autograd.grad(mean_losses(weights, x[rows], y[rows]).sum(), weights)
-        with torch.no_grad():
-            scales = path_scales(weights)
-            for w, g, kappa, m, v, other in zip(
-                weights, gradient, scales, first, second, others, strict=True
-            ):
-                if shuffled:
-                    kappa = kappa.flatten(1)[:, other].view_as(kappa)
-                m.lerp_(g, 0.1)
-                v.lerp_(g.square(), 0.001)
-                t = step + 1
-                adam = (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
-                w -= rate * torch.where(by_path, g / kappa, torch.where(by_adam, adam, g))
     return torch.stack(seen, 1)
 
 
@@ -204,74 +200,70 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     Runs on the CPU.
     """
-    data = task(settings.examples, chance=chance)
-    x, x_test = data.x.flatten(1), data.x_test.flatten(1)
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).flat()
     balanced = start(settings.units, chance)
     twin = rescaled(balanced, settings.spread, generator=chance.torch())
-    how = {"batch_size": settings.batch_size, "seed": chance, "shuffled": settings.shuffled}
+    how = {"batch_size": settings.batch, "chance": chance, "shuffled": settings.shuffled}
 
     watched = x_test[:TWIN_PICTURES].double()
-    seen = descend(
+    seen = train(
         [balanced, twin] * 2,
         ["path"] * 2 + ["sgd"] * 2,
         [settings.twin_rate] * 4,
         x.double(),
-        data.y,
+        y,
         steps=settings.twin_steps,
         look=lambda weights: outputs(weights, watched),
         every=settings.twin_every,
         **how,
     )
-    path, sgd = (
-        np.array([apart(one, other) for one, other in zip(*pair, strict=True)])
+    gaps = [
+        [apart(one, other) for one, other in zip(*pair, strict=True)]
         for pair in (seen[:2], seen[2:])
-    )
+    ]
 
-    members = [(name, m, rate) for name in STARTS for m in RATES for rate in RATES[m]]
+    members = [
+        (method, name, rate) for name in STARTS for method in RATES for rate in RATES[method]
+    ]
     starts = dict(zip(STARTS, (balanced, twin), strict=True))
-    per_epoch = -(-settings.examples // settings.batch_size)
+    per_epoch = -(-settings.examples // settings.batch)
 
     def look(weights: Weights) -> Float[Tensor, "k 2"]:
-        wrong = outputs(weights, x_test).argmax(-1) != data.y_test
-        return torch.stack([mean_losses(weights, x, data.y), wrong.float().mean(1)], 1)
+        wrong = outputs(weights, x_test).argmax(-1) != y_test
+        return torch.stack([mean_losses(weights, x, y), wrong.float().mean(1)], 1)
 
-    history = descend(
-        [starts[name] for name, _, _ in members],
-        [m for _, m, _ in members],
+    history = train(
+        [starts[name] for _, name, _ in members],
+        [method for method, _, _ in members],
         [rate for _, _, rate in members],
         x,
-        data.y,
+        y,
         steps=settings.epochs * per_epoch,
         look=look,
         every=per_epoch,
         **how,
     ).numpy().astype(float)  # fmt: skip
     losses, error = np.where(history < MOST_LOSS, history, MOST_LOSS)[..., 0], history[:, -1, 1]
-    found = {
-        "epochs": (np.arange(settings.epochs + 1), "epochs"),
-        "twin_steps": (np.arange(len(path)) * settings.twin_every, "steps"),
-        "apart_path": (path[-1], APART),
-        "apart_sgd": (sgd[-1], APART),
-        "apart_along_path": (path, APART),
-        "apart_along_sgd": (sgd, APART),
-    }
-    for name in STARTS:
-        for method in RATES:
-            rows = [i for i, m in enumerate(members) if m[:2] == (name, method)]
-            best = rows[int(losses[rows, -1].argmin())]
-            found |= {
-                f"rate_{method}_{name}": (members[best][2], "learning rate"),
-                f"by_rate_{method}_{name}": (losses[rows, -1], NATS),
-                f"along_{method}_{name}": (losses[best], NATS),
-                f"loss_{method}_{name}": (losses[best, -1], NATS),
-                f"error_{method}_{name}": (error[best], SHARE),
-            }
-        for other in ("sgd", "adam"):
-            ratio = found[f"loss_path_{name}"][0] / found[f"loss_{other}_{name}"][0]
-            found[f"ratio_{other}_{name}"] = (ratio, "ratio of training losses")
-            gain = found[f"error_{other}_{name}"][0] - found[f"error_path_{name}"][0]
-            found[f"gain_{other}_{name}"] = (gain, SHARE)
-    return Result(**found)
+
+    def best(method: str, name: str) -> int:
+        """The member with the least training loss in the end."""
+        rows = [i for i, member in enumerate(members) if member[:2] == (method, name)]
+        return rows[int(losses[rows, -1].argmin())]
+
+    at = np.array([[best(method, name) for name in STARTS] for method in RATES])
+    steps, passes = np.arange(len(gaps[0])) * settings.twin_every, np.arange(settings.epochs + 1)
+    by_method, others = {"method": RATES, "start": STARTS}, {"method": OTHERS, "start": STARTS}
+    loss, error = losses[at], error[at]
+    return Result(
+        epochs=(passes, "epochs"),
+        twin_steps=(steps, "steps"),
+        apart=Quantity(gaps, APART, method=("path", "sgd"), step=steps),
+        rate=Quantity(np.array([rate for *_, rate in members])[at], "learning rate", **by_method),
+        loss=Quantity(loss, NATS, **by_method, epoch=passes),
+        error=Quantity(error, SHARE, **by_method),
+        ratio=Quantity(loss[0, :, -1] / loss[1:, :, -1], "ratio of training losses", **others),
+        gain=Quantity(error[1:] - error[0], SHARE, **others),
+    )
 
 
 FASTER = "the training loss after ten epochs is at most {bound} times that of SGD"
@@ -285,7 +277,7 @@ CLAIMS = (
         "course, Path-SGD the same; and Path-SGD trains faster and generalises somewhat better.",
         kind="effect",
         expected=PARTLY,
-        missed=("ratio_sgd_balanced",),
+        missed=("ratio[sgd, balanced]",),
         paper=(
             (
                 "against SGD and AdaGrad, two-layer networks on four sets of pictures",
@@ -295,15 +287,15 @@ CLAIMS = (
         ),
         conditions=(
             at_most(
-                "apart_path",
+                "apart[path, -1]",
                 "after 50 Path-SGD steps on the same batches, the twins' scores differ by at most "
                 "$10^{{bound:log10}}$ of the largest",
                 1e-9,
             ),
-            at_most("ratio_sgd_unbalanced", f"from the unbalanced start {FASTER}", 0.9),
-            at_most("ratio_sgd_balanced", f"from He's start {FASTER}", 0.9),
+            at_most("ratio[sgd, unbalanced]", f"from the unbalanced start {FASTER}", 0.9),
+            at_most("ratio[sgd, balanced]", f"from He's start {FASTER}", 0.9),
             at_least(
-                "gain_sgd_unbalanced",
+                "gain[sgd, unbalanced]",
                 "from the unbalanced start the test error is no higher than that of SGD",
                 0.0,
             ),
@@ -314,14 +306,14 @@ CLAIMS = (
                 "the paths: each gradient is divided by the path scale of another weight of its "
                 "layer",
                 {
-                    "apart_path": 0.1,
-                    "ratio_sgd_unbalanced": 0.2,
-                    "ratio_sgd_balanced": 0.02,
-                    "gain_sgd_unbalanced": 0.02,
+                    "apart[path, -1]": 0.1,
+                    "ratio[sgd, unbalanced]": 0.2,
+                    "ratio[sgd, balanced]": 0.02,
+                    "gain[sgd, unbalanced]": 0.02,
                 },
                 (
                     at_most(
-                        "loss_path_balanced",
+                        "loss[path, balanced, -1]",
                         "from He's start it learns: a loss of at most {bound}, where guessing has "
                         "2.3",
                         1.0,
@@ -335,46 +327,38 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """How far twins part along the steps, and each method's training loss from both starts."""
-    results = list(runs[MAIN].values())
-    steps, epochs = results[0]["twin_steps"], results[0]["epochs"]
     looks = {
         "sgd": ("SGD", figures.COLOURS["vermillion"], "s"),
         "path": ("Path-SGD", figures.COLOURS["blue"], "o"),
         "adam": ("Adam", figures.COLOURS["green"], "^"),
     }
-    least = 2.0**-53
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.8))
+    steps, epochs, least = first(runs, "twin_steps"), first(runs, "epochs"), 2.0**-53
+
+    def middle(variant: str, method: str) -> Float[np.ndarray, " t"]:
+        gap = over_seeds(runs, f"apart[{method}]", variant)
+        return np.exp(np.log(np.maximum(gap, least / 4)).mean(0))
+
+    with panels(2, size=(8.6, 3.8)) as (drawn, axes):
         for method in ("sgd", "path"):
             name, colour, marker = looks[method]
-            gap = np.array([r[f"apart_along_{method}"] for r in results])
-            middle = np.exp(np.log(np.maximum(gap, least / 4)).mean(0))
-            axes[0].plot(steps, middle, label=name, color=colour, marker=marker, ls="-")
+            line = {"label": name, "color": colour, "marker": marker}
+            axes[0].plot(steps, middle(MAIN, method), ls="-", **line)
         if "shuffled-scales" in runs:
-            gap = np.array([r["apart_along_path"] for r in runs["shuffled-scales"].values()])
-            middle = np.exp(np.log(np.maximum(gap, least / 4)).mean(0))
-            axes[0].plot(
-                steps, middle, label="shuffled scales", color=figures.COLOURS["purple"], ls=":"
-            )
+            line = {"label": "shuffled scales", "color": figures.COLOURS["purple"]}
+            axes[0].plot(steps, middle("shuffled-scales", "path"), ls=":", **line)
         axes[0].axhline(least, **figures.THEORY, label="one rounding")
         axes[0].set(xlabel="steps", ylabel="difference of the twins' scores", yscale="log")
         axes[0].set_ylim(least / 20, None)
         for method, (name, colour, marker) in looks.items():
-            for start_, line in (("balanced", "-"), ("unbalanced", ":")):
-                loss = np.array([r[f"along_{method}_{start_}"] for r in results])
-                axes[1].plot(
-                    epochs,
-                    loss.mean(0),
-                    color=colour,
-                    marker=marker,
-                    ls=line,
-                    label=f"{name}, {'He' if start_ == 'balanced' else 'unbalanced'}",
-                )
+            for start_, whose, dash in (("balanced", "He", "-"), ("unbalanced", "unbalanced", ":")):
+                loss = over_seeds(runs, f"loss[{method},{start_}]")
+                line = {"color": colour, "marker": marker, "ls": dash}
+                axes[1].plot(epochs, loss.mean(0), **line, label=f"{name}, {whose}")
         axes[1].set(xlabel="epochs", ylabel="training loss (nats)", yscale="log")
-        ticks = (0.2, 0.3, 0.5, 1, 2)
-        axes[1].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        losses = (0.2, 0.3, 0.5, 1, 2)
+        axes[1].set_yticks(losses, [f"{loss:g}" for loss in losses])
         axes[1].minorticks_off()
         axes[0].legend(fontsize=9, loc="center right")
         axes[1].legend(fontsize=9)
@@ -387,7 +371,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "rounding. Right, the training loss along ten epochs, each method at the best of its "
         "learning rates, from He's start and from the unbalanced one; Path-SGD's two curves lie "
         "on one another. Means over "
-        f"{figures.count(len(results))}.",
+        f"{figures.count(len(loss))}.",
         alt="Two panels. Left, on a logarithmic axis against steps: the line of Path-SGD stays at "
         "the size of one rounding, those of SGD and of shuffled scales jump to one and above at "
         "once. Right, training loss against epochs: the two lines of Path-SGD coincide, SGD is "

@@ -12,24 +12,25 @@ ones; or one that needs far longer for them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from whydeep import device
 from whydeep.chance import Chance
-from whydeep.descent import Trained, train
+from whydeep.datasets.tasks import CLASSES, PIXELS, halved
+from whydeep.descent import SGD, Trained, train
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.mysterious_steps.dropout import CLASSES, PIXELS, pictures
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -55,11 +56,8 @@ class Settings:
     tests: int = 1000
     shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     hidden: tuple[int, ...] = (128, 128)
-    epochs: int = 60
-    batch_size: int = 50
-    learning_rate: float = 0.03
-    momentum: float = 0.9
     every: int = 2
+    sgd: SGD = SGD(lr=0.03, epochs=60, batch=50, momentum=0.9)
 
 
 SCALES = {"quick": Settings()}
@@ -93,7 +91,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     The training error counts the labels that were trained on as right, the test error the true
     ones. Test pictures are changed as the training pictures are.
     """
-    x, y, x_test, y_test = pictures(settings.examples, chance)
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).flat()
     generator = chance.torch()
     few = torch.randperm(len(x_test), generator=generator)[: settings.tests]
     x_test, y_test = x_test[few], y_test[few]
@@ -110,59 +108,45 @@ def run(settings: Settings, chance: Chance) -> Result:
     def test_error(trained: Trained) -> Float[Tensor, " k"]:
         return (trained.predict(x_test).cpu() != y_test).double().mean(1)
 
-    epochs = np.arange(0, settings.epochs + 1, settings.every)
+    sgd, widths = settings.sgd, (PIXELS, *settings.hidden, CLASSES)
+    epochs = np.arange(0, sgd.epochs + 1, settings.every)
     history = train(
-        partial(Dense, (PIXELS, *settings.hidden, CLASSES)),
+        partial(Dense, widths),
         x,
         y,
         seeds=[chance] * len(x),
-        lr=settings.learning_rate,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        momentum=settings.momentum,
+        lr=sgd.lr,
+        epochs=sgd.epochs,
+        batch_size=sgd.batch,
+        momentum=sgd.momentum,
         label_noise=[*settings.shares, 0.0, 0.0, 0.0],
         measure={"train": training_error, "test": test_error},
-        measure_at=(epochs * -(-settings.examples // settings.batch_size)).tolist(),
-        device=device,
+        measure_at=(epochs * -(-settings.examples // sgd.batch)).tolist(),
+        device=device.current(),
     ).history
     learned, test = history["train"].numpy(), history["test"].numpy()
-    members = dict(zip(KINDS, (0, *range(plain - 1, plain + 3)), strict=True))
-    reached = {kind: learned[k].min() for kind, k in members.items()}
-    after = {kind: learned_after(learned[k], epochs) for kind, k in members.items()}
+    kinds = [0, *range(plain - 1, plain + 3)]  # the members of KINDS
+    after = [learned_after(error, epochs) for error in learned[kinds]]
     # Where the true labels are never learned, the random ones have all the time there is.
-    in_time = epochs <= PATIENCE * after["true"]
+    in_time = epochs <= PATIENCE * after[0]
+    # An experiment's numbers are finite: what is not learned counts as the next measurement.
+    counted = np.minimum(after, sgd.epochs + settings.every)
     train_unit, test_unit = "fraction of training examples", "fraction of test examples"
-    by_kind = {}
-    for kind, k in members.items():
-        by_kind[f"train_{kind}"] = (learned[k], train_unit)
-        by_kind[f"final_test_{kind}"] = (test[k, -1], test_unit)
-        by_kind[f"reached_{kind}"] = (reached[kind], train_unit)
-        # An experiment's numbers are finite: what is not learned counts as the next measurement.
-        last = settings.epochs + settings.every
-        by_kind[f"epochs_{kind}"] = (min(after[kind], last), "epochs, at least")
+    by_share = {"share": settings.shares, "epoch": epochs}
     return Result(
         epochs=(epochs, "epochs"),
         shares=(100 * np.array(settings.shares), "percent of the labels"),
-        train_by_share=(learned[:plain], train_unit),
-        test_by_share=(test[:plain], test_unit),
-        final_test_by_share=(test[:plain, -1], test_unit),
-        not_learned=(max(reached.values()), train_unit),
-        not_in_time=(learned[members["random"], in_time].min(), train_unit),
-        slowdown=(
-            by_kind["epochs_random"][0] / by_kind["epochs_true"][0],
-            "ratio of epochs, at least",
-        ),
-        rise=(test[members["random"], -1] - test[members["true"], -1], test_unit),
-        weights=(
-            sum(
-                (a + 1) * b
-                for a, b in zip(
-                    (PIXELS, *settings.hidden), (*settings.hidden, CLASSES), strict=True
-                )
-            ),
-            "weights",
-        ),
-        **by_kind,
+        train_by_share=Quantity(learned[:plain], train_unit, **by_share),
+        test_by_share=Quantity(test[:plain], test_unit, **by_share),
+        train=Quantity(learned[kinds], train_unit, data=KINDS, epoch=epochs),
+        test=Quantity(test[kinds], test_unit, data=KINDS, epoch=epochs),
+        reached=Quantity(learned[kinds].min(1), train_unit, data=KINDS),
+        learned_after=Quantity(counted, "epochs, at least", data=KINDS),
+        not_learned=(learned[kinds].min(1).max(), train_unit),
+        not_in_time=(learned[plain - 1, in_time].min(), train_unit),
+        slowdown=(counted[1] / counted[0], "ratio of epochs, at least"),
+        rise=(test[plain - 1, -1] - test[0, -1], test_unit),
+        weights=(sum((a + 1) * b for a, b in pairwise(widths)), "weights"),
     )
 
 
@@ -210,7 +194,7 @@ CLAIMS = (
                 {"not_learned": 0.1, "not_in_time": 0.1},
                 (
                     at_most(
-                        "final_test_true",
+                        "test[true, -1]",
                         "it does well on true labels, with a test error of at most {bound}",
                         0.35,
                     ),
@@ -222,7 +206,7 @@ CLAIMS = (
                 {"rise": 0.1},
                 (
                     at_most(
-                        "reached_random",
+                        "reached[random]",
                         "it learns these labels as well, to a training error of at most {bound}",
                         0.01,
                     ),
@@ -236,42 +220,47 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+NAMES = ("true labels", "random labels", "pixels shuffled", "shuffled, each its way",
+         "noise for pictures")  # fmt: skip
+ALONG = Plot(
+    sweep=Axis("epoch"),
+    at="epochs",
+    y=Axis("training error", "%"),
+    series={f"train[{kind}]": name for kind, name in zip(KINDS, NAMES, strict=True)},
+    factor=100.0,
+)
+BY_SHARE = Plot(
+    sweep=Axis("labels drawn anew", "%"),
+    at="shares",
+    y=Axis("error", "%"),
+    series={"train_by_share": "training error", "test_by_share": "test error"},
+    factor=100.0,
+    variants={MAIN: "two hidden layers", "no-hidden-layer": "no hidden layer"},
+)
+
+
+def figure(runs: Runs) -> figures.Figure:
     """Training error of the five kinds along the epochs, and test error by share of noise."""
-    names = {
-        "true": "true labels",
-        "random": "random labels",
-        "shuffled": "pixels shuffled",
-        "scattered": "shuffled, each its way",
-        "gaussian": "noise for pictures",
-    }
-    results = list(runs[MAIN].values())
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.6))
-        for kind, name in names.items():
-            learned = np.array([100 * r[f"train_{kind}"] for r in results])
-            figures.band(
-                axes[0], results[0]["epochs"], learned, label=name, markevery=4, markersize=4
-            )
-        axes[0].set(xlabel="epoch", ylabel="training error (%)", ylim=(-2, 95))
-        axes[0].legend()
-        shares = results[0]["shares"]
-        test = np.array([100 * r["final_test_by_share"] for r in results])
+    shares = first(runs, "shares")
+    test = over_seeds(runs, "test_by_share", factor=100)[..., -1]
+    # One example's label is copied: the true one's error, or a draw from ten classes.
+    clean = test[:, 0].mean()
+    copied = clean + shares / 100 * (90 - clean)
+    with panels(2, size=(8.6, 3.6)) as (drawn, axes):
+        ALONG.draw(axes[0], runs, markevery=4, markersize=4)
+        axes[0].set(ylim=(-2, 95))
         figures.band(axes[1], shares, test, label="network")
-        clean = test[:, 0].mean()
-        # One example's label is copied: the true one's error, or a draw from ten classes.
-        copied = clean + shares / 100 * (90 - clean)
         axes[1].plot(shares, copied, **figures.THEORY, label="copies one label")
-        axes[1].set(xlabel="labels drawn anew (%)", ylabel="test error (%)", ylim=(0, 100))
+        axes[1].set(xlabel=str(BY_SHARE.sweep), ylabel="test error (%)", ylim=(0, 100))
         axes[1].legend(loc="upper left")
     return figures.Figure(
         drawn,
         label="fig-random-labels",
-        caption=f"One dense network, {len(names)} kinds of data. Left, the training error along "
+        caption=f"One dense network, {len(KINDS)} kinds of data. Left, the training error along "
         "the epochs. Right, the test error after training, by the share of labels drawn anew, "
         "beside that of a rule which copies the label of one training example and errs on clean "
         f"labels as often as the network. Means and standard deviations over "
-        f"{figures.count(len(results))}.",
+        f"{figures.count(len(test))}.",
         alt="Left, five curves of training error along the epochs, all falling to zero: pictures "
         "of noise and scattered pixels first, then true labels and shuffled pixels, random labels "
         "last. Right, test error rises steadily with the share of random labels, from about a "
@@ -279,24 +268,18 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Training and test error along the epochs, for each share of random labels."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return BY_SHARE.explorer(
         runs,
         key="random-labels",
         title="Training and test error, by the share of random labels",
         about="Move along the share of labels that are drawn anew. Where do the two curves end, "
         "and when does the lower one arrive? Then take the hidden layers away.",
-        series={"train_by_share": "training error", "test_by_share": "test error"},
-        variants={MAIN: "two hidden layers", "no-hidden-layer": "no hidden layer"},
-        sweep=Axis("labels drawn anew", "%"),
-        sweep_values="shares",
-        factor=100.0,
         x=Axis("epoch"),
         x_values="epochs",
-        y=Axis("error", "%"),
         predict=Prediction(
             "Half of the training labels are drawn anew from the ten classes, so that 45 in 100 "
             "are wrong. Two hidden layers, 60 epochs. Where does the training error end, counted "

@@ -13,10 +13,8 @@ the bound is vacuous here would be refuted by a value below 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,9 +25,10 @@ from threadpoolctl import threadpool_limits
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import bounds
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
 PAGE = "theory-survey/generalization/bounds-vacuous-and-not"
 
@@ -80,7 +79,7 @@ def pictures(settings: Settings, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 def output_weights(
     phi: Float[np.ndarray, "n units"],
-    y: Float[np.ndarray, "n"],
+    y: Float[np.ndarray, " n"],
     extra: tuple[float, ...],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "units many"]:
@@ -111,51 +110,42 @@ def run(settings: Settings, chance: Chance) -> Result:
     n, d = settings.examples, x.shape[1]
     train_x, train_y = x[:n], y[:n]
     test_x, test_y = x[n : n + settings.tests], y[n : n + settings.tests]
-    sizes, errors, fits, sums, margins = [], [], [], [], []
+    size, error, fits = np.zeros((3, len(settings.widths), len(settings.extra)))
+    sums = np.zeros((len(settings.widths), 1))
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
-        for width in settings.widths:
+        for i, width in enumerate(settings.widths):
             hidden = settings.scale * rng.standard_normal((d, width))
             phi, phi_test = np.tanh(train_x @ hidden), np.tanh(test_x @ hidden)
             v = output_weights(phi, train_y, settings.extra, rng)
             found = train_y[:, None] * (phi @ v)
-            margin = np.quantile(found, 0.1, axis=0)
-            sizes.append(np.abs(v).sum(0) / np.abs(margin))
-            margins.append(margin)
-            fits.append((found <= 0).mean(0))
-            errors.append((test_y[:, None] * (phi_test @ v) <= 0).mean(0))
-            sums.append(np.abs(hidden).sum(0).max())
-    size, error = np.array(sizes), np.array(errors)
+            size[i] = np.abs(v).sum(0) / np.abs(np.quantile(found, 0.1, axis=0))
+            fits[i] = (found <= 0).mean(0)
+            error[i] = (test_y[:, None] * (phi_test @ v) <= 0).mean(0)
+            sums[i] = np.abs(hidden).sum(0).max()
     largest = float(np.sqrt((train_x**2).mean(0).max()))
     # Bartlett has two forms: units of any weights, whose values lie in [-1, 1], and units whose
     # weights have a bounded sum of magnitudes as well. The smaller factor is the kinder one.
-    factor = np.minimum(np.array(sums)[:, None] * largest, np.sqrt(d))
-    bare = factor * size / np.sqrt(n)
+    bare = np.minimum(sums * largest, np.sqrt(d)) * size / np.sqrt(n)
     proved = [
-        [
-            bounds.by_margin(0.1, bounds.of_sums(a * b, largest, d, n), 1.0, n, settings.delta)
-            for a in row
-        ]
-        for row, b in zip(size, sums, strict=True)
+        bounds.by_margin(0.1, bounds.of_sums(a, largest, d, n), 1.0, n, settings.delta)
+        for a in (size * sums).ravel()
     ]
     by_width = [spearmanr(settings.widths, column).statistic for column in error.T]
     kept = [column for column in by_width if np.isfinite(column)]
-    share = "error rate"
+    share, axes = "error rate", {"width": settings.widths, "extra": settings.extra}
     return Result(
         widths=(np.array(settings.widths), "units"),
         extra=(np.array(settings.extra), "lengths of v_0"),
-        size=(size, "A over the margin"),
-        error=(error, "fraction of test examples"),
-        bare=(bare, share),
-        proved=(np.array(proved), share),
+        size=Quantity(size, "A over the margin", **axes),
+        error=Quantity(error, "fraction of test examples", **axes),
         by_size=(spearmanr(size.ravel(), error.ravel()).statistic, "rank correlation"),
         by_width=(float(np.mean(kept)), "rank correlation"),
         bare_least=(bare.min(), share),
         proved_least=(np.min(proved), share),
-        worst_fit=(np.max(fits), "fraction of examples"),
+        worst_fit=(fits.max(), "fraction of examples"),
         best_error=(error.min(), "fraction of test examples"),
         spread_of_size=(size.max() / size.min(), "ratio"),
-        least_margin=(np.min(margins), "output"),
     )
 
 
@@ -238,14 +228,11 @@ CLAIMS = (
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error against the size of the weights, and against their number."""
-    results = list(runs[MAIN].values())
-    widths, extra = results[0]["widths"], results[0]["extra"]
-    size = np.array([result["size"] for result in results]).mean(0)
-    error = 100 * np.array([result["error"] for result in results])
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.9), sharey=True)
+    widths, extra = first(runs, "widths"), first(runs, "extra")
+    size, error = over_seeds(runs, "size").mean(0), over_seeds(runs, "error", factor=100)
+    with panels(2, size=(8.6, 3.9), sharey=True) as (drawn, axes):
         for i, width in enumerate(widths):
             figures.band(axes[0], size[i], error[:, i], label=f"{width} units")
         for j, length in enumerate(extra):
@@ -255,10 +242,8 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes[1].set(xlabel="hidden units")
         for panel, title in zip(axes, ("By size", "By number"), strict=True):
             panel.set(xscale="log", title=title, ylim=(15, 50))
-        axes[0].set_xticks((200, 400, 800), ["200", "400", "800"])
-        axes[1].set_xticks(widths, [f"{width}" for width in widths])
-        for panel in axes:
-            panel.minorticks_off()
+        ticks(axes[0], (200, 400, 800))
+        ticks(axes[1], widths, [f"{width}" for width in widths])
         axes[0].legend(loc="lower right", fontsize=9)
         axes[1].legend(loc="lower left", fontsize=9)
     return figures.Figure(
@@ -268,7 +253,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "training labels exactly, against the size of the output weights over the margin (left) "
         "and against the number of units (right). Along a line on the left only the length of $z$ "
         "changes, along a line on the right only the width. Means and standard deviations over "
-        f"{figures.count(len(results))}.",
+        f"{figures.count(len(error))}.",
         alt="Two panels with the same vertical axis, test error in percent. Left, five rising "
         "lines, one a width: larger weights, larger error, and wider networks lie further left "
         "and lower. Right, four lines that fall with the number of units; lines with longer z "

@@ -12,12 +12,10 @@ largest; or one that falls as much when the added units are copies of the ones a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,18 +24,20 @@ from torch import Tensor, nn
 
 from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.descent import Trained, train
+from whydeep.descent import SGD, Trained, log_loss, train
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Network
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
 
 PAGE = "theory-survey/generalization/what-the-optimiser-prefers"
 CLASSES = 10
+LABELS = ("clean", "noisy")
 SHARE = "fraction of test examples"
 FITTED = "fraction of training examples"
 
@@ -48,19 +48,17 @@ class Settings:
 
     Every seed draws ``examples`` digits to train on and tests on all the others. ``noise`` is the
     probability with which a label is replaced by one drawn uniformly. ``fits_clean`` and
-    `X
+    ``fits_noisy`` are the widths that fit the labels. With ``copies`` wider networks start as
+    copies of so many units.
     """
 
     examples: int = 300
     widths: tuple[int, ...] = (2, 4, 8, 12, 20, 32, 64, 128, 256)
     noise: float = 0.2
-    epochs: int = 120
-    batch_size: int = 50
-    learning_rate: float = 0.05
-    momentum: float = 0.9
     fits_clean: int = 8
     fits_noisy: int = 20
     copies: bool = False
+    sgd: SGD = SGD(lr=0.05, epochs=120, batch=50, momentum=0.9)
 
 
 SCALES = {"quick": Settings()}
@@ -119,9 +117,7 @@ class SideBySide(Network):
 def added_log_loss(outputs: Float[Tensor, "k n _"], y: Int64[Tensor, "k n"]) -> Tensor:
     """The log-losses of all networks side by side, added up, for each example: (k, n)."""
     each = outputs.unflatten(-1, (-1, CLASSES))
-    labels = y[..., None].expand(each.shape[:-1])
-    losses = F.cross_entropy(each.flatten(0, -2), labels.flatten(), reduction="none")
-    return losses.view(labels.shape).sum(-1)
+    return log_loss(each, y[..., None].expand(each.shape[:-1])).sum(-1)
 
 
 def errors(
@@ -170,20 +166,19 @@ def run(settings: Settings, chance: Chance) -> Result:
     order = torch.randperm(len(y), generator=chance.torch())
     fit, test = order[: settings.examples], order[settings.examples :]
     x = (x - x[fit].mean()) / x[fit].std()
-    found = {"widths": (np.array(widths), "hidden units")}
-    for kind, noise, fits in (
-        ("clean", 0.0, settings.fits_clean),
-        ("noisy", settings.noise, settings.fits_noisy),
-    ):
+    fits = widths.index(settings.fits_clean), widths.index(settings.fits_noisy)
+    training, error, margin = np.zeros((3, len(LABELS), len(widths)))
+    for i, (noise, fitting) in enumerate(zip((0.0, settings.noise), fits, strict=True)):
+        distinct = widths[fitting] if settings.copies else 0
         trained = train(
-            partial(SideBySide, x.shape[1], widths, distinct=fits if settings.copies else 0),
+            partial(SideBySide, x.shape[1], widths, distinct=distinct),
             x[fit],
             y[fit],
             seeds=[chance],
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
+            epochs=settings.sgd.epochs,
+            batch_size=settings.sgd.batch,
+            lr=settings.sgd.lr,
+            momentum=settings.sgd.momentum,
             label_noise=noise,
             loss=added_log_loss,
             device="cpu",
@@ -192,23 +187,20 @@ def run(settings: Settings, chance: Chance) -> Result:
         on_fit, on_test = (
             trained.outputs(x[rows])[0].unflatten(-1, (-1, CLASSES)) for rows in (fit, test)
         )
-        training, error = errors(on_fit, labels), errors(on_test, y[test])
-        at = widths.index(fits)
-        found |= {
-            f"train_{kind}": (training, FITTED),
-            f"test_{kind}": (error, SHARE),
-            f"margin_{kind}": (
-                (margins(on_fit, labels) / group_norms(trained, widths)).double(),
-                "logits per unit of norm",
-            ),
-            f"train_fitting_{kind}": (training[at], FITTED),
-            f"train_widest_{kind}": (training[-1], FITTED),
-            f"fitting_{kind}": (error[at], SHARE),
-            f"widest_{kind}": (error[-1], SHARE),
-            f"ratio_{kind}": (error[-1] / error[at], "ratio of test errors"),
-            f"rise_{kind}": ((error - np.minimum.accumulate(error)).max(), SHARE),
-        }
-    return Result(**found)
+        training[i], error[i] = errors(on_fit, labels), errors(on_test, y[test])
+        margin[i] = margins(on_fit, labels) / group_norms(trained, widths)
+    axes = {"labels": LABELS, "width": widths}
+    fitting = error[[0, 1], fits]
+    rise = (error - np.minimum.accumulate(error, axis=1)).max(1)
+    return Result(
+        widths=(np.array(widths), "hidden units"),
+        train=Quantity(training, FITTED, **axes),
+        test=Quantity(error, SHARE, **axes),
+        margin=Quantity(margin, "logits per unit of norm", **axes),
+        fitting=Quantity(fitting, SHARE, labels=LABELS),
+        ratio=Quantity(error[:, -1] / fitting, "ratio of test errors", labels=LABELS),
+        rise=Quantity(rise, SHARE, labels=LABELS),
+    )
 
 
 CLAIMS = (
@@ -228,12 +220,12 @@ CLAIMS = (
         ),
         conditions=(
             at_most(
-                "ratio_clean",
+                "ratio[clean]",
                 "with clean labels, 256 units err at most {bound} times as often as the 8 that fit",
                 0.9,
             ),
             at_most(
-                "ratio_noisy",
+                "ratio[noisy]",
                 "with a fifth of the labels redrawn, 256 units err at most {bound} times as often "
                 "as the 20 that fit",
                 0.9,
@@ -243,15 +235,15 @@ CLAIMS = (
             Control(
                 "copied-units",
                 "the new units: wider networks hold copies of the units that were there before",
-                {"ratio_clean": 0.1, "ratio_noisy": 0.1},
+                {"ratio[clean]": 0.1, "ratio[noisy]": 0.1},
                 (
                     at_most(
-                        "train_widest_clean",
+                        "train[clean, -1]",
                         "the widest network fits clean labels, but for at most {bound:%} %",
                         0.02,
                     ),
                     at_most(
-                        "train_widest_noisy",
+                        "train[noisy, -1]",
                         "the widest network fits noisy labels, but for at most {bound:%} %",
                         0.02,
                     ),
@@ -263,34 +255,42 @@ CLAIMS = (
     ),
 )
 
-NAMES = {MAIN: "new units", "copied-units": "copies of the units that fit"}
+PLOT = Plot(
+    sweep=Axis("hidden units", log=True),
+    at="widths",
+    y=Axis("error", "%"),
+    series={
+        "test[clean]": "test, clean labels",
+        "test[noisy]": "test, noisy labels",
+        "train[clean]": "training, clean labels",
+        "train[noisy]": "training, noisy labels",
+    },
+    factor=100.0,
+    variants={MAIN: "new units", "copied-units": "copies of the units that fit"},
+)
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error against width with both kinds of labels, and the margin per unit of norm."""
-    kinds = {"clean": ("clean labels", "blue", "o"), "noisy": ("noisy labels", "vermillion", "s")}
-    results = list(runs[MAIN].values())
-    widths = results[0]["widths"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.6, 3.8))
-        for kind, (name, colour, marker) in kinds.items():
+    widths = first(runs, "widths")
+    with panels(2, size=(8.6, 3.8)) as (drawn, axes):
+        for labels, colour, marker in (("clean", "blue", "o"), ("noisy", "vermillion", "s")):
+            name = f"{labels} labels"
             line = {"color": figures.COLOURS[colour], "marker": marker}
-            error = 100 * np.array([r[f"test_{kind}"] for r in results])
+            error = over_seeds(runs, f"test[{labels}]", factor=100)
             figures.band(axes[0], widths, error, label=name, linestyle="-", **line)
             if "copied-units" in runs:
-                copied = np.array([r[f"test_{kind}"] for r in runs["copied-units"].values()])
-                axes[0].plot(
-                    widths, 100 * copied.mean(0), linestyle=":", label=f"{name}, copies", **line
-                )
-            fitted = np.max([r[f"train_{kind}"] for r in results], axis=0) <= 0.02
-            first = int(fitted.argmax())
-            axes[0].axvline(widths[first], color=line["color"], ls=(0, (1, 3)), lw=1, marker="")
-            margin = 1000 * np.array([r[f"margin_{kind}"][first:] for r in results])
-            figures.band(axes[1], widths[first:], margin, label=name, linestyle="-", **line)
+                copied = over_seeds(runs, f"test[{labels}]", "copied-units", factor=100)
+                axes[0].plot(widths, copied.mean(0), linestyle=":", label=f"{name}, copies", **line)
+            fitted = over_seeds(runs, f"train[{labels}]").max(0) <= 0.02
+            fits = int(fitted.argmax())
+            axes[0].axvline(widths[fits], color=line["color"], ls=(0, (1, 3)), lw=1, marker="")
+            margin = over_seeds(runs, f"margin[{labels}]", factor=1000)[:, fits:]
+            figures.band(axes[1], widths[fits:], margin, label=name, linestyle="-", **line)
             # Units of zeros widen a network without changing function or norm.
             within_reach = np.maximum.accumulate(margin, axis=1).mean(0)
-            named = {"label": "within reach, at least"} if kind == "clean" else {}
-            axes[1].plot(widths[first:], within_reach, **figures.THEORY, **named)
+            named = {"label": "within reach, at least"} if labels == "clean" else {}
+            axes[1].plot(widths[fits:], within_reach, **figures.THEORY, **named)
         axes[0].set(ylabel="test error (%)", ylim=(0, None))
         axes[1].set(ylabel="margin per unit of norm (1/1000)", ylim=(0, None))
         for panel in axes:
@@ -307,7 +307,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         "labels, but for 2 %, with every seed. Right, from there on, the smallest margin of a "
         "training example over the norm of the weights; by the theorem a network of that width "
         "could reach the dashed line, or more. Means and one standard deviation over "
-        f"{figures.count(len(results))}.",
+        f"{figures.count(len(error))}.",
         alt="Two panels against the number of hidden units, on a logarithmic axis. Left, two solid "
         "lines of test error fall steeply up to the width that fits the labels and go on falling "
         "beyond it, the lower one for clean labels; two dotted lines, for copied units, rise "
@@ -317,27 +317,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Errors against width, with clean and noisy labels, to drag along, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="prefers-width",
         title="Test and training errors against the width of the hidden layer",
         about="Move along the width and find where the training error reaches zero. What does the "
         "test error do from there on? Then let the wider networks be made of copies.",
-        series={
-            "test_clean": "test, clean labels",
-            "test_noisy": "test, noisy labels",
-            "train_clean": "training, clean labels",
-            "train_noisy": "training, noisy labels",
-        },
-        variants=NAMES,
-        sweep=Axis("hidden units", log=True),
-        sweep_values="widths",
-        factor=100.0,
-        y=Axis("error", "%"),
         predict=Prediction(
             "A fifth of the labels are redrawn at random. A network of 20 units learns them all, "
             "the wrong ones too. What does a network of 256 units do on the test digits?",
