@@ -146,11 +146,9 @@ UNITS = Condition(
 CLAIMS = (
     Claim(
         id="krizhevsky2012-shapes-and-parameter-count",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="exact", expected=HOLDS,
         sentence="AlexNet has about 60 million parameters and 650,000 units in eight learned "
         "layers, seven that make features and one that classifies.",
-        kind="exact",
-        expected=HOLDS,
         paper=(
             ("parameters; units", ("{} million; {:,}", 60, 650_000), "abstract"),
             (
@@ -160,17 +158,8 @@ CLAIMS = (
             ),
             (
                 "units, layer by layer",
-                (
-                    "{:,}; {:,}; {:,}; {:,}; {:,}; {}; {}; {}",
-                    253_440,
-                    186_624,
-                    64_896,
-                    64_896,
-                    43_264,
-                    4096,
-                    4096,
-                    1000,
-                ),
+                ("{:,}; {:,}; {:,}; {:,}; {:,}; {}; {}; {}", 253_440, 186_624, 64_896, 64_896,
+                 43_264, 4096, 4096, 1000),
                 "Figure 2, caption; 55 x 55 x 96 is 290,400",
             ),
         ),
@@ -178,45 +167,31 @@ CLAIMS = (
             COUNT,
             UNITS,
             FIFTY_FIVE,
-            _differs(
-                "other_first_side",
-                "and so they have on 224 x 224 pixels within a border of two",
-                55,
-                "places",
-            ),
+            _differs("other_first_side", "and so they have on 224 x 224 pixels within a border of "
+                     "two", 55, "places"),
             _differs("dense_inputs", "fc6 gets 6 x 6 x 256 = 9,216 numbers", 9216, "numbers"),
         ),
         controls=(
             Control(
-                "one-tower",
-                "the two GPUs: every unit of layers 2, 4 and 5 sees all channels",
+                "one-tower", "the two GPUs: every unit of layers 2, 4 and 5 sees all channels",
                 {"total_parameters": 1_000_000.0},
                 (UNITS, FIFTY_FIVE),
             ),
             Control(
-                "224-without-border",
-                "the three pixels, or the border: pictures of 224 x 224 as the paper has them",
-                {
-                    "total_parameters": 1_000_000.0,
-                    "total_units": 0.03,
-                    "first_side": 1.0,
-                    "other_first_side": 1.0,
-                    "dense_inputs": 1000.0,
-                },
+                "224-without-border", "the three pixels, or the border: pictures of 224 x 224 as "
+                "the paper has them",
+                {"total_parameters": 1_000_000.0, "total_units": 0.03, "first_side": 1.0,
+                 "other_first_side": 1.0, "dense_inputs": 1000.0},
                 (
-                    Condition(
-                        "kernels",
-                        "the five convolutional layers keep their 2,334,080 parameters",
-                        lambda result: abs(float(result["kernel_parameters"]) - 2_334_080),
-                        "<=",
-                        0.0,
-                        "parameters off",
-                    ),
+                    Condition("kernels", "the five convolutional layers keep their 2,334,080 "
+                              "parameters",
+                              lambda result: abs(float(result["kernel_parameters"]) - 2_334_080),
+                              "<=", 0.0, "parameters off"),
                 ),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

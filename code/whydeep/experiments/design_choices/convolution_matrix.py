@@ -218,11 +218,9 @@ SPARSE = at_most(
 CLAIMS = (
     Claim(
         id="krizhevsky2012-conv-as-structured-matrix",
-        cite="krizhevsky2012",
-        sentence="A convolutional layer is a dense layer whose matrix is sparse and whose columns, "
-        "one for each output pixel, are translations of a few short vectors.",
-        kind="exact",
-        expected=HOLDS,
+        cite="krizhevsky2012", kind="exact", expected=HOLDS,
+        sentence="A convolutional layer is a dense layer whose matrix is sparse and whose "
+        "columns, one for each output pixel, are translations of a few short vectors.",
         paper=(
             (
                 "first layer",
@@ -234,27 +232,24 @@ CLAIMS = (
         conditions=(ROUNDS, BY_PIXEL, ONE_A_KERNEL, SPARSE),
         controls=(
             Control(
-                "unshared",
-                "the sharing: every place has kernels of its own",
+                "unshared", "the sharing: every place has kernels of its own",
                 {"extra_patterns": 100.0},
                 (ROUNDS, BY_PIXEL, SPARSE),
             ),
             Control(
-                "dense",
-                "the zeros: every unit has a weight for every number of the picture",
+                "dense", "the zeros: every unit has a weight for every number of the picture",
                 {"extra_patterns": 100.0, "most_entries": 1000.0},
                 (ROUNDS, BY_PIXEL),
             ),
             Control(
-                "turned",
-                "the right way up: $W$ has the kernels turned by half a circle, which is what "
-                "mathematicians call a convolution",
+                "turned", "the right way up: $W$ has the kernels turned by half a circle, which "
+                "is what mathematicians call a convolution",
                 {"rounding": 1e6, "entry_difference": 1.0},
                 (ONE_A_KERNEL, SPARSE),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 SHOWN = {"dense": "dense", "unshared": "patches, not shared", MAIN: "convolutional"}
 

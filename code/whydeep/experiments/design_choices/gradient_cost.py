@@ -190,50 +190,33 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-relu-cost-per-gradient",
-        cite="bubeck2015",
+        id="bubeck2015-relu-cost-per-gradient", cite="bubeck2015", kind="effect", expected=PARTLY,
         sentence="Read literally: one gradient is cheaper with ReLU than with a sigmoid. The "
         "non-linearity alone is, and the gradient of a whole layer then is too.",
-        kind="effect",
-        expected=PARTLY,
         missed=("whole[tanh, -1]",),
         paper=(("statement of the post", "no number", "'Hacking through life'"),),
         conditions=(
-            at_least(
-                "alone[tanh]",
-                "alone, forward and backward, tanh takes at least {bound} times as long as ReLU",
-                3.0,
-            ),
-            at_least(
-                "alone[sigmoid]",
-                "alone, forward and backward, the sigmoid takes at least {bound} times as long as "
-                "ReLU",
-                1.4,
-            ),
-            at_least(
-                "whole[tanh, -1]",
-                "with 1024 inputs a unit, about AlexNet's mean, a whole gradient with tanh takes "
-                "at least {bound} times as long as one with ReLU",
-                1.15,
-            ),
+            at_least("alone[tanh]", "alone, forward and backward, tanh takes at least {bound} "
+                     "times as long as ReLU", 3.0),
+            at_least("alone[sigmoid]", "alone, forward and backward, the sigmoid takes at least "
+                     "{bound} times as long as ReLU", 1.4),
+            at_least("whole[tanh, -1]", "with 1024 inputs a unit, about AlexNet's mean, a whole "
+                     "gradient with tanh takes at least {bound} times as long as one with ReLU",
+                     1.15),
         ),
         controls=(
             Control(
-                "piecewise",
-                "the exponential: tanh and the sigmoid give way to z cut off at -1 and 1, which "
-                "is as flat at its ends",
+                "piecewise", "the exponential: tanh and the sigmoid give way to z cut off at -1 "
+                "and 1, which is as flat at its ends",
                 {"alone[tanh]": 1.0, "alone[sigmoid]": 0.1, "whole[tanh, -1]": 0.05},
                 (
-                    at_most(
-                        "off_tanh",
-                        "it has the shape of tanh, from which it differs by at most {bound:word}",
-                        0.25,
-                    ),
+                    at_most("off_tanh", "it has the shape of tanh, from which it differs by at "
+                            "most {bound:word}", 0.25),
                 ),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 PLOT = Plot(
     sweep=Axis("inputs of a unit"),

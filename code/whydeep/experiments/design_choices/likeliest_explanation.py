@@ -154,32 +154,24 @@ SPARSE = at_most(
 )
 CLAIMS = (
     Claim(
-        id="patel2015-probabilistic-theory",
-        cite="patel2015",
+        id="patel2015-probabilistic-theory", cite="patel2015", kind="exact", expected=HOLDS,
         sentence="In a model that renders a class at an unknown place, with a switch that may "
         "leave it out, the likeliest explanation is exactly convolution, ReLU and max-pooling; "
         "pooling takes the maximum over the place.",
-        kind="exact",
-        expected=HOLDS,
         paper=(
-            (
-                "max-sum inference in the deep rendering mixture model",
-                "exactly reproduces the operations in deep convolutional networks",
-                "{cite:t}`patel2016`, abstract",
-            ),
+            ("max-sum inference in the deep rendering mixture model", "exactly reproduces the "
+             "operations in deep convolutional networks", "{cite:t}`patel2016`, abstract"),
         ),
         conditions=(ROUNDS, SAME_CLASS),
         controls=(
             Control(
-                "average",
-                "the maximum over places: the average of the window in its place",
+                "average", "the maximum over places: the average of the window in its place",
                 {"over_rounding": 1e6},
                 (SPARSE,),
             ),
             Control(
-                "no-thresholds",
-                "the biases, which hold the templates' norms and the odds of the switch",
-                {"over_rounding": 1e6, "other_class": 1.0},
+                "no-thresholds", "the biases, which hold the templates' norms and the odds of the "
+                "switch", {"over_rounding": 1e6, "other_class": 1.0},
                 (SPARSE,),
             ),
         ),
@@ -187,7 +179,7 @@ CLAIMS = (
         "fitted to such a model, and the sum over places would give a soft maximum in place of "
         "this one {cite}`patel2016`",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

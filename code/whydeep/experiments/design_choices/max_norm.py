@@ -137,12 +137,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="maxnorm-columns",
-        cite="srivastava2014",
+        id="maxnorm-columns", cite="srivastava2014", kind="effect", expected=PARTLY,
         sentence="Projecting each unit's incoming weights back onto a ball of fixed radius keeps "
         "training stable at high learning rates and adds to what dropout gains.",
-        kind="effect",
-        expected=PARTLY,
         missed=("dropout_ratio",),
         paper=(
             (
@@ -152,30 +149,18 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "ratio",
-                "at the learning rate 0.4 the bound leaves at most {bound} of the training loss",
-                0.7,
-            ),
-            at_most(
-                "dropout_ratio",
-                "with dropout, each at its best learning rate, the bound leaves at most {bound} "
-                "of the test error (0.85 in the paper)",
-                0.9,
-            ),
+            at_most("ratio", "at the learning rate 0.4 the bound leaves at most {bound} of the "
+                    "training loss", 0.7),
+            at_most("dropout_ratio", "with dropout, each at its best learning rate, the bound "
+                    "leaves at most {bound} of the test error (0.85 in the paper)", 0.9),
         ),
         controls=(
             Control(
-                "start-only",
-                "the projection after every step: the columns are cut to length 1 once, at the "
-                "start",
-                {"ratio": 0.1, "dropout_ratio": 0.02},
+                "start-only", "the projection after every step: the columns are cut to length 1 "
+                "once, at the start", {"ratio": 0.1, "dropout_ratio": 0.02},
                 (
-                    at_most(
-                        "best_loss[bounded]",
-                        "at its best learning rate it trains to a loss of at most {bound}",
-                        0.4,
-                    ),
+                    at_most("best_loss[bounded]", "at its best learning rate it trains to a loss "
+                            "of at most {bound}", 0.4),
                 ),
             ),
         ),
@@ -183,7 +168,7 @@ CLAIMS = (
         "and batch normalisation later took over the work of keeping large steps stable "
         "{cite}`ioffe2015`.",
     ),
-)
+)  # fmt: skip
 
 
 RATE, LOSS = Axis("learning rate", log=True), Axis("training loss", "nats")

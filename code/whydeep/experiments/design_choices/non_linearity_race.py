@@ -153,13 +153,10 @@ TWICE_SIGMOID = at_least(
 )
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-relu-speed",
-        cite="krizhevsky2012",
+        id="krizhevsky2012-relu-speed", cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
         sentence="From the paper's start, with raw pixels and small weights, a network of four "
         "layers reaches 25% training error in far fewer steps with ReLU than with tanh or a "
         "sigmoid, each at its best learning rate.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "steps to 25 % training error on CIFAR-10, tanh to ReLU, four convolutional layers",
@@ -171,29 +168,19 @@ CLAIMS = (
         conditions=(TWICE, TWICE_SIGMOID),
         controls=(
             Control(
-                "fitted",
-                "the start: pixels of standard deviation one, and weights of the size that keeps "
-                "the signal where tanh is steep",
-                {"to_relu[tanh]": 0.5},
+                "fitted", "the start: pixels of standard deviation one, and weights of the size "
+                "that keeps the signal where tanh is steep", {"to_relu[tanh]": 0.5},
                 (
-                    at_most(
-                        "to_goal[relu]",
-                        "the network with ReLU reaches the goal within {bound} steps",
-                        200.0,
-                    ),
+                    at_most("to_goal[relu]", "the network with ReLU reaches the goal within "
+                            "{bound} steps", 200.0),
                 ),
             ),
             Control(
-                "clipped",
-                "the open end: the ReLU is cut off at 1, so that it saturates as tanh does",
-                {"to_relu[tanh]": 0.5, "to_relu[sigmoid]": 0.5},
+                "clipped", "the open end: the ReLU is cut off at 1, so that it saturates as tanh "
+                "does", {"to_relu[tanh]": 0.5, "to_relu[sigmoid]": 0.5},
                 (
-                    at_most(
-                        "lowest[relu]",
-                        "the network still learns: its training error falls to {bound:word} or "
-                        "less",
-                        0.5,
-                    ),
+                    at_most("lowest[relu]", "the network still learns: its training error falls "
+                            "to {bound:word} or less", 0.5),
                 ),
             ),
         ),
@@ -201,7 +188,7 @@ CLAIMS = (
         "control shows, and later networks left the ReLU for smooth cousins of it "
         "{cite}`hendrycks2016`.",
     ),
-)
+)  # fmt: skip
 
 LABELS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid"}
 PANELS = {

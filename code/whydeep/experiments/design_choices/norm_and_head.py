@@ -116,30 +116,20 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-lrn",
-        cite="krizhevsky2012",
+        id="krizhevsky2012-lrn", cite="krizhevsky2012", kind="null", expected=NOT_AT_THIS_SCALE,
         sentence="Local response normalisation lowers the error.",
-        kind="null",
-        expected=NOT_AT_THIS_SCALE,
         paper=(("top-1 and top-5 error", ("lower by {} and {} points", 1.4, 1.2), "section 3.3"),),
         conditions=(
-            at_least(
-                "norm_gain",
-                "with response normalisation the test error is lower by {bound} or more",
-                0.014,
-            ),
+            at_least("norm_gain", "with response normalisation the test error is lower by {bound} "
+                     "or more", 0.014),
         ),
         controls=(
             Control(
-                "large-inputs",
-                "the cause put in: inputs 30 times as large, so that the divisor is not constant",
-                {"norm_gain": 0.05},
+                "large-inputs", "the cause put in: inputs 30 times as large, so that the divisor "
+                "is not constant", {"norm_gain": 0.05},
                 (
-                    at_most(
-                        "error[normalised]",
-                        "with response normalisation it learns: its error is at most {bound}",
-                        0.6,
-                    ),
+                    at_most("error[normalised]", "with response normalisation it learns: its "
+                            "error is at most {bound}", 0.6),
                 ),
             ),
         ),
@@ -147,12 +137,9 @@ CLAIMS = (
         "competition, and left it out.",
     ),
     Claim(
-        id="lin2014-fully-connected-not-needed",
-        cite="lin2014",
+        id="lin2014-fully-connected-not-needed", cite="lin2014", kind="effect", expected=PARTLY,
         sentence="The mean of each channel can stand in for the dense layers, with a tenth of the "
         "weights and no loss.",
-        kind="effect",
-        expected=PARTLY,
         paper=(
             (
                 "test error on CIFAR-10: dense layer; with dropout; average",
@@ -161,37 +148,24 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "head_excess",
-                "with averages the test error is at most {bound} above that with the dense layer",
-                0.05,
-            ),
-            Condition(
-                "no_loss",
-                "it is not above it at all",
-                lambda result: float(result["head_excess"]),
-                "<=",
-                0.0,
-                SHARE,
-            ),
+            at_most("head_excess", "with averages the test error is at most {bound} above that "
+                    "with the dense layer", 0.05),
+            Condition("no_loss", "it is not above it at all",
+                      lambda result: float(result["head_excess"]), "<=", 0.0, SHARE),
         ),
         controls=(
             Control(
-                "features-not-learned",
-                "what the channels learn: the averages are of channels left as they were drawn",
-                {"head_excess": 0.03, "no_loss": 0.03},
+                "features-not-learned", "what the channels learn: the averages are of channels "
+                "left as they were drawn", {"head_excess": 0.03, "no_loss": 0.03},
                 (
-                    at_most(
-                        "error[average_head]",
-                        "the classifier on them learns: its error is at most {bound}",
-                        0.45,
-                    ),
+                    at_most("error[average_head]", "the classifier on them learns: its error is "
+                            "at most {bound}", 0.45),
                 ),
             ),
         ),
         missed=("no_loss",),
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -79,40 +79,30 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-depth-ablation",
-        cite="krizhevsky2012",
+        id="krizhevsky2012-depth-ablation", cite="krizhevsky2012", kind="effect", expected=PARTLY,
         sentence="Removing any one convolutional layer, though it holds few of the parameters, "
         "costs accuracy.",
-        kind="effect",
-        expected=PARTLY,
         missed=("least_cost",),
         paper=(("top-1 accuracy lost with any middle layer", ("about {} points", 2), "section 7"),),
         conditions=(
-            at_least(
-                "cost[conv1]",
-                "leaving out the first layer costs at least {bound:%} points of test error",
-                0.02,
-            ),
+            at_least("cost[conv1]", "leaving out the first layer costs at least {bound:%} points "
+                     "of test error", 0.02),
             at_least("least_cost", "each of the layers costs at least {bound:%} point", 0.01),
         ),
         controls=(
             Control(
-                "dense-weights",
-                "the layer: as many weights come out of the dense layer in its place",
-                {"cost[conv1]": 0.005, "least_cost": 0.003},
+                "dense-weights", "the layer: as many weights come out of the dense layer in its "
+                "place", {"cost[conv1]": 0.005, "least_cost": 0.003},
                 (
-                    at_most(
-                        "error_whole",
-                        "the whole network errs on at most {bound} of the test examples",
-                        0.3,
-                    ),
+                    at_most("error_whole", "the whole network errs on at most {bound} of the test "
+                            "examples", 0.3),
                 ),
             ),
         ),
-        disputed="Taking two dense or two of the convolutional layers out of the same network cost "
-        "little, and only taking out both kinds cost much {cite}`zeiler2014`.",
+        disputed="Taking two dense or two of the convolutional layers out of the same network "
+        "cost little, and only taking out both kinds cost much {cite}`zeiler2014`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -59,32 +59,27 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="krizhevsky2012-overlapping-pooling",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="null", expected=NOT_AT_THIS_SCALE,
         sentence="Pooling windows of 3 x 3 at stride 2 in place of blocks of 2 x 2 lowers the "
         "error slightly.",
-        kind="null",
-        expected=NOT_AT_THIS_SCALE,
         paper=(("top-1 and top-5 error", ("lower by {} and {} points", 0.4, 0.3), "section 3.4"),),
         conditions=(
             at_least("gain", "overlapping windows lower the test error by at least {bound}", 0.003),
         ),
         controls=(
             Control(
-                "three-times-the-steps",
-                "something that helps for certain in place of the overlap: three times as many "
-                "steps",
-                {"gain": 0.005},
+                "three-times-the-steps", "something that helps for certain in place of the "
+                "overlap: three times as many steps", {"gain": 0.005},
                 (
-                    at_most(
-                        "error[blocks]", "the network learns: its error is at most {bound}", 0.3
-                    ),
+                    at_most("error[blocks]", "the network learns: its error is at most {bound}",
+                            0.3),
                 ),
             ),
         ),
         disputed="{cite:t}`scherer2010` found that overlapping windows bring no significant "
         "improvement",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

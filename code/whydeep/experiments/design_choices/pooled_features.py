@@ -147,47 +147,35 @@ TELLS = at_least(
 )
 CLAIMS = (
     Claim(
-        id="boureau2010-max-pooling",
-        cite="boureau2010",
+        id="boureau2010-max-pooling", cite="boureau2010", kind="effect", expected=REPRODUCED,
         sentence="The maximum separates classes better than the average where features are rare, "
         "and worse where they are common: pool size and rate decide together.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "average of $J$ binary answers at rate $\\rho$",
-                "mean $\\rho$, variance $\\rho (1 - \\rho) / J$",
-                "section 3, pooling binary features",
-            ),
-            (
-                "maximum of the same",
-                "mean $1 - (1 - \\rho)^J$",
-                "section 3, pooling binary features",
-            ),
+            ("average of $J$ binary answers at rate $\\rho$", "mean $\\rho$, variance $\\rho (1 - "
+             "\\rho) / J$", "section 3, pooling binary features"),
+            ("maximum of the same", "mean $1 - (1 - \\rho)^J$", "section 3, pooling binary "
+             "features"),
         ),
         conditions=(RARE_GAIN, COMMON_LOSS, THEORY),
         controls=(
             Control(
-                "without-noise",
-                "what the maximum does not listen to: silent sites answer exactly 0",
-                {"rare_gain": 0.03},
+                "without-noise", "what the maximum does not listen to: silent sites answer "
+                "exactly 0", {"rare_gain": 0.03},
                 (THEORY, TELLS),
             ),
             Control(
-                "four-sites",
-                "the large pool: four sites in place of 64",
+                "four-sites", "the large pool: four sites in place of 64",
                 {"rare_gain": 0.015, "common_loss": 0.05},
                 (THEORY, TELLS),
             ),
             Control(
-                "runs-of-eight",
-                "independent sites: the feature comes in runs of eight neighbours",
+                "runs-of-eight", "independent sites: the feature comes in runs of eight neighbours",
                 {"off_theory": 0.02},
                 (TELLS,),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

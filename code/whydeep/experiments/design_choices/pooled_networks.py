@@ -91,40 +91,32 @@ def _learns(quantity: str, bound: float) -> tuple[Condition]:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-max-pooling",
-        cite="krizhevsky2012",
-        sentence="Taking the maximum over neighbouring positions tolerates small shifts, and beats "
-        "averaging when features are sparse.",
-        kind="effect",
-        expected=REPRODUCED,
+        id="krizhevsky2012-max-pooling", cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
+        sentence="Taking the maximum over neighbouring positions tolerates small shifts, and "
+        "beats averaging when features are sparse.",
         paper=(
-            (
-                "max-pooling against subsampling by averages, two collections of pictures",
-                "no number: significantly better",
-                "{cite:t}`scherer2010`, abstract",
-            ),
+            ("max-pooling against subsampling by averages, two collections of pictures",
+             "no number: significantly better", "{cite:t}`scherer2010`, abstract"),
         ),
         conditions=(RATIO, SHIFT),
         controls=(
             Control(
-                "textures",
-                "sparse features: the pictures are noise whose mean over a quarter tells the class",
-                {"ratio": 0.08},
+                "textures", "sparse features: the pictures are noise whose mean over a quarter "
+                "tells the class", {"ratio": 0.08},
                 _learns("error[average]", 0.4),
             ),
             Control(
-                "scattered",
-                "the neighbourhood: the four places that are pooled are brought together by a "
-                "fixed shuffle",
-                {"shift_gap": 0.03},
+                "scattered", "the neighbourhood: the four places that are pooled are brought "
+                "together by a fixed shuffle", {"shift_gap": 0.03},
                 _learns("error[maximum]", 0.35),
             ),
         ),
         disputed="a convolution with stride does as well on pictures that are not shifted "
         "{cite}`springenberg2015`; tolerance to shifts is learned, with and without pooling "
-        "{cite}`ruderman2018`; and max-pooling is itself not stable under shifts {cite}`zhang2019`",
+        "{cite}`ruderman2018`; and max-pooling is itself not stable under shifts "
+        "{cite}`zhang2019`",
     ),
-)
+)  # fmt: skip
 
 
 PLOT = Plot(

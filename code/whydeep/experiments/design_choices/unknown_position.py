@@ -147,40 +147,31 @@ RECOGNISES = at_least(
 )
 CLAIMS = (
     Claim(
-        id="patel2015-drm",
-        cite="patel2015",
+        id="patel2015-drm", cite="patel2015", kind="effect", expected=REPRODUCED,
         sentence="If signals are templates at an unknown position plus noise, then to convolve "
         "with the templates and take the maximum over positions loses next to nothing against the "
         "exact answer, and the average over positions loses most.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "max-sum inference in the rendering model",
-                "reproduces the operations of a convolutional network",
-                "{cite:t}`patel2016`, abstract",
-            ),
+            ("max-sum inference in the rendering model", "reproduces the operations of a "
+             "convolutional network", "{cite:t}`patel2016`, abstract"),
         ),
         conditions=(BELOW_BAYES, ABOVE_AVERAGE),
         controls=(
             Control(
-                "two-positions",
-                "the unknown position, but for one place: templates stand still or are turned by 1",
-                {"above_average": 0.15},
+                "two-positions", "the unknown position, but for one place: templates stand still "
+                "or are turned by 1", {"above_average": 0.15},
                 (RECOGNISES,),
             ),
             Control(
-                "uneven-templates",
-                "templates that match at one position only: those of some classes are smooth, and "
-                "match nearly as well at many",
-                {"below_bayes": 0.01},
+                "uneven-templates", "templates that match at one position only: those of some "
+                "classes are smooth, and match nearly as well at many", {"below_bayes": 0.01},
                 (RECOGNISES,),
             ),
         ),
         disputed="networks are trained on labels, not drawn from such a model, and convolutions "
         "with a stride can take the place of the maximum {cite}`springenberg2015`",
     ),
-)
+)  # fmt: skip
 
 
 ACCURACY = Axis("accuracy")

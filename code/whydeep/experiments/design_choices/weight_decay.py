@@ -91,11 +91,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="krizhevsky2012-weight-decay-lowers-training-error",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="null", expected=NOT_AT_THIS_SCALE,
         sentence="A weight decay of 0.0005 lowers the training error too, so that it is more than "
         "a regulariser.",
-        kind="null",
-        expected=NOT_AT_THIS_SCALE,
         paper=(
             (
                 "weight decay; what it does",
@@ -104,37 +102,27 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "ratio",
-                "with weight decay the training loss is at most {bound} times that without",
-                0.95,
-            ),
+            at_most("ratio", "with weight decay the training loss is at most {bound} times that "
+                    "without", 0.95),
         ),
         controls=(
             Control(
-                "nearly-too-high",
-                "the mildness: a learning rate of 0.3, at which some networks without decay fail, "
-                "and a decay of 0.01",
-                {"ratio": 0.03},
+                "nearly-too-high", "the mildness: a learning rate of 0.3, at which some networks "
+                "without decay fail, and a decay of 0.01", {"ratio": 0.03},
                 (
-                    at_least(
-                        "ends[without]",
-                        "without decay the networks do not train as well as at the learning rate "
-                        "0.1: their loss is at least {bound}",
-                        0.5,
-                    ),
+                    at_least("ends[without]", "without decay the networks do not train as well as "
+                             "at the learning rate 0.1: their loss is at least {bound}", 0.5),
                 ),
             ),
         ),
-        changes=(
-            "The bound was first 0.9 and the control's margin 0.1. Both were changed to 0.95 and "
-            "0.03 after the calibration and before any reported value had been looked at; but the "
-            "command that records the reported seeds had been started at the first ones, and was "
-            "not stopped by the change. By the first ones the verdict would have been void: the "
-            "control lowers the loss to 0.84 times, and 0.8 was asked for.",
-        ),
+        changes=("The bound was first 0.9 and the control's margin 0.1. Both were changed to 0.95 "
+                 "and 0.03 after the calibration and before any reported value had been looked "
+                 "at; but the command that records the reported seeds had been started at the "
+                 "first ones, and was not stopped by the change. By the first ones the verdict "
+                 "would have been void: the control lowers the loss to 0.84 times, and 0.8 was "
+                 "asked for.",),
     ),
-)
+)  # fmt: skip
 
 PANELS = {
     MAIN: "learning rate 0.1, decay 0.0005",

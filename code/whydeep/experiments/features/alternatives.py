@@ -190,12 +190,10 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="bavarian2015-what-are-the-alternatives",
-        cite="bavarian2015",
-        sentence="The rivals were support vector machines on features made by hand, which beat the "
-        "same machines on pixels; networks beat them on pictures, and forests still beat networks "
-        "on small tables.",
-        kind="effect",
-        expected=PARTLY,
+        cite="bavarian2015", kind="effect", expected=PARTLY,
+        sentence="The rivals were support vector machines on features made by hand, which beat "
+        "the same machines on pixels; networks beat them on pictures, and forests still beat "
+        "networks on small tables.",
         missed=("network_wins_pictures", "forest_wins_table"),
         paper=(
             (
@@ -210,51 +208,36 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_least(
-                "hog_helps",
-                "on pictures, the machine on pixels errs at least {bound} times as often as on HOG",
-                1.1,
-            ),
-            at_least(
-                "network_wins_pictures",
-                "on pictures, the machine on HOG errs at least {bound} times as often as the "
-                "network",
-                1.05,
-            ),
-            at_least(
-                "forest_wins_table",
-                "on the table, the network errs at least {bound} times as often as the forest",
-                1.1,
-            ),
+            at_least("hog_helps", "on pictures, the machine on pixels errs at least {bound} times "
+                     "as often as on HOG", 1.1),
+            at_least("network_wins_pictures", "on pictures, the machine on HOG errs at least "
+                     "{bound} times as often as the network", 1.05),
+            at_least("forest_wins_table", "on the table, the network errs at least {bound} times "
+                     "as often as the forest", 1.1),
         ),
         controls=(
             Control(
-                "scrambled",
-                "that neighbouring pixels belong together, and that a column of the table is a "
-                "quantity by itself: pixels permuted, the table's axes turned at random",
+                "scrambled", "that neighbouring pixels belong together, and that a column of the "
+                "table is a quantity by itself: pixels permuted, the table's axes turned at "
+                "random",
                 {"hog_helps": 0.05, "network_wins_pictures": 0.05, "forest_wins_table": 0.05},
                 (
-                    at_most(
-                        "error[svm_raw]", "the machine on pixels errs on at most {bound}", 0.25
-                    ),
-                    at_most(
-                        "error[network_table]",
-                        "the network errs on at most {bound} of the table",
-                        0.1,
-                    ),
+                    at_most("error[svm_raw]", "the machine on pixels errs on at most {bound}",
+                            0.25),
+                    at_most("error[network_table]", "the network errs on at most {bound} of the "
+                            "table", 0.1),
                 ),
             ),
         ),
         disputed="Over 121 tables the lead of forests over support vector machines was within "
         "chance {cite}`fernandezdelgado2014`; on 45 tables of about 10,000 examples trees still "
         "led networks {cite}`grinsztajn2022`. One small table, as here, decides neither.",
-        changes=(
-            "After the recorded run the variant 'frozen' stopped being a control: it attacked only "
-            "a condition that the main run misses, so that it could not have changed the verdict. "
-            "'scrambled' attacks that condition in its place. No bound and no setting was changed.",
-        ),
+        changes=("After the recorded run the variant 'frozen' stopped being a control: it "
+                 "attacked only a condition that the main run misses, so that it could not have "
+                 "changed the verdict. 'scrambled' attacks that condition in its place. No bound "
+                 "and no setting was changed.",),
     ),
-)
+)  # fmt: skip
 
 GROUPS = {MAIN: "as they are", "scrambled": "scrambled"}
 

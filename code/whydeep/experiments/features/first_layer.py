@@ -201,57 +201,33 @@ def _rounded(values: Tensor) -> np.ndarray:
 CLAIMS = (
     Claim(
         id="krizhevsky2012-first-layer-features",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
         sentence="The first layer of a network trained on pictures learns oriented, "
         "frequency-selective filters and blobs of colour, some filters being blind to colour and "
         "others specific to it.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "96 filters of 11 by 11 pixels: frequency- and orientation-selective, and blobs",
-                "no number",
-                "Figure 3, section 6.1",
-            ),
-            (
-                "colour-blind on one GPU, colour-specific on the other, in every run",
-                "no number; not tested here",
-                "section 6.1",
-            ),
+            ("96 filters of 11 by 11 pixels: frequency- and orientation-selective, and blobs",
+             "no number", "Figure 3, section 6.1"),
+            ("colour-blind on one GPU, colour-specific on the other, in every run",
+             "no number; not tested here", "section 6.1"),
         ),
         conditions=(
-            at_least(
-                "real_over_random",
-                "the median $R^2$ of the Gabor fits of a network trained on photographs is at "
-                "least {bound} times that of random filters",
-                1.5,
-            ),
-            at_least(
-                "own_over_start",
-                "the median $R^2$ of our network's filters is at least {bound} times what it was "
-                "before training",
-                1.5,
-            ),
-            at_least(
-                "both_kinds",
-                "at least {bound} of the filters trained on photographs are blind to colour, and "
-                "at least {bound} specific to it",
-                0.15,
-            ),
+            at_least("real_over_random", "the median $R^2$ of the Gabor fits of a network trained "
+                     "on photographs is at least {bound} times that of random filters", 1.5),
+            at_least("own_over_start", "the median $R^2$ of our network's filters is at least "
+                     "{bound} times what it was before training", 1.5),
+            at_least("both_kinds", "at least {bound} of the filters trained on photographs are "
+                     "blind to colour, and at least {bound} specific to it", 0.15),
         ),
         controls=(
             Control(
-                "shuffled",
-                "that neighbouring pixels belong together, and the three colours of a filter: one "
-                "fixed shuffle of the pixels of all filters, and of all pictures before our "
-                "network learns from them; the colours dealt out anew among the filters",
-                {"real_over_random": 0.2, "own_over_start": 0.1, "both_kinds": 0.05},
+                "shuffled", "that neighbouring pixels belong together, and the three colours of a "
+                "filter: one fixed shuffle of the pixels of all filters, and of all pictures "
+                "before our network learns from them; the colours dealt out anew among the "
+                "filters", {"real_over_random": 0.2, "own_over_start": 0.1, "both_kinds": 0.05},
                 (
-                    at_most(
-                        "error_own",
-                        "our network still learns, to a test error of {bound}",
-                        0.25,
-                    ),
+                    at_most("error_own", "our network still learns, to a test error of {bound}",
+                            0.25),
                 ),
             ),
         ),
@@ -259,7 +235,7 @@ CLAIMS = (
         "{cite}`olshausen1996` and independent components {cite}`bell1997` find them in "
         "photographs without labels and without a second layer.",
     ),
-)
+)  # fmt: skip
 
 
 def _gallery(axes: Axes, bank: Float[np.ndarray, "n h w *c"], columns: int) -> None:

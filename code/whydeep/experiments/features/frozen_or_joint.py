@@ -63,7 +63,15 @@ class Settings:
     relevant: int = 3
 
 
-SCALES = {"quick": Settings(), "full": Settings(widest=1024)}
+SCALES = {
+    "quick": Settings(),
+    "full": Settings(widest=1024),
+    "gpu": Settings(
+        widest=1024,
+        examples=10_000,
+        sgd=SGD(lr=(0.01, 0.03, 0.1), steps=4000, batch=64, momentum=0.9),
+    ),
+}
 VARIANTS = {"linear": {"task": "linear"}, "parity": {"task": "parity", "sgd.steps": 480}}
 
 
@@ -160,63 +168,42 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="bubeck2015-joint-training-is-the-step",
-        cite="bubeck2015",
+        cite="bubeck2015", kind="effect", expected=REPRODUCED,
         sentence="Training the feature matrices together with the classifier beats training the "
         "classifier on top of the same matrices kept frozen, the more so the fewer units they "
         "have.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(("the post", "no number", "section 'Deep learning: it's all about the features'"),),
         conditions=(
-            at_least(
-                "ratio[0]",
-                "with 16 units the frozen layer's error is at least {bound} times the trained "
-                "one's",
-                1.4,
-            ),
-            at_least(
-                "falls",
-                "that ratio is at least {bound} times what it is with the most units",
-                1.2,
-            ),
-            at_most(
-                "ratio[-1]",
-                "with the most units the frozen layer has all but caught up, to a ratio of {bound}",
-                1.15,
-            ),
+            at_least("ratio[0]", "with 16 units the frozen layer's error is at least {bound} "
+                     "times the trained one's", 1.4),
+            at_least("falls", "that ratio is at least {bound} times what it is with the most units",
+                     1.2),
+            at_most("ratio[-1]", "with the most units the frozen layer has all but caught up, to "
+                    "a ratio of {bound}", 1.15),
         ),
         controls=(
             Control(
-                "linear",
-                "that features have to be found: the same pictures, but with labels drawn from a "
-                "logistic regression on their first two principal components",
+                "linear", "that features have to be found: the same pictures, but with labels "
+                "drawn from a logistic regression on their first two principal components",
                 {"ratio[0]": 0.2, "falls": 0.1},
                 (
-                    at_most(
-                        "error[joint, 0]",
-                        "the trained network beats guessing, to an error of {bound}",
-                        0.7,
-                    ),
+                    at_most("error[joint, 0]", "the trained network beats guessing, to an error "
+                            "of {bound}", 0.7),
                 ),
             ),
             Control(
-                "parity",
-                "that random features will do if there are enough: whether an odd number of three "
-                "among twenty bits is set",
-                {"ratio[-1]": 1.0},
+                "parity", "that random features will do if there are enough: whether an odd "
+                "number of three among twenty bits is set", {"ratio[-1]": 1.0},
                 (
-                    at_most(
-                        "error[joint, -1]",
-                        "the trained network solves the task, to an error of {bound}",
-                        0.05,
-                    ),
+                    at_most("error[joint, -1]", "the trained network solves the task, to an error "
+                            "of {bound}", 0.05),
                 ),
             ),
         ),
         disputed="Much of a deep network may stay at its random start if the rest is trained "
         "{cite}`rosenfeld2018`, so that what joint training buys depends on what is frozen.",
     ),
-)
+)  # fmt: skip
 
 PLOT = Plot(
     sweep=Axis("units in layer 1", log=True),

@@ -262,60 +262,38 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="lanckriet2004-learn-the-kernel-by-sdp",
-        cite="lanckriet2004",
+        cite="lanckriet2004", kind="effect", expected=REPRODUCED,
         sentence="A kernel can be learned together with a support vector machine as one convex "
         "problem, but the time of the semidefinite program grows steeply with the number $n$ of "
         "examples, while an epoch of SGD on a network takes a time of about $n$.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "the post, on the semidefinite program",
-                "it does not scale well (no number)",
-                "{cite:t}`bubeck2015`, section 'Deep learning: it's all about the features'",
-            ),
-            (
-                "general-purpose solvers, even on the cheaper quadratic form",
-                "only a small number of kernels and of data points (no number)",
-                "{cite:t}`bach2004`, abstract",
-            ),
+            ("the post, on the semidefinite program", "it does not scale well (no number)",
+             "{cite:t}`bubeck2015`, section 'Deep learning: it's all about the features'"),
+            ("general-purpose solvers, even on the cheaper quadratic form",
+             "only a small number of kernels and of data points (no number)",
+             "{cite:t}`bach2004`, abstract"),
         ),
         conditions=(
-            at_least(
-                "slope_convex",
-                "the time of the convex problem grows at least as $n^{{bound}}$",
-                2.2,
-            ),
-            at_most(
-                "slope_sgd",
-                "the time of an epoch of SGD grows at most as $n^{{bound}}$",
-                1.3,
-            ),
+            at_least("slope_convex", "the time of the convex problem grows at least as "
+                     "$n^{{bound}}$", 2.2),
+            at_most("slope_sgd", "the time of an epoch of SGD grows at most as $n^{{bound}}$", 1.3),
         ),
         controls=(
             Control(
-                "qcqp",
-                "the matrix inequality: the same problem, with the same solution, written with "
-                "one quadratic constraint a kernel, for the same solver",
+                "qcqp", "the matrix inequality: the same problem, with the same solution, written "
+                "with one quadratic constraint a kernel, for the same solver",
                 {"slope_convex": 0.2},
                 (
-                    at_most(
-                        "weight_off",
-                        "it finds weights that sum to 1, as they do at the solution, to {bound}",
-                        1e-3,
-                    ),
+                    at_most("weight_off", "it finds weights that sum to 1, as they do at the "
+                            "solution, to {bound}", 1e-3),
                 ),
             ),
             Control(
-                "full-batch",
-                "the minibatch: each of the $n/10$ steps takes all examples",
+                "full-batch", "the minibatch: each of the $n/10$ steps takes all examples",
                 {"slope_sgd": 0.2},
                 (
-                    at_most(
-                        "sgd_loss",
-                        "it learns: the training loss ends at {bound} nats or less, below log 2",
-                        0.55,
-                    ),
+                    at_most("sgd_loss", "it learns: the training loss ends at {bound} nats or "
+                            "less, below log 2", 0.55),
                 ),
             ),
         ),
@@ -324,7 +302,7 @@ CLAIMS = (
         "{cite}`rakotomamonjy2008`, and recursive feature machines learn a kernel without one too "
         "{cite}`radhakrishnan2024`.",
     ),
-)
+)  # fmt: skip
 
 # Each time against the n of its own method: the variants shown, and a power of n beside them.
 CONVEX = {MAIN: "semidefinite program", "qcqp": "same problem, as QCQP"}

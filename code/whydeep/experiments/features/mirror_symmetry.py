@@ -160,13 +160,10 @@ _LEARNS = at_most(
 
 CLAIMS = (
     Claim(
-        id="rumelhart1986-backprop",
-        cite="rumelhart1986",
+        id="rumelhart1986-backprop", cite="rumelhart1986", kind="effect", expected=REPRODUCED,
         sentence="Gradient descent through hidden units finds useful internal features: a 6-2-1 "
         "network detects mirror symmetry with weights that are equal and opposite about the "
         "middle, in ratio 1:2:4.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "sweeps over the 64 inputs until solved, one start",
@@ -176,38 +173,23 @@ CLAIMS = (
             ("sizes of the weights of a hidden unit", "1:2:4", "Figure 1, caption"),
         ),
         conditions=(
-            at_least(
-                "solved",
-                "at least {bound} of the starts get all 64 inputs right",
-                0.4,
-            ),
-            at_most(
-                "sweeps_factor",
-                "the median of their sweeps is within a factor of {bound} of the paper's 1,425",
-                2.0,
-            ),
-            at_most(
-                "antisymmetry",
-                "the weights are equal and opposite about the middle, to {bound} of their length",
-                0.01,
-            ),
-            at_most(
-                "ratio_deviation",
-                "their sizes are in ratio 1:2:4, each ratio 2 to {bound}",
-                0.15,
-            ),
+            at_least("solved", "at least {bound} of the starts get all 64 inputs right", 0.4),
+            at_most("sweeps_factor", "the median of their sweeps is within a factor of {bound} of "
+                    "the paper's 1,425", 2.0),
+            at_most("antisymmetry", "the weights are equal and opposite about the middle, to "
+                    "{bound} of their length", 0.01),
+            at_most("ratio_deviation", "their sizes are in ratio 1:2:4, each ratio 2 to {bound}",
+                    0.15),
         ),
         controls=(
             Control(
-                "permuted",
-                "the symmetry: as many inputs have the label 1, but which ones is drawn at random",
-                {"solved": 0.1, "antisymmetry": 0.1, "ratio_deviation": 0.5},
+                "permuted", "the symmetry: as many inputs have the label 1, but which ones is "
+                "drawn at random", {"solved": 0.1, "antisymmetry": 0.1, "ratio_deviation": 0.5},
                 (_LEARNS,),
             ),
             Control(
-                "frozen",
-                "the gradient through the hidden units: they stay as they start, and only the "
-                "output unit learns",
+                "frozen", "the gradient through the hidden units: they stay as they start, and "
+                "only the output unit learns",
                 {"solved": 0.3, "sweeps_factor": 0.5, "antisymmetry": 0.1, "ratio_deviation": 0.5},
                 (_LEARNS,),
             ),
@@ -215,7 +197,7 @@ CLAIMS = (
         disputed="That backpropagation was new in 1986 is disputed, not that it does this: the "
         "reverse accumulation of derivatives is older {cite}`baydin2018`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

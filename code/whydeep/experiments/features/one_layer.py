@@ -60,6 +60,9 @@ SCALES = {
     "full": Settings(
         examples=3000, sgd=SGD(lr=0.01, steps=250, batch=64, momentum=0.9, decay=1e-3)
     ),
+    "gpu": Settings(
+        examples=8000, sgd=SGD(lr=0.01, steps=5000, batch=64, momentum=0.9, decay=1e-3)
+    ),
 }
 VARIANTS = {"nothing-shared": {"shuffle": True}}
 
@@ -141,12 +144,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-L1-not-enough",
-        cite="bubeck2015",
+        id="bubeck2015-L1-not-enough", cite="bubeck2015", kind="effect", expected=PARTLY,
         sentence="One learned layer under the classifier does not reach the accuracy of more, at "
         "an equal number of weights.",
-        kind="effect",
-        expected=PARTLY,
         missed=("ratio_single",),
         paper=(
             ("the state of the art would not be reached with L = 1", "no number", "a comment"),
@@ -157,34 +157,21 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_least(
-                "ratio_single",
-                "on single garments the error of one layer is at least {bound} times that of two",
-                1.08,
-            ),
-            at_least(
-                "ratio_pairs",
-                "on pairs of garments the error of one layer is at least {bound} times that of two",
-                5.0,
-            ),
+            at_least("ratio_single", "on single garments the error of one layer is at least "
+                     "{bound} times that of two", 1.08),
+            at_least("ratio_pairs", "on pairs of garments the error of one layer is at least "
+                     "{bound} times that of two", 5.0),
         ),
         controls=(
             Control(
-                "nothing-shared",
-                "what places have to share: the pixels of every garment are shuffled in one fixed "
-                "order, and the label of a pair is the kind of its left garment",
-                {"ratio_single": 0.02, "ratio_pairs": 1.0},
+                "nothing-shared", "what places have to share: the pixels of every garment are "
+                "shuffled in one fixed order, and the label of a pair is the kind of its left "
+                "garment", {"ratio_single": 0.02, "ratio_pairs": 1.0},
                 (
-                    at_most(
-                        "train_error[single, two]",
-                        "two layers still fit single garments, to a training error of {bound}",
-                        0.35,
-                    ),
-                    at_most(
-                        "error[pairs, two]",
-                        "two layers still solve the task on pairs, to an error of {bound}",
-                        0.1,
-                    ),
+                    at_most("train_error[single, two]", "two layers still fit single garments, to "
+                            "a training error of {bound}", 0.35),
+                    at_most("error[pairs, two]", "two layers still solve the task on pairs, to an "
+                            "error of {bound}", 0.1),
                 ),
             ),
         ),
@@ -192,7 +179,7 @@ CLAIMS = (
         "at a time {cite}`belilovsky2019`; local features that are only added up go far too "
         "{cite}`brendel2019`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -185,42 +185,26 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="rahimi2007-random-features",
-        cite="rahimi2007",
+        id="rahimi2007-random-features", cite="rahimi2007", kind="effect", expected=REPRODUCED,
         sentence="A random first layer under a trained linear read-out approximates a kernel "
         "machine; the error of its kernel falls as $1/\\sqrt{D}$ in the number $D$ of features.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "excess risk of the read-out, $n$ examples and $D$ features",
-                "$O(1/\\sqrt{n} + 1/\\sqrt{D})$",
-                "{cite:t}`rahimi2008`, main theorem",
-            ),
+            ("excess risk of the read-out, $n$ examples and $D$ features", "$O(1/\\sqrt{n} + "
+             "1/\\sqrt{D})$", "{cite:t}`rahimi2008`, main theorem"),
         ),
         conditions=(
-            at_most(
-                "slope_off",
-                "the slope of log kernel error over log $D$ lies within {bound} of $-1/2$",
-                0.1,
-            ),
-            at_most(
-                "gap",
-                "at the largest $D$ the test error exceeds the exact kernel's by at most {bound}",
-                0.02,
-            ),
+            at_most("slope_off", "the slope of log kernel error over log $D$ lies within {bound} "
+                    "of $-1/2$", 0.1),
+            at_most("gap", "at the largest $D$ the test error exceeds the exact kernel's by at "
+                    "most {bound}", 0.02),
         ),
         controls=(
             Control(
-                "sixteen-directions",
-                "fresh directions: all features share sixteen of them, however many there are",
-                {"slope_off": 0.15, "gap": 0.05},
+                "sixteen-directions", "fresh directions: all features share sixteen of them, "
+                "however many there are", {"slope_off": 0.15, "gap": 0.05},
                 (
-                    at_most(
-                        "error[random, -1]",
-                        "its features still beat chance by far, with an error of at most {bound}",
-                        0.5,
-                    ),
+                    at_most("error[random, -1]", "its features still beat chance by far, with an "
+                            "error of at most {bound}", 0.5),
                 ),
             ),
         ),
@@ -228,7 +212,7 @@ CLAIMS = (
         "full kernel machine {cite}`rudi2017`. And a kernel machine is not a network: random "
         "features need exponentially many units to learn a single ReLU unit {cite}`yehudai2019`.",
     ),
-)
+)  # fmt: skip
 
 GROUPS = {MAIN: "fresh directions", "sixteen-directions": "sixteen directions"}
 PLOT = Plot(

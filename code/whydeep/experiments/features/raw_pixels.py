@@ -51,11 +51,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="bubeck2015-linear-on-raw-vs-features",
-        cite="bubeck2015",
+        cite="bubeck2015", kind="effect", expected=PARTLY,
         sentence="A linear classifier does poorly on raw pixels, better on features made by hand, "
         "and better still on features learned together with it.",
-        kind="effect",
-        expected=PARTLY,
         missed=("hog_over_learned",),
         paper=(
             ("the post", "no number", "section 'Deep learning: it's all about the features'"),
@@ -66,54 +64,38 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_least(
-                "raw_over_hog", "the error on raw pixels is at least {bound} times that on HOG", 1.1
-            ),
-            at_least(
-                "raw_over_learned",
-                "the error on raw pixels is at least {bound} times that on learned features",
-                1.1,
-            ),
-            at_least(
-                "hog_over_learned",
-                "the error on HOG is at least {bound} times that on learned features",
-                1.05,
-            ),
+            at_least("raw_over_hog", "the error on raw pixels is at least {bound} times that on "
+                     "HOG", 1.1),
+            at_least("raw_over_learned", "the error on raw pixels is at least {bound} times that "
+                     "on learned features", 1.1),
+            at_least("hog_over_learned", "the error on HOG is at least {bound} times that on "
+                     "learned features", 1.05),
         ),
         controls=(
             Control(
-                "permuted",
-                "that neighbouring pixels belong together: one fixed shuffle of the pixels, which "
-                "a linear classifier on raw pixels cannot notice",
+                "permuted", "that neighbouring pixels belong together: one fixed shuffle of the "
+                "pixels, which a linear classifier on raw pixels cannot notice",
                 {"raw_over_hog": 0.1, "raw_over_learned": 0.1},
                 (
-                    at_most(
-                        "error[raw]", "raw pixels still give an error of at most {bound}", 0.25
-                    ),
-                    at_most(
-                        "train_error[learned]",
-                        "the network still fits its training examples, to an error of {bound}",
-                        0.1,
-                    ),
+                    at_most("error[raw]", "raw pixels still give an error of at most {bound}",
+                            0.25),
+                    at_most("train_error[learned]", "the network still fits its training "
+                            "examples, to an error of {bound}", 0.1),
                 ),
             ),
             Control(
-                "untrained",
-                "the learning: the same network before its first step",
+                "untrained", "the learning: the same network before its first step",
                 {"raw_over_learned": 0.1, "hog_over_learned": 0.1},
                 (
-                    at_most(
-                        "error[learned]",
-                        "its features still beat chance by far, with an error of at most {bound}",
-                        0.4,
-                    ),
+                    at_most("error[learned]", "its features still beat chance by far, with an "
+                            "error of at most {bound}", 0.4),
                 ),
             ),
         ),
-        disputed="A wide layer of random units is a good feature map too, so that learned features "
-        "must be compared with random ones {cite}`rahimi2007`.",
+        disputed="A wide layer of random units is a good feature map too, so that learned "
+        "features must be compared with random ones {cite}`rahimi2007`.",
     ),
-)
+)  # fmt: skip
 
 GROUPS = {MAIN: "pictures as they are", "permuted": "pixels shuffled"}
 

@@ -176,12 +176,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="coates2011-single-layer",
-        cite="coates2011",
+        id="coates2011-single-layer", cite="coates2011", kind="effect", expected=REPRODUCED,
         sentence="Under a linear classifier on one layer of patches, the number of features "
         "matters more than the algorithm that finds them.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "accuracy on CIFAR-10 and on NORB, with k-means and many features",
@@ -190,36 +187,25 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_least(
-                "few_over_many",
-                "with 10 entries the error is at least {bound} times that with 400",
-                1.3,
-            ),
-            at_least(
-                "number_over_algorithm",
-                "going from 10 to 400 entries moves the error by at least {bound} more than going "
-                "from k-means to random patches does",
-                0.04,
-            ),
+            at_least("few_over_many", "with 10 entries the error is at least {bound} times that "
+                     "with 400", 1.3),
+            at_least("number_over_algorithm", "going from 10 to 400 entries moves the error by at "
+                     "least {bound} more than going from k-means to random patches does", 0.04),
         ),
         controls=(
             Control(
-                "ten-patterns",
-                "the variety: as many features, but all of them slightly moved copies of ten",
-                {"few_over_many": 0.1, "number_over_algorithm": 0.02},
+                "ten-patterns", "the variety: as many features, but all of them slightly moved "
+                "copies of ten", {"few_over_many": 0.1, "number_over_algorithm": 0.02},
                 (
-                    at_most(
-                        "error[kmeans, -1]",
-                        "its features still beat chance by far, with an error of at most {bound}",
-                        0.4,
-                    ),
+                    at_most("error[kmeans, -1]", "its features still beat chance by far, with an "
+                            "error of at most {bound}", 0.4),
                 ),
             ),
         ),
         disputed="Overtaken a year later by networks with several learned layers, on the same "
         "pictures and on larger ones {cite}`krizhevsky2012`.",
     ),
-)
+)  # fmt: skip
 
 PLOT = Plot(
     sweep=Axis("dictionary entries", log=True),

@@ -137,11 +137,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="krizhevsky2012-data-augmentation",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="effect", expected=PARTLY,
         sentence="Shifted copies of the training images are data for free: they reduce "
         "overfitting, and the network does better on new images.",
-        kind="effect",
-        expected=PARTLY,
         paper=(
             (
                 "factor by which crops of 224 from 256 pixels and reflections enlarge the set",
@@ -152,35 +150,20 @@ CLAIMS = (
             ("without this scheme", '"substantial overfitting", no number', "section 4.1"),
         ),
         conditions=(
-            at_least(
-                "gap_gain",
-                "shifts of up to 4 pixels narrow the gap between test and training error by "
-                "{bound} or more",
-                0.1,
-            ),
-            at_least(
-                "moved_gain",
-                "they lower the error on test images moved by 4 pixels by {bound} or more",
-                0.2,
-            ),
-            at_least(
-                "still_gain",
-                "they lower the error on the test images as they are by {bound} or more",
-                0.02,
-            ),
+            at_least("gap_gain", "shifts of up to 4 pixels narrow the gap between test and "
+                     "training error by {bound} or more", 0.1),
+            at_least("moved_gain", "they lower the error on test images moved by 4 pixels by "
+                     "{bound} or more", 0.2),
+            at_least("still_gain", "they lower the error on the test images as they are by "
+                     "{bound} or more", 0.02),
         ),
         controls=(
             Control(
-                "mirrored",
-                "the shift: the images are mirrored at random, which also makes more of them",
-                {"gap_gain": 0.02, "moved_gain": 0.1, "still_gain": 0.005},
+                "mirrored", "the shift: the images are mirrored at random, which also makes more "
+                "of them", {"gap_gain": 0.02, "moved_gain": 0.1, "still_gain": 0.005},
                 (
-                    at_most(
-                        "error[-1, 0]",
-                        "its network learns: its error on test images as they are is at most "
-                        "{bound}",
-                        0.25,
-                    ),
+                    at_most("error[-1, 0]", "its network learns: its error on test images as they "
+                            "are is at most {bound}", 0.25),
                 ),
             ),
         ),
@@ -190,7 +173,7 @@ CLAIMS = (
         "case, and later schemes search for the moves that suit the data {cite}`cubuk2019`.",
         missed=("still_gain",),
     ),
-)
+)  # fmt: skip
 
 SERIES = ("no shift", "up to 1 pixel", "up to 2 pixels", "up to 4 pixels")
 PLOT = Plot(

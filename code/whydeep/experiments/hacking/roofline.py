@@ -136,12 +136,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-gpu",
-        cite="krizhevsky2012",
+        id="krizhevsky2012-gpu", cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
         sentence="What GPUs live on: in a batch every weight that is fetched is used for all "
         "examples, and the same machine computes several times as fast.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             ("training time, two GPUs of 3 GB", "between five and six days", "section 5"),
             (
@@ -151,28 +148,21 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_least(
-                "growth",
-                "a batch of 32 runs at {bound} times the rate of a single example, or more",
-                2.0,
-            ),
+            at_least("growth", "a batch of 32 runs at {bound} times the rate of a single example, "
+                     "or more", 2.0),
         ),
         controls=(
             Control(
-                "own-weights",
-                "the reuse: each example of the batch brings its own weights",
+                "own-weights", "the reuse: each example of the batch brings its own weights",
                 {"growth": 0.3},
                 (
-                    at_least(
-                        "one",
-                        "its single example runs at {bound:%} % of the peak rate or more",
-                        0.02,
-                    ),
+                    at_least("one", "its single example runs at {bound:%} % of the peak rate or "
+                             "more", 0.02),
                 ),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 PLOT = Plot(
     sweep=Axis("examples in a batch", log=True),

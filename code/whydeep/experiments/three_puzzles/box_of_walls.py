@@ -181,59 +181,36 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="lecun2016-box-random-matrix",
-        cite="lecun2016",
-        sentence="It is hard to build a box in many dimensions: the chance that a random symmetric "
-        "Hessian curves upwards in all directions falls faster with each direction added.",
-        kind="effect",
-        expected=REPRODUCED,
+        id="lecun2016-box-random-matrix", cite="lecun2016", kind="effect", expected=REPRODUCED,
+        sentence="It is hard to build a box in many dimensions: the chance that a random "
+        "symmetric Hessian curves upwards in all directions falls faster with each direction "
+        "added.",
         paper=(
             ("LeCun's answer", "no number", "the first question"),
-            (
-                "chance of a minimum in $D$ directions, $D$ large",
-                r"$\exp\big(-\tfrac{\log 3}{4} D^2\big)$",
-                "{cite:t}`dean2006`, abstract",
-            ),
+            ("chance of a minimum in $D$ directions, $D$ large", "$\\exp\\big(-\\tfrac{\\log 3}{4} "
+             "D^2\\big)$", "{cite:t}`dean2006`, abstract"),
         ),
         conditions=(
-            at_most(
-                "departure",
-                "at no dimension does the share depart from the exact value by more than {bound} "
-                "standard errors",
-                4.0,
-            ),
-            at_most(
-                "bend",
-                "each further direction cuts the share by a larger factor than the one before: "
-                "the ratio of successive ratios is at most {bound}",
-                0.75,
-            ),
-            at_most(
-                "last_fall",
-                "the fourth direction leaves at most {bound} of the boxes of three",
-                0.15,
-            ),
+            at_most("departure", "at no dimension does the share depart from the exact value by "
+                    "more than {bound} standard errors", 4.0),
+            at_most("bend", "each further direction cuts the share by a larger factor than the "
+                    "one before: the ratio of successive ratios is at most {bound}", 0.75),
+            at_most("last_fall", "the fourth direction leaves at most {bound} of the boxes of "
+                    "three", 0.15),
         ),
         controls=(
             Control(
-                "independent",
-                "the coupling of the curvatures, which makes them push each other apart: D "
-                "independent curvatures of the same size, each a coin",
+                "independent", "the coupling of the curvatures, which makes them push each other "
+                "apart: D independent curvatures of the same size, each a coin",
                 {"departure": 20.0, "bend": 0.15, "last_fall": 0.2},
-                (
-                    at_most(
-                        "half",
-                        "one direction is a fair coin, to within {bound}",
-                        0.01,
-                    ),
-                ),
+                (at_most("half", "one direction is a fair coin, to within {bound}", 0.01),),
             ),
         ),
         disputed="The Hessians of trained networks are not such matrices: most of their "
         "eigenvalues lie near zero and a few stand out {cite}`sagun2016`. And bad local minima of "
         "networks do exist {cite}`safran2018`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -184,12 +184,10 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="lecun2016-convnets-natural-signals",
-        cite="lecun2016",
+        cite="lecun2016", kind="effect", expected=REPRODUCED,
         sentence="A convolutional network wins on signals with local structure that may stand "
         "anywhere, and scrambling the readings takes its lead away, while a dense network does "
         "not notice.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             ("LeCun's answer", "no number", "the third question"),
             (
@@ -199,55 +197,36 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_least(
-                "lead",
-                "the test error of the convolutional network is at least {bound} below that of the "
-                "dense network",
-                0.1,
-            ),
-            at_least(
-                "cost",
-                "scrambling the readings raises the test error of the convolutional network by at "
-                "least {bound}",
-                0.15,
-            ),
+            at_least("lead", "the test error of the convolutional network is at least {bound} "
+                     "below that of the dense network", 0.1),
+            at_least("cost", "scrambling the readings raises the test error of the convolutional "
+                     "network by at least {bound}", 0.15),
         ),
         controls=(
             Control(
-                "scrambled",
-                "that neighbours belong together, from the start: all signals are scrambled "
-                "already before the comparison begins, which a dense network cannot notice",
-                {"lead": 0.05, "cost": 0.1},
+                "scrambled", "that neighbours belong together, from the start: all signals are "
+                "scrambled already before the comparison begins, which a dense network cannot "
+                "notice", {"lead": 0.05, "cost": 0.1},
                 (
-                    at_most(
-                        "error[dense, signals]",
-                        "the dense network still errs on at most {bound}",
-                        0.5,
-                    ),
-                    at_most(
-                        "train_error[convolutional, signals]",
-                        "the convolutional network still learns, to a training error of {bound}",
-                        0.4,
-                    ),
+                    at_most("error[dense, signals]", "the dense network still errs on at most "
+                            "{bound}", 0.5),
+                    at_most("train_error[convolutional, signals]", "the convolutional network "
+                            "still learns, to a training error of {bound}", 0.4),
                 ),
             ),
             Control(
-                "dense",
-                "the wiring: a second dense network in the place of the convolutional one",
+                "dense", "the wiring: a second dense network in the place of the convolutional one",
                 {"cost": 0.1},
                 (
-                    at_most(
-                        "error[convolutional, signals]",
-                        "it learns, to a test error of {bound}",
-                        0.5,
-                    ),
+                    at_most("error[convolutional, signals]", "it learns, to a test error of "
+                            "{bound}", 0.5),
                 ),
             ),
         ),
         disputed="With enough data, networks without this wiring do as well on photographs "
         "{cite}`dosovitskiy2021`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:
