@@ -11,6 +11,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.svm import SVC
+from whydeep.chance import Chance
+from whydeep.descent import SGD
 from whydeep.errors import BadSettings
 from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.features import (
@@ -19,6 +21,7 @@ from whydeep.experiments.features import (
     random_features,
     single_layer,
 )
+from whydeep.experiments.features._classifiers import gaussian_kernel
 
 
 def generator(seed):
@@ -35,7 +38,7 @@ def points(seed, n=40, d=5):
 def test_the_gaussian_kernel_is_scikit_learns():
     x, y = points(0).double(), points(1, n=7).double()
     wanted = rbf_kernel(x, y, gamma=0.7)
-    np.testing.assert_allclose(random_features.gaussian_kernel(x, y, 0.7), wanted, atol=1e-12)
+    np.testing.assert_allclose(gaussian_kernel(x, y, 0.7), wanted, atol=1e-12)
 
 
 def test_the_median_pair_of_points_has_a_kernel_of_one_over_e():
@@ -96,7 +99,7 @@ def test_kernel_ridge_gives_scikit_learns_outputs():
     x, x_test = points(6).double(), points(7, n=9).double()
     one_hot = torch.eye(4).double()[torch.arange(40) % 4]
     other = KernelRidge(alpha=0.2, kernel="rbf", gamma=0.7).fit(x, one_hot)
-    kernels = [random_features.gaussian_kernel(z, x, 0.7) for z in (x, x_test)]
+    kernels = [gaussian_kernel(z, x, 0.7) for z in (x, x_test)]
     found = random_features.kernel_outputs(kernels[0], one_hot, kernels[1], 0.2)
     np.testing.assert_allclose(found, other.predict(x_test), atol=1e-9)
 
@@ -106,8 +109,8 @@ def test_the_explorer_shows_the_record_and_its_answer_is_what_the_record_shows()
     widget = random_features.explorer(runs)
     widths = runs[MAIN][0]["widths"]
     assert widget.spec["sweep"]["values"] == widths.tolist()
-    shared = np.mean([run["error"] for run in runs["sixteen-directions"].values()], axis=0)
-    exact = np.mean([run["error_exact"] for run in runs["sixteen-directions"].values()])
+    shared = np.mean([run["error[random]"] for run in runs["sixteen-directions"].values()], axis=0)
+    exact = np.mean([run["error[exact, 0]"] for run in runs["sixteen-directions"].values()])
     # It falls by more than its spread at first, and ends far above the exact kernel machine.
     assert shared[0] - shared[1] > 0.03
     assert shared[-1] - exact > 0.1
@@ -203,7 +206,7 @@ def test_an_epoch_learns_and_leaves_the_global_generator_alone():
     torch.manual_seed(0)
     wanted = torch.rand(3)
     torch.manual_seed(0)
-    seconds, loss = kernel_learning.epoch(x, y, kernel_learning.Settings(), seed=1)
+    seconds, loss = kernel_learning.epoch(x, y, kernel_learning.Settings(), Chance(1))
     assert torch.equal(torch.rand(3), wanted)
     assert seconds > 0
     assert loss < math.log(2)
@@ -285,12 +288,15 @@ def test_the_machine_makes_the_errors_of_scikit_learns_gaussian_machine():
 
 
 def test_scrambling_cannot_be_noticed_by_a_machine_on_pixels_but_is_by_one_on_hog():
-    tiny = alternatives.Settings(examples=200, steps=2, table_steps=2, splits=1, trees=2)
-    plain = alternatives.run(tiny, seed=0)
-    scrambled = alternatives.run(dataclasses.replace(tiny, scramble=True), seed=0)
-    assert plain["error_svm_raw"] == pytest.approx(float(scrambled["error_svm_raw"]), abs=0.002)
-    assert plain["error_svm_table"] == pytest.approx(float(scrambled["error_svm_table"]), abs=0.006)
-    assert scrambled["error_svm_hog"] > plain["error_svm_hog"]
+    few = dataclasses.replace(alternatives.Settings().sgd, steps=2)
+    tiny = alternatives.Settings(examples=200, sgd=few, table_steps=2, splits=1, trees=2)
+    plain = alternatives.run(tiny, Chance(0))
+    scrambled = alternatives.run(dataclasses.replace(tiny, scramble=True), Chance(0))
+    assert plain["error[svm_raw]"] == pytest.approx(float(scrambled["error[svm_raw]"]), abs=0.002)
+    assert plain["error[svm_table]"] == pytest.approx(
+        float(scrambled["error[svm_table]"]), abs=0.006
+    )
+    assert scrambled["error[svm_hog]"] > plain["error[svm_hog]"]
 
 
 # --- all four --------------------------------------------------------------------------------
@@ -298,14 +304,20 @@ def test_scrambling_cannot_be_noticed_by_a_machine_on_pixels_but_is_by_one_on_ho
 SMALL = {
     random_features: {"examples": 50, "widths": (16, 32), "points": 20, "draws": 1},
     single_layer: {"examples": 50, "sizes": (5, 10), "sample": 500},
-    alternatives: {"examples": 50, "steps": 2, "table_steps": 2, "splits": 1, "trees": 2},
+    alternatives: {
+        "examples": 50,
+        "sgd": SGD(lr=0.02, steps=2, batch=64),
+        "table_steps": 2,
+        "splits": 1,
+        "trees": 2,
+    },
 }
 
 
 @pytest.mark.parametrize("module", SMALL, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(module):
     small = dataclasses.replace(module.SCALES["quick"], **SMALL[module])
-    first, again, other = (module.run(small, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (module.run(small, Chance(seed)) for seed in (0, 0, 1))
     assert list(first) == list(again) == list(other)
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
     assert any(first[name].tobytes() != other[name].tobytes() for name in first)
@@ -313,7 +325,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(module):
 
 def test_a_kernel_is_learned_the_same_twice_whatever_the_time_it_took():
     small = kernel_learning.Settings(sizes=(8, 12), sgd_sizes=(20, 40), repeats=1)
-    first, again = (kernel_learning.run(small, seed=0) for _ in range(2))
-    for name in ("value", "weights", "error_learned", "sgd_loss"):
+    first, again = (kernel_learning.run(small, Chance(0)) for _ in range(2))
+    for name in ("value", "weights", "error", "sgd_loss"):
         np.testing.assert_array_equal(first[name], again[name])
     assert first["convex_time"][0] == first["sgd_time"][0] == 1

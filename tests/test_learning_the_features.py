@@ -1,12 +1,15 @@
 """The experiments of *Learning the features*: their tasks, their measures, and Gabor fits."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import least_squares
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist, first_layer_filters
+from whydeep.descent import SGD
 from whydeep.errors import BadSettings
 from whydeep.experiments.features import first_layer, frozen_or_joint, mirror_symmetry, one_layer
 from whydeep.labs.gabor import gabor_fit
@@ -118,9 +121,7 @@ def test_the_leading_component_of_one_picture_in_one_colour_is_that_picture():
 
 def test_the_same_seed_gives_the_same_independent_components_and_another_seed_others():
     order = torch.arange(49)
-    first, again, other = (
-        first_layer.ica_filters(200, order, np.random.SeedSequence(s)) for s in (0, 0, 1)
-    )
+    first, again, other = (first_layer.ica_filters(200, order, Chance(s)) for s in (0, 0, 1))
     assert first.shape == (32, 7, 7)
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
@@ -129,7 +130,7 @@ def test_the_same_seed_gives_the_same_independent_components_and_another_seed_ot
 def test_a_shuffle_of_the_pixels_shuffles_the_space_of_the_independent_components():
     # Which directions come out within it depends on where a finite sample lets FastICA stop.
     order = torch.randperm(49, generator=torch.Generator().manual_seed(0))
-    seed = np.random.SeedSequence(0)
+    seed = Chance(0)
     plain = first_layer.ica_filters(200, torch.arange(49), seed).flatten(1).double()
     shuffled = first_layer.ica_filters(200, order, seed).flatten(1).double()
     spaces = [torch.linalg.qr(bank.T).Q for bank in (plain[:, order], shuffled)]
@@ -138,15 +139,16 @@ def test_a_shuffle_of_the_pixels_shuffles_the_space_of_the_independent_component
 
 
 def test_the_shuffle_keeps_every_weight_and_loses_the_neighbours_and_the_colours():
-    tiny = dict(patches=200, examples=100, channels=2, steps=2)
-    plain = first_layer.run(first_layer.Settings(**tiny), seed=0)
-    shuffled = first_layer.run(first_layer.Settings(**tiny, shuffle=True), seed=0)
-    assert plain["median_random"] == shuffled["median_random"]
-    assert plain["median_real"] > 0.9
-    assert shuffled["median_real"] < 0.5
+    sgd = SGD(lr=0.02, steps=2, batch=64, momentum=0.9, decay=5e-4)
+    tiny = dict(patches=200, examples=100, channels=2, sgd=sgd)
+    plain = first_layer.run(first_layer.Settings(**tiny), Chance(0))
+    shuffled = first_layer.run(first_layer.Settings(**tiny, shuffle=True), Chance(0))
+    assert plain["median[random]"] == shuffled["median[random]"]
+    assert plain["median[real]"] > 0.9
+    assert shuffled["median[real]"] < 0.5
     assert plain["blind"] > 0.5
     assert shuffled["blind"] < 0.1
-    assert same_bits(plain, first_layer.run(first_layer.Settings(**tiny), seed=0))
+    assert same_bits(plain, first_layer.run(first_layer.Settings(**tiny), Chance(0)))
 
 
 # --- mirror symmetry -------------------------------------------------------------------------
@@ -205,14 +207,19 @@ def test_weights_in_ratio_1_2_4_tell_symmetric_vectors_from_all_others():
 
 def test_frozen_hidden_units_stay_where_they_start():
     settings = mirror_symmetry.Settings(starts=3, sweeps=50, freeze=True)
-    frozen = mirror_symmetry.run(settings, seed=0)
+    frozen = mirror_symmetry.run(settings, Chance(0))
     assert np.abs(frozen["weights"]).max() < 0.3
-    free = mirror_symmetry.run(mirror_symmetry.Settings(starts=3, sweeps=50), seed=0)
+    free = mirror_symmetry.run(mirror_symmetry.Settings(starts=3, sweeps=50), Chance(0))
     assert not np.array_equal(free["weights"], frozen["weights"])
-    assert same_bits(frozen, mirror_symmetry.run(settings, seed=0))
+    assert same_bits(frozen, mirror_symmetry.run(settings, Chance(0)))
 
 
 # --- frozen or joint -------------------------------------------------------------------------
+
+
+def rates(**changes):
+    """The SGD of the experiment, changed."""
+    return replace(frozen_or_joint.Settings().sgd, **changes)
 
 
 def test_parity_changes_with_each_relevant_bit_and_with_no_other():
@@ -239,7 +246,7 @@ def test_linear_labels_follow_the_first_components_only():
 
 
 def test_pictures_are_centred_with_the_training_examples_alone():
-    x, y = frozen_or_joint.pictures(500, seed=0)
+    x, y = frozen_or_joint.pictures(500, Chance(0))
     assert x.shape == (2500, 196)
     assert len(y) == 2500
     torch.testing.assert_close(x[:500].mean(0), torch.zeros(196), atol=1e-4, rtol=0)
@@ -249,25 +256,27 @@ def test_pictures_are_centred_with_the_training_examples_alone():
 
 def test_an_unknown_task_is_one_clear_line():
     with pytest.raises(BadSettings, match="task is 'fashon', expected 'fashion'"):
-        frozen_or_joint.run(frozen_or_joint.Settings(task="fashon"), seed=0)
+        frozen_or_joint.run(frozen_or_joint.Settings(task="fashon"), Chance(0))
 
 
 def test_the_sweep_has_a_value_a_width_and_repeats_bit_for_bit():
-    settings = frozen_or_joint.Settings(task="parity", examples=300, held_out=100, steps=5)
-    first, again = (frozen_or_joint.run(settings, seed=3) for _ in range(2))
+    settings = frozen_or_joint.Settings(
+        task="parity", examples=300, held_out=100, sgd=rates(steps=5)
+    )
+    first, again = (frozen_or_joint.run(settings, Chance(3)) for _ in range(2))
     assert first["widths"].tolist() == [16, 64]
-    assert first["error_frozen"].shape == first["error_joint"].shape == (2,)
+    assert first["error[frozen]"].shape == first["error[joint]"].shape == (2,)
     assert same_bits(first, again)
 
 
 def test_a_frozen_layer_cannot_solve_what_a_trained_one_can():
     # Parity of two of four bits, many examples: easy to learn, and no unit is drawn for it.
     settings = frozen_or_joint.Settings(
-        task="parity", bits=20, relevant=2, examples=2500, steps=300, widest=16
+        task="parity", bits=20, relevant=2, examples=2500, sgd=rates(steps=300), widest=16
     )
-    result = frozen_or_joint.run(settings, seed=0)
-    assert result["error_joint"][0] < 0.05
-    assert result["error_frozen"][0] > 0.3
+    result = frozen_or_joint.run(settings, Chance(0))
+    assert result["error[joint, 0]"] < 0.05
+    assert result["error[frozen, 0]"] > 0.3
 
 
 # --- one layer -------------------------------------------------------------------------------
@@ -311,23 +320,24 @@ def test_the_score_of_one_layer_of_local_filters_is_a_sum_of_a_left_and_a_right_
             scores = network(four)
         return (scores[0] + scores[1] - scores[2] - scores[3]).abs().max().item()
 
-    assert imbalance((one_layer.ONE["pairs"],), ()) < 1e-12
-    channels, units = one_layer.TWO["pairs"]
-    assert imbalance((channels,), (units,)) > 1e-3
+    assert imbalance(*one_layer.LAYERS["one"]["pairs"]) < 1e-12
+    assert imbalance(*one_layer.LAYERS["two"]["pairs"]) > 1e-3
 
 
 def test_one_and_two_layers_have_about_as_many_weights():
-    result = one_layer.run(one_layer.Settings(examples=50, steps=1), seed=0)
+    result = one_layer.run(
+        one_layer.Settings(examples=50, sgd=SGD(lr=0.01, steps=1, batch=64)), Chance(0)
+    )
     for task in one_layer.TASKS:
-        one, two = (int(result[f"weights_{task}_{layers}"]) for layers in (1, 2))
+        one, two = result[f"weights[{task}]"].tolist()
         assert one == pytest.approx(two, rel=0.02)
 
 
 def test_the_control_shuffles_every_garment_alike_and_asks_for_the_left_one():
     data = fashion_mnist().subset(200, seed=0)
-    seed = np.random.SeedSequence(5)
-    plain = one_layer.tasks(data, one_layer.Settings(examples=200), seed)
-    control = one_layer.tasks(data, one_layer.Settings(examples=200, shuffle=True), seed)
+    chance = Chance(5)
+    plain = one_layer.tasks(data, one_layer.Settings(examples=200), chance)
+    control = one_layer.tasks(data, one_layer.Settings(examples=200, shuffle=True), chance)
     x, shuffled = (found["single"][0].flatten(1) for found in (plain, control))
     assert not torch.equal(x, shuffled)
     torch.testing.assert_close(x.sort(1).values, shuffled.sort(1).values, atol=1e-4, rtol=0)

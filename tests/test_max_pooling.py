@@ -9,8 +9,11 @@ import torch.nn.functional as F
 from scipy import ndimage, stats
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
+from whydeep.chance import Chance
+from whydeep.descent import SGD
 from whydeep.evidence.results import MAIN, read_record
 from whydeep.experiments.design_choices import (
+    _pools,
     likeliest_explanation,
     overlapping_pools,
     pooled_features,
@@ -22,7 +25,7 @@ from whydeep.experiments.design_choices import (
 
 
 def test_the_auc_is_scikit_learns_ties_included():
-    rng = np.random.default_rng(0)
+    rng = Chance(0).numpy()
     low, high = rng.integers(5, size=80), rng.integers(1, 7, size=50)
     expected = roc_auc_score(np.repeat([0, 1], [80, 50]), np.concatenate([low, high]))
     assert pooled_features.auc(low.astype(float), high.astype(float)) == pytest.approx(expected)
@@ -55,7 +58,7 @@ def test_the_maximum_of_a_large_pool_tells_a_doubled_rate_in_two_cases_of_three(
 
 def test_a_feature_in_runs_has_the_same_rate_and_a_larger_variance_of_its_average():
     settings = pooled_features.Settings(sites=64, noise=0.0, draws=20000, run=8)
-    pools = pooled_features.answers(0.1, settings, np.random.default_rng(1))
+    pools = pooled_features.answers(0.1, settings, Chance(1).numpy())
     assert (pools.reshape(-1, 8, 8) == pools.reshape(-1, 8, 8)[:, :, :1]).all()
     assert pools.mean() == pytest.approx(0.1, abs=4 * np.sqrt(0.09 / (8 * 20000)))
     # Eight independent answers, not 64.
@@ -66,7 +69,7 @@ def test_a_feature_in_runs_has_the_same_rate_and_a_larger_variance_of_its_averag
 
 
 def test_bayes_rule_and_maximum_are_those_of_the_gaussian_densities():
-    rng = np.random.default_rng(2)
+    rng = Chance(2).numpy()
     drawn = unknown_position.templates((0.0, 2.0, 4.0), 12, rng)
     np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1)
     rendered = unknown_position.turned(drawn, 5)
@@ -87,14 +90,14 @@ def test_bayes_rule_and_maximum_are_those_of_the_gaussian_densities():
 
 
 def test_a_template_that_is_smooth_has_few_changes_of_sign():
-    drawn = unknown_position.templates((0.0, 8.0), 64, np.random.default_rng(3))
+    drawn = unknown_position.templates((0.0, 8.0), 64, Chance(3).numpy())
     rough, smooth = (int((np.diff(np.sign(t)) != 0).sum()) for t in drawn)
     assert smooth < rough / 3
 
 
 def test_with_one_position_and_little_noise_every_rule_is_right():
     settings = unknown_position.Settings(examples=200)
-    rng = np.random.default_rng(4)
+    rng = Chance(4).numpy()
     assert (unknown_position.accuracies(settings, 1, 0.01, rng)[[0, 1, 3]] == 1).all()
 
 
@@ -118,7 +121,7 @@ def test_the_log_odds_of_a_worked_example():
 
 def test_half_of_the_pictures_hold_a_template_of_a_norm_between_a_half_and_one_and_a_half():
     settings = likeliest_explanation.Settings(pictures=400, noise=1e-6)
-    x, templates = likeliest_explanation.draw(settings, torch.Generator().manual_seed(0))
+    x, templates = likeliest_explanation.draw(settings, Chance(0).torch())
     norms = templates.square().sum((1, 2, 3)).sqrt()
     torch.testing.assert_close(norms, torch.linspace(0.5, 1.5, 4, dtype=torch.float64))
     held = x.square().sum((1, 2, 3)).sqrt()
@@ -131,7 +134,7 @@ def test_half_of_the_pictures_hold_a_template_of_a_norm_between_a_half_and_one_a
 def test_a_picture_that_noise_explains_has_no_class_to_be_named_otherwise():
     # Templates next to never there; without thresholds the layers name one in every picture.
     settings = likeliest_explanation.Settings(pictures=30, there=1e-4, thresholds=False)
-    found = likeliest_explanation.run(settings, seed=0)
+    found = likeliest_explanation.run(settings, Chance(0))
     assert found["other_class"] <= found["explained"] < 15
 
 
@@ -139,7 +142,7 @@ def test_a_picture_that_noise_explains_has_no_class_to_be_named_otherwise():
 
 
 def test_the_pools_are_those_of_scipy():
-    z = torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(1, 1, 8, 8, generator=Chance(0).torch())
     picture = z[0, 0].numpy()
     # Centred filters of 2 x 2 end at the pixel that they are at; of 3 x 3 they are around it.
     largest = ndimage.maximum_filter(picture, 2, mode="constant", cval=-np.inf)[1::2, 1::2]
@@ -148,24 +151,22 @@ def test_the_pools_are_those_of_scipy():
     expected = {"maximum": largest, "average": average, "overlap": around,
                 "stride": picture[::2, ::2]}  # fmt: skip
     for design, values in expected.items():
-        found = pooled_networks.pool(z, design)[0, 0].numpy()
+        found = _pools.pool(z, design)[0, 0].numpy()
         np.testing.assert_allclose(found, values, atol=1e-6)
 
 
 @pytest.mark.parametrize("right", [-2, 1])
 def test_a_shift_is_scipys_with_zeros_moving_in(right):
-    x = torch.rand(2, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    x = torch.rand(2, 1, 6, 6, generator=Chance(1).torch())
     expected = ndimage.shift(x.numpy(), (0, 0, 0, right), order=0)
-    assert (pooled_networks.shifted(x, right).numpy() == expected).all()
+    assert (_pools.shifted(x, right).numpy() == expected).all()
 
 
 def test_only_the_order_of_the_places_is_scattered():
     def network(design, scattered):
-        return pooled_networks.Pooled(
-            design, scattered=scattered, generator=torch.Generator().manual_seed(5)
-        )
+        return _pools.Pooled(design, scattered=scattered, generator=Chance(5).torch())
 
-    x = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+    x = torch.rand(3, 1, 16, 16, generator=Chance(2).torch())
     plain, scattered = network("maximum", False), network("maximum", True)
     assert all(
         torch.equal(a, b) for a, b in zip(plain.parameters(), scattered.parameters(), strict=True)
@@ -181,9 +182,9 @@ def test_only_the_order_of_the_places_is_scattered():
 
 
 def test_textures_tell_their_class_by_the_means_of_their_quarters_only():
-    x, y = pooled_networks.textures(4000, 0.2, torch.Generator().manual_seed(3))
+    x, y = _pools.textures(4000, 0.2, Chance(3).torch())
     quarters = F.avg_pool2d(x, 8)[:, 0].flatten(1)
-    signs = torch.tensor(pooled_networks.QUARTERS).float()
+    signs = torch.tensor(_pools.QUARTERS).float()
     assert len({tuple(row) for row in signs.tolist()}) == 10
     off = quarters - 0.2 * signs[y]
     assert off.std().item() == pytest.approx(1 / 8, rel=0.05)  # 64 pixels of unit noise
@@ -191,22 +192,24 @@ def test_textures_tell_their_class_by_the_means_of_their_quarters_only():
 
 
 def test_a_small_run_is_the_same_again_and_twice_the_steps_are_twice_the_checks():
+    sgd = SGD(lr=0.02, steps=6, batch=50, momentum=0.9)
     small = pooled_networks.Settings(
-        examples=100, test=50, steps=6, checks=(2, 4, 6), members=1, fast_rate=0.02
+        examples=100, test=50, sgd=sgd, checks=3, members=1, fast_rate=0.02
     )
-    first, again = (pooled_networks.run(small, seed=3) for _ in range(2))
+    first, again = (pooled_networks.run(small, Chance(3)) for _ in range(2))
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
-    assert first["error_fast"] == first["error_average"]
-    assert first["curves"].shape == (3, 3)
+    assert first["ratio_fast"] == first["ratio"]
+    assert first["curve"].shape == (3, 3)
+    assert small.checked == first["steps"].tolist() == [2, 4, 6]
+    longer = dataclasses.replace(small, sgd=dataclasses.replace(sgd, steps=12))
+    assert longer.checked == [4, 8, 12]
 
 
 def test_overlapping_and_plain_pools_share_the_networks_of_the_page():
     nets = read_record("design-choices/pooled-networks", "quick").runs[MAIN]
     blocks = read_record("design-choices/overlapping-pools", "quick").runs[MAIN]
-    settings = overlapping_pools.Settings()
-    base = pooled_networks.Settings()
-    assert (settings.examples, settings.steps, settings.members, settings.learning_rate) == (
-        base.examples, base.steps, base.members, base.learning_rate,
-    )  # fmt: skip
+    settings, base = overlapping_pools.Settings(), pooled_networks.Settings()
+    for field in dataclasses.fields(_pools.Setup):
+        assert getattr(settings, field.name) == getattr(base, field.name)
     for seed, result in blocks.items():
-        assert result["error_blocks"] == pytest.approx(float(nets[seed]["error_maximum"]))
+        assert result["error[blocks]"] == pytest.approx(float(nets[seed]["error[maximum]"]))

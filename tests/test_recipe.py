@@ -5,34 +5,28 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from whydeep.descent.recipe import (
-    Dropout,
-    Recipe,
-    ResponseNorm,
-    bound_norms,
-    error,
-    fit,
-    generators,
-    mean_loss,
-    mirrored,
-    shifted,
-)  # fmt: skip
+from whydeep.chance import Chance
+from whydeep.datasets.moved import mirrored, shifted
+from whydeep.descent import max_norm
+from whydeep.descent.recipe import Recipe, error, fit, mean_loss
 from whydeep.errors import BadSettings
 from whydeep.networks import Dense
+from whydeep.networks.layers import Dropout
+from whydeep.networks.miniature import Choices, build
 
-DATA = torch.Generator().manual_seed(0)
+DATA = Chance(0).torch()
 X = torch.randn(60, 8, generator=DATA)
 Y = (X[:, 0] + X[:, 1] > 0).long()
 
 
 def network(seed: int = 0, rate: float = 0.0) -> nn.Module:
-    chance = generators(seed)
+    chance = Chance(seed)
     made = Dense((8, 16, 2), generator=chance["init"])
     return nn.Sequential(Dropout(rate, generator=chance["dropout"]), made) if rate else made
 
 
 def test_dropout_keeps_the_mean_and_leaves_out_the_stated_share():
-    drop = Dropout(0.3, generator=torch.Generator().manual_seed(1))
+    drop = Dropout(0.3, generator=Chance(1).torch())
     dropped = drop(torch.ones(400, 500))
     share = float((dropped == 0).double().mean())
     assert share == pytest.approx(0.3, abs=5 * (0.3 * 0.7 / 200_000) ** 0.5)
@@ -41,12 +35,12 @@ def test_dropout_keeps_the_mean_and_leaves_out_the_stated_share():
 
 
 def test_dropout_changes_nothing_in_eval_mode():
-    drop = Dropout(0.9, generator=torch.Generator()).eval()
+    drop = Dropout(0.9, generator=Chance(0).torch()).eval()
     assert torch.equal(drop(X), X)
 
 
 def test_dropout_draws_a_mask_of_its_own_for_every_example():
-    drop = Dropout(0.5, generator=torch.Generator().manual_seed(1))
+    drop = Dropout(0.5, generator=Chance(1).torch())
     dropped = drop(torch.ones(64, 100))
     assert len(dropped.unique(dim=0)) == 64
 
@@ -54,16 +48,16 @@ def test_dropout_draws_a_mask_of_its_own_for_every_example():
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 2.0])
 def test_a_rate_that_is_no_probability_below_one_is_refused(rate):
     with pytest.raises(BadSettings, match="dropout rate"):
-        Dropout(rate, generator=torch.Generator())
+        Dropout(rate, generator=Chance(0).torch())
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 3, 2, 2)])
 def test_long_columns_are_scaled_back_and_short_ones_left_alone(shape):
-    weight = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+    weight = torch.randn(shape, generator=Chance(2).torch())
     weight[0] = 0
     before = weight.clone()
     c = float(weight.flatten(1).norm(dim=1).median())
-    bound_norms(weight, c)
+    max_norm(c, [0])([weight])
     after, norms = weight.flatten(1), before.flatten(1).norm(dim=1)
     assert torch.allclose(after.norm(dim=1), norms.clamp_max(c))
     assert torch.equal(weight[norms <= c], before[norms <= c])
@@ -71,8 +65,8 @@ def test_long_columns_are_scaled_back_and_short_ones_left_alone(shape):
 
 
 def test_a_shifted_image_is_a_crop_of_the_padded_one():
-    x = torch.rand(500, 2, 5, 6, generator=torch.Generator().manual_seed(3))
-    moved = shifted(x, 2, generator=torch.Generator().manual_seed(4))
+    x = torch.rand(500, 2, 5, 6, generator=Chance(3).torch())
+    moved = shifted(x, 2, generator=Chance(4).torch())
     padded = F.pad(x, (2, 2, 2, 2))
     crops = [padded[:, :, i : i + 5, j : j + 6] for i in range(5) for j in range(5)]
     same = torch.stack([(crop == moved).flatten(1).all(1) for crop in crops], 1)
@@ -81,26 +75,29 @@ def test_a_shifted_image_is_a_crop_of_the_padded_one():
 
 
 def test_mirroring_flips_about_half_of_the_images():
-    x = torch.rand(400, 1, 3, 4, generator=torch.Generator().manual_seed(3))
-    seen = mirrored(x, generator=torch.Generator().manual_seed(5))
+    x = torch.rand(400, 1, 3, 4, generator=Chance(3).torch())
+    seen = mirrored(x, generator=Chance(5).torch())
     flipped = (seen == x.flip(-1)).flatten(1).all(1)
     assert torch.equal(seen[~flipped], x[~flipped])
     assert 150 < int(flipped.sum()) < 250
 
 
-def test_response_normalisation_is_pytorchs_with_alpha_times_its_size():
-    x = torch.rand(3, 9, 4, 4, generator=DATA, dtype=torch.float64)
-    theirs = nn.LocalResponseNorm(5, alpha=5 * 0.3, beta=0.75, k=2.0)(x)
-    assert torch.allclose(ResponseNorm(alpha=0.3)(x), theirs, rtol=0, atol=1e-14)
+def test_response_normalisation_is_that_of_the_paper():
+    # Krizhevsky et al. 2012, section 3.3: n = 5 neighbours, k = 2, alpha = 1e-4, beta = 0.75.
+    x = 100 * torch.rand(3, 9, 4, 4, generator=DATA, dtype=torch.float64)
+    near = [x[:, max(0, i - 2) : i + 3].square().sum(1) for i in range(9)]
+    theirs = x / (2 + 1e-4 * torch.stack(near, 1)) ** 0.75
+    ours = build(Choices(), Chance(0)).norms["conv1"](x)
+    assert torch.allclose(ours, theirs, rtol=0, atol=1e-12)
 
 
 def test_without_ingredients_the_loop_is_torchs_sgd():
     recipe = Recipe(epochs=3, lr=0.1, batch_size=16, momentum=0.9, weight_decay=0.01)
     ours, theirs = network().double(), network().double()
     x = X.double()
-    fit(ours, x, Y, recipe, seed=0)
+    fit(ours, x, Y, recipe, chance=Chance(0))
     sgd = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
-    order = generators(0)["order"]
+    order = Chance(0)["order"]
     for _ in range(3):
         for rows in torch.randperm(60, generator=order).split(16):
             sgd.zero_grad()
@@ -113,16 +110,16 @@ def test_without_ingredients_the_loop_is_torchs_sgd():
 def test_dividing_by_ten_is_a_run_with_a_tenth_of_the_rate_from_there_on():
     ours, theirs = network(), network()
     how = dict(batch_size=60, momentum=0.0)  # all examples, so that their order says nothing
-    fit(ours, X, Y, Recipe(epochs=4, lr=0.1, divide_at=(1,), **how), seed=0)
+    fit(ours, X, Y, Recipe(epochs=4, lr=0.1, divide_at=(1,), **how), chance=Chance(0))
     for epochs, lr in ((1, 0.1), (3, 0.01)):
-        fit(theirs, X, Y, Recipe(epochs=epochs, lr=lr, **how), seed=0)
+        fit(theirs, X, Y, Recipe(epochs=epochs, lr=lr, **how), chance=Chance(0))
     for w, v in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(w, v)
 
 
 def test_the_bound_holds_after_training_and_spares_the_classifier():
     bounded = network()
-    fit(bounded, X, Y, Recipe(epochs=4, lr=0.5, batch_size=16, max_norm=0.7), seed=0)
+    fit(bounded, X, Y, Recipe(epochs=4, lr=0.5, batch_size=16, max_norm=0.7), chance=Chance(0))
     first, last = (w.detach().norm(dim=1) for n, w in bounded.named_parameters() if w.ndim > 1)
     assert float(first.max()) <= 0.7 + 1e-6
     assert float(last.max()) > 0.7
@@ -131,7 +128,14 @@ def test_the_bound_holds_after_training_and_spares_the_classifier():
 def test_equal_seeds_give_equal_runs_dropout_included():
     recipe = Recipe(epochs=2, lr=0.1, batch_size=16)
     histories = [
-        fit(network(seed, rate=0.5), X, Y, recipe, seed=seed, measure={"loss": mean_loss(X, Y)})
+        fit(
+            network(seed, rate=0.5),
+            X,
+            Y,
+            recipe,
+            chance=Chance(seed),
+            measure={"loss": mean_loss(X, Y)},
+        )
         for seed in (0, 0, 1)
     ]
     assert np.array_equal(histories[0]["loss"], histories[1]["loss"])
@@ -140,7 +144,7 @@ def test_equal_seeds_give_equal_runs_dropout_included():
 
 def test_the_history_counts_epochs_and_learning_shows():
     measures = {"error": error(X, Y), "loss": mean_loss(X, Y)}
-    history = fit(network(), X, Y, Recipe(epochs=30, lr=0.1), seed=0, measure=measures)
+    history = fit(network(), X, Y, Recipe(epochs=30, lr=0.1), chance=Chance(0), measure=measures)
     assert {name: len(v) for name, v in history.items()} == {
         "error": 31, "loss": 31, "batch_loss": 30
     }  # fmt: skip
@@ -159,5 +163,5 @@ def test_the_history_counts_epochs_and_learning_shows():
 )
 def test_settings_that_do_not_fit_are_refused_in_one_line(recipe, says):
     with pytest.raises(BadSettings, match=says) as refused:
-        fit(network(), X, Y, recipe, seed=0)
+        fit(network(), X, Y, recipe, chance=Chance(0))
     assert "\n" not in str(refused.value)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate, stats
-from whydeep.evidence.results import MAIN, read_record
+from whydeep.chance import Chance
+from whydeep.evidence.results import MAIN, read_record, with_variant
 from whydeep.experiments.design_choices import (
     gradient_cost,
     non_linearity_race,
@@ -17,7 +18,7 @@ from whydeep.networks import Dense
 
 
 def generator(seed):
-    return torch.Generator().manual_seed(seed)
+    return Chance(seed).torch()
 
 
 # --- the race --------------------------------------------------------------------------------
@@ -67,16 +68,15 @@ def test_scaled_inputs_scale_the_features_of_relus_and_saturate_tanh():
 
 
 def test_a_run_gives_the_same_bits_again_and_the_controls_change_what_they_say():
-    small = dataclasses.replace(
-        non_linearity_race.Settings(), examples=200, steps=30, rates=(0.01, 0.1)
-    )
-    first, again = (non_linearity_race.run(small, seed=5) for _ in range(2))
+    changes = {"examples": 200, "sgd.steps": 30, "sgd.lr": (0.01, 0.1)}
+    small = with_variant(non_linearity_race.Settings(), changes)
+    first, again = (non_linearity_race.run(small, Chance(5)) for _ in range(2))
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
-    assert first["error_relu"].shape == (2, 4)
+    assert first["error"].shape == (3, 2, 4)
     assert first["steps"].tolist() == [0, 10, 20, 30]
-    cut = non_linearity_race.run(dataclasses.replace(small, rectifier="clipped"), seed=5)
-    assert (cut["error_tanh"] == first["error_tanh"]).all()
-    assert (cut["error_relu"] != first["error_relu"]).any()
+    cut = non_linearity_race.run(dataclasses.replace(small, rectifier="clipped"), Chance(5))
+    assert (cut["error[tanh]"] == first["error[tanh]"]).all()
+    assert (cut["error[relu]"] != first["error[relu]"]).any()
 
 
 # --- the cost --------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_the_parts_predict_the_whole_of_the_record():
     results = read_record("design-choices/gradient-cost", "quick").runs[MAIN].values()
     for kind in ("tanh", "sigmoid"):
         whole, predicted = (
-            np.median([result[f"{what}_{kind}"] for result in results], axis=0)
+            np.median([result[f"{what}[{kind}]"] for result in results], axis=0)
             for what in ("whole", "predicted")
         )
         np.testing.assert_allclose(whole, predicted, rtol=0.15)

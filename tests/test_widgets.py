@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from ipywidgets.widgets.widget import _remove_buffers
 from whydeep.book import widgets as page
+from whydeep.chance import Chance
 from whydeep.errors import WhydeepError
 from whydeep.evidence.results import Result, read_record
 from whydeep.experiments.features import examples_sweep, raw_pixels
+from whydeep.experiments.features._four_maps import MAPS, FourMaps
 from whydeep.widgets import Axis, ImageExplorer, Pool, Prediction, SweepExplorer
 from whydeep.widgets.kit import dequantise, quantise
 
@@ -181,15 +183,12 @@ def test_the_explorer_of_the_first_page_says_what_its_record_says():
     runs = read_record("features/examples-sweep", "full").runs
     widget = examples_sweep.explorer(runs)
     errors = 100 * np.array(
-        [
-            [[runs[v][k][f"error_{name}"] for k in range(5)] for name in raw_pixels.MAPS]
-            for v in ("main", "permuted")
-        ]
+        [[[runs[v][k][f"error[{name}]"] for k in range(5)] for name in MAPS] for v in runs]
     )
     assert np.abs(decoded(widget).reshape(errors.shape) - errors).max() < 1e-3
     raw, _, hog, learned = errors[0].mean(axis=1)
     assert hog[0] == errors[0].mean(axis=1)[:, 0].min()
-    assert widget.spec["predict"]["answer"] == list(raw_pixels.MAPS).index("hog")
+    assert widget.spec["predict"]["answer"] == list(MAPS).index("hog")
     # "the learned map ... comes nearer as their number grows"
     assert (np.diff(learned - hog) < 0).all()
     # "which curves stay ..., and which lose their lead?"
@@ -199,14 +198,12 @@ def test_the_explorer_of_the_first_page_says_what_its_record_says():
 
 
 def test_a_step_of_the_sweep_is_the_experiment_of_the_four_maps_at_that_size():
-    small = examples_sweep.Settings(largest=299, steps=1)
-    swept = examples_sweep.run(small, seed=0)
-    alone = raw_pixels.run(
-        dataclasses.replace(raw_pixels.SCALES["quick"], examples=100, steps=1), seed=0
-    )
+    one_step = FourMaps(sgd=dataclasses.replace(FourMaps().sgd, steps=1))
+    small = examples_sweep.Settings(largest=299, maps=one_step)
+    swept = examples_sweep.run(small, Chance(0))
+    alone = raw_pixels.run(dataclasses.replace(one_step, examples=100), Chance(0))
     assert swept["examples"].tolist() == [100]
-    for name in raw_pixels.MAPS:
-        assert swept[f"error_{name}"].tolist() == [alone[f"error_{name}"]]
+    assert swept["error"][:, 0].tolist() == alone["error"].tolist()
 
 
 def test_the_figure_of_the_sweep_comes_with_caption_label_and_alternative_text():

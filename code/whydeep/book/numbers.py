@@ -1,6 +1,6 @@
 """Roles that put recorded numbers, verdicts and provenance into sentences.
 
-{num}`features/raw-pixels error_raw .3f ±`     {verdict}`bubeck2015-linear-on-raw-vs-features`
+{num}`features/raw-pixels error[raw] .3f ±`     {verdict}`bubeck2015-linear-on-raw-vs-features`
 {experiment}`features/raw-pixels`              (whydeep.book.evidence.resolve has the grammar)
 """
 

@@ -62,12 +62,14 @@ def fit(
     *,
     chance: Chance,
     measure: Mapping[str, Measure] | None = None,
+    every: int = 1,
 ) -> dict[str, Float[np.ndarray, " t"]]:
     """Train ``network`` in place by SGD on the mean log-loss; return what was measured.
 
     ``x`` holds images (n, c, h, w) or vectors (n, d), ``y`` labels 0, 1, ...; both stay on the
     device of the network. ``measure`` maps names to functions of the network, called in `eval`
-    mode without gradients before the first epoch and after every one: epochs + 1 numbers each.
+    mode without gradients before the first epoch and after each whose number ``every`` divides:
+    epochs + 1 numbers each if it is 1.
     The history also has ``batch_loss``, the mean over each epoch of the loss that was descended,
     dropout included (epochs numbers). The network is left in `eval` mode.
 
@@ -115,11 +117,12 @@ def fit(
     batch_loss = []
     look()
     with bar(recipe.epochs * per_epoch) as shown:
-        for _ in range(recipe.epochs):
+        for epoch in range(1, recipe.epochs + 1):
             losses = list(islice(taken, per_epoch))
             batch_loss.append(float(torch.cat(losses).mean()))
             shown.update(per_epoch)
-            look()
+            if epoch % every == 0:
+                look()
     network.eval()
     return {name: np.array(v) for name, v in {**history, "batch_loss": batch_loss}.items()}
 

@@ -129,11 +129,13 @@ def max_norm(c: float | int, which: Sequence[int]) -> Bound:
 
     For the weights ``which`` of a lone module, (units, inputs) or (channels, c, h, w); a row here
     is a column of W_l (Srebro and Shraibman 2005; Hinton et al. 2012, appendix A.1).
+    `torch.renorm` divides by the norm + 1e-7, and leaves a column a little shorter than ``c``.
     """
 
     def bound(w: Weights) -> None:
         for i in which:
-            w[i].renorm_(2, 0, c)
+            norms = w[i].flatten(1).norm(dim=1).clamp_min(torch.finfo(w[i].dtype).tiny)
+            w[i].mul_(per_member((c / norms).clamp_max(1), w[i]))
 
     return bound
 

@@ -14,13 +14,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64
+from scipy.optimize import least_squares
+from scipy.special import expit, logit
 from torch import Tensor
 
 FREQUENCIES = (0.05, 0.5)  # cycles a pixel; above 0.5 the pixels are too coarse to tell
 WIDTHS = (0.8, 4.0)  # pixels; a narrower bell is a single pixel
-STARTS, STEPS, RATE = 3, 120, 0.06
+STARTS = 3
+PRECISION = {"ftol": 1e-6, "xtol": 1e-4}  # the share described is then known to some 1e-5
 
 
 @dataclass(frozen=True)
@@ -43,88 +47,82 @@ def gabor_fit(pictures: Float[Tensor, "n h w"]) -> GaborFit:
 
     Six numbers say where, how wide, at which angle and how fast; the amplitudes a and b of the
     cosine and sine are then a linear fit. The best of a grid of some thousand functions are
-    refined by gradient descent (Adam, a fixed number of steps), the best of them is returned.
+    refined by Levenberg and Marquardt's method, the best of them is returned.
     """
-    w = pictures.detach().double().flatten(1)
-    place = _places(*pictures.shape[1:])
-    reach = torch.tensor([(pictures.shape[2] - 1) / 2, (pictures.shape[1] - 1) / 2]).double()
+    w = pictures.detach().double().flatten(1).numpy()
+    w = w / np.linalg.norm(w, axis=1, keepdims=True)
+    h, width = pictures.shape[1:]
+    y, x = np.mgrid[:h, :width].reshape(2, -1) - np.array([[h - 1], [width - 1]]) / 2
+    place, reach = np.stack([x, y]), np.array([width - 1, h - 1]) / 2
+
     grid = _grid()
-    orthonormal = torch.linalg.qr(_waves(_bounded(grid, reach), place)).Q
-    described = torch.einsum("gpi,np->gni", orthonormal, w).square().sum(-1)
-    free = grid[described.topk(STARTS, dim=0).indices].clone().requires_grad_()
-    optimiser = torch.optim.Adam([free], lr=RATE)
-    for _ in range(STEPS):
-        optimiser.zero_grad()
-        found, _ = _linear_fit(_waves(_bounded(free, reach), place), w)
-        (-found.sum()).backward()
-        optimiser.step()
-    with torch.no_grad():
-        bounded = _bounded(free, reach)
-        r2, fitted = _linear_fit(_waves(bounded, place), w)
-        best = r2.argmax(0), torch.arange(len(w))
-        _, _, angle, frequency, _, _ = bounded[best].unbind(-1)
+    orthonormal = np.linalg.qr(_waves(_bounded(grid, reach), place))[0]
+    described = ((orthonormal.swapaxes(1, 2) @ w.T) ** 2).sum(1)
+
+    def off(free: Float64[np.ndarray, " 6"], picture: Float64[np.ndarray, " p"]) -> np.ndarray:
+        return picture - _linear_fit(_waves(_bounded(free, reach), place), picture)
+
+    found = []
+    for picture, shares in zip(w, described.T, strict=True):
+        starts = grid[np.argsort(-shares)[:STARTS]]
+        fits = [
+            least_squares(off, start, args=(picture,), method="lm", **PRECISION) for start in starts
+        ]
+        found.append(min(fits, key=lambda fit: fit.cost))
+    six = _bounded(np.stack([fit.x for fit in found]), reach)
+    fitted = w - np.stack([fit.fun for fit in found])
+    size = pictures.detach().double().flatten(1).norm(dim=1)
     return GaborFit(
-        r2[best], angle.remainder(math.pi), frequency, fitted[best].view(pictures.shape)
+        torch.tensor([1 - 2 * fit.cost for fit in found], dtype=torch.float64),
+        torch.from_numpy(six[:, 2]).remainder(math.pi),
+        torch.from_numpy(six[:, 3].copy()),
+        (torch.from_numpy(fitted) * size[:, None]).view(pictures.shape),
     )
 
 
-def _places(h: int, w: int) -> Float64[Tensor, "2 p"]:
-    """The pixels' offsets from the middle, x to the right and y down."""
-    y, x = torch.meshgrid(
-        torch.arange(h).double() - (h - 1) / 2,
-        torch.arange(w).double() - (w - 1) / 2,
-        indexing="ij",
-    )
-    return torch.stack([x.flatten(), y.flatten()])
-
-
-def _grid() -> Float64[Tensor, "g 6"]:
+def _grid() -> Float64[np.ndarray, "g 6"]:
     """Starts for the refinement, in the free numbers of ``_bounded``."""
-    spots = torch.tensor([-0.8, -0.35, 0.0, 0.35, 0.8]).double()
-    angles = torch.arange(8).double() * math.pi / 8
-    shares = torch.tensor([0.07, 0.2, 0.33, 0.51, 0.73]).double().logit()
-    sizes = torch.tensor([0.14, 0.5, 0.82]).double().logit()
-    return torch.cartesian_prod(spots, spots, angles, shares, sizes, sizes)
+    spots = [-0.8, -0.35, 0.0, 0.35, 0.8]
+    angles = np.arange(8) * np.pi / 8
+    shares, sizes = logit([0.07, 0.2, 0.33, 0.51, 0.73]), logit([0.14, 0.5, 0.82])
+    every = np.meshgrid(spots, spots, angles, shares, sizes, sizes, indexing="ij")
+    return np.stack(every, -1).reshape(-1, 6)
 
 
 def _bounded(
-    free: Float64[Tensor, "*g 6"], reach: Float64[Tensor, " 2"]
-) -> Float64[Tensor, "*g 6"]:
+    free: Float64[np.ndarray, "*g 6"], reach: Float64[np.ndarray, " 2"]
+) -> Float64[np.ndarray, "*g 6"]:
     """x0, y0 within the picture, the angle, f within FREQUENCIES, s and t within WIDTHS."""
     low, high = FREQUENCIES
-    narrow, wide = map(math.log, WIDTHS)
-    share = torch.sigmoid(free[..., 3:])
-    return torch.cat(
+    narrow, wide = np.log(WIDTHS)
+    share = expit(free[..., 3:])
+    return np.concatenate(
         [
-            reach * torch.tanh(free[..., :2]),
+            reach * np.tanh(free[..., :2]),
             free[..., 2:3],
             low + (high - low) * share[..., :1],
-            torch.exp(narrow + (wide - narrow) * share[..., 1:]),
+            np.exp(narrow + (wide - narrow) * share[..., 1:]),
         ],
         -1,
     )
 
 
 def _waves(
-    bounded: Float64[Tensor, "*g 6"], place: Float64[Tensor, "2 p"]
-) -> Float64[Tensor, "*g p 2"]:
+    bounded: Float64[np.ndarray, "*g 6"], place: Float64[np.ndarray, "2 p"]
+) -> Float64[np.ndarray, "*g p 2"]:
     """The cosine and the sine of each function, with amplitude 1."""
-    x0, y0, angle, f, s, t = (b.unsqueeze(-1) for b in bounded.unbind(-1))
+    x0, y0, angle, f, s, t = np.moveaxis(bounded[..., None], -2, 0)
     x, y = place[0] - x0, place[1] - y0
-    u, v = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
-    bell = torch.exp(-((u / s) ** 2 + (v / t) ** 2) / 2)
-    return torch.stack(
-        [bell * torch.cos(2 * math.pi * f * u), bell * torch.sin(2 * math.pi * f * u)], -1
-    )
+    u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    bell = np.exp(-((u / s) ** 2 + (v / t) ** 2) / 2)
+    turn = 2 * np.pi * f * u
+    return np.stack([bell * np.cos(turn), bell * np.sin(turn)], -1)
 
 
 def _linear_fit(
-    waves: Float64[Tensor, "*g n p 2"], w: Float64[Tensor, "n p"]
-) -> tuple[Float64[Tensor, "*g n"], Float64[Tensor, "*g n p"]]:
-    """The share of each w's energy in the span of its two waves, and its projection there."""
+    waves: Float64[np.ndarray, "p 2"], w: Float64[np.ndarray, " p"]
+) -> Float64[np.ndarray, " p"]:
+    """What the two waves describe of w."""
     # A trace of ridge keeps the system solvable where the sine is all but zero on the pixels.
-    gram = waves.mT @ waves + 1e-6 * torch.eye(2, dtype=w.dtype)
-    right = waves.mT @ w.unsqueeze(-1)
-    amplitudes = torch.linalg.solve(gram, right)
-    fitted = (waves @ amplitudes).squeeze(-1)
-    return 1 - (w - fitted).square().sum(-1) / w.square().sum(-1), fitted
+    gram = waves.T @ waves + 1e-6 * np.eye(2)
+    return waves @ np.linalg.solve(gram, waves.T @ w)

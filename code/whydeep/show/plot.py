@@ -132,6 +132,15 @@ class Plot:
             axes.set_yscale("log")
         axes.legend()
 
+    def draw_variants(self, axes: Sequence[Axes] | np.ndarray, runs: Runs, **line: Any) -> None:
+        """Each of ``variants`` in a panel of its own; the first has the y label and the legend."""
+        for panel, (variant, title) in zip(axes, self.variants.items(), strict=True):
+            self.draw(panel, runs, variant, **line)
+            panel.set(title=title)
+        for panel in axes[1:]:
+            panel.set(ylabel="")
+            panel.get_legend().remove()
+
     def explorer(self, runs: Runs, **words: Any) -> SweepExplorer:
         """The same curves to move along; ``words``: key, title, about, predict of the widget."""
         from whydeep.widgets import SweepExplorer  # pages need it, the CLI does not

@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import nn
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, panels
 
 PAGE = "design-choices/convolution-is-a-matrix"
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
@@ -102,30 +102,24 @@ def sizes(layers: Mapping[str, nn.Module], side: int) -> dict[str, Size]:
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Counts of every layer, in the order of LAYERS; nothing depends on ``seed`` or ``device``."""
+    """Counts of every layer, and of the network; nothing is left to chance."""
     layers = alexnet(settings.side, settings.border, grouped=settings.grouped)
     found = sizes(layers, settings.side)
     other = alexnet(settings.other_side, settings.other_border)["conv1"]
     picture = torch.zeros(1, 3, settings.other_side, settings.other_side, device="meta")
+    parameters = np.array([found[name].parameters for name in LAYERS])
+    products = np.array([found[name].products for name in LAYERS])
     return Result(
-        parameters=([found[name].parameters for name in LAYERS], "parameters of each layer"),
-        units=([found[name].units for name in LAYERS], "units of each layer"),
-        products=([found[name].products for name in LAYERS], "multiplications for one picture"),
+        parameters=Quantity(parameters, "parameters of each layer", layer=LAYERS),
+        products=Quantity(products, "multiplications for one picture", layer=LAYERS),
         first_side=(found["conv1"].shape[-1], "places along a side"),
         other_first_side=(other(picture).shape[-1], "places along a side"),
         dense_inputs=(layers["fc6"].in_features, "numbers into fc6"),
-        total_parameters=(sum(size.parameters for size in found.values()), "parameters"),
-        kernel_parameters=(
-            sum(found[name].parameters for name in LAYERS[:5]),
-            "parameters of conv1 to conv5",
-        ),
+        total_parameters=(parameters.sum(), "parameters"),
+        kernel_parameters=(parameters[:5].sum(), "parameters of conv1 to conv5"),
         total_units=(sum(size.units for size in found.values()), "units"),
-        total_products=(sum(size.products for size in found.values()), "multiplications"),
-        dense_share=(
-            sum(found[name].parameters for name in LAYERS[5:])
-            / sum(size.parameters for size in found.values()),
-            "share of the parameters",
-        ),
+        total_products=(products.sum(), "multiplications"),
+        dense_share=(parameters[5:].sum() / parameters.sum(), "share of the parameters"),
     )
 
 
@@ -152,11 +146,9 @@ UNITS = Condition(
 CLAIMS = (
     Claim(
         id="krizhevsky2012-shapes-and-parameter-count",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="exact", expected=HOLDS,
         sentence="AlexNet has about 60 million parameters and 650,000 units in eight learned "
         "layers, seven that make features and one that classifies.",
-        kind="exact",
-        expected=HOLDS,
         paper=(
             ("parameters; units", ("{} million; {:,}", 60, 650_000), "abstract"),
             (
@@ -166,17 +158,8 @@ CLAIMS = (
             ),
             (
                 "units, layer by layer",
-                (
-                    "{:,}; {:,}; {:,}; {:,}; {:,}; {}; {}; {}",
-                    253_440,
-                    186_624,
-                    64_896,
-                    64_896,
-                    43_264,
-                    4096,
-                    4096,
-                    1000,
-                ),
+                ("{:,}; {:,}; {:,}; {:,}; {:,}; {}; {}; {}", 253_440, 186_624, 64_896, 64_896,
+                 43_264, 4096, 4096, 1000),
                 "Figure 2, caption; 55 x 55 x 96 is 290,400",
             ),
         ),
@@ -184,61 +167,46 @@ CLAIMS = (
             COUNT,
             UNITS,
             FIFTY_FIVE,
-            _differs(
-                "other_first_side",
-                "and so they have on 224 x 224 pixels within a border of two",
-                55,
-                "places",
-            ),
+            _differs("other_first_side", "and so they have on 224 x 224 pixels within a border of "
+                     "two", 55, "places"),
             _differs("dense_inputs", "fc6 gets 6 x 6 x 256 = 9,216 numbers", 9216, "numbers"),
         ),
         controls=(
             Control(
-                "one-tower",
-                "the two GPUs: every unit of layers 2, 4 and 5 sees all channels",
+                "one-tower", "the two GPUs: every unit of layers 2, 4 and 5 sees all channels",
                 {"total_parameters": 1_000_000.0},
                 (UNITS, FIFTY_FIVE),
             ),
             Control(
-                "224-without-border",
-                "the three pixels, or the border: pictures of 224 x 224 as the paper has them",
-                {
-                    "total_parameters": 1_000_000.0,
-                    "total_units": 0.03,
-                    "first_side": 1.0,
-                    "other_first_side": 1.0,
-                    "dense_inputs": 1000.0,
-                },
+                "224-without-border", "the three pixels, or the border: pictures of 224 x 224 as "
+                "the paper has them",
+                {"total_parameters": 1_000_000.0, "total_units": 0.03, "first_side": 1.0,
+                 "other_first_side": 1.0, "dense_inputs": 1000.0},
                 (
-                    Condition(
-                        "kernels",
-                        "the five convolutional layers keep their 2,334,080 parameters",
-                        lambda result: abs(float(result["kernel_parameters"]) - 2_334_080),
-                        "<=",
-                        0.0,
-                        "parameters off",
-                    ),
+                    Condition("kernels", "the five convolutional layers keep their 2,334,080 "
+                              "parameters",
+                              lambda result: abs(float(result["kernel_parameters"]) - 2_334_080),
+                              "<=", 0.0, "parameters off"),
                 ),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Parameters and multiplications of each layer, as shares of the network's."""
     result = next(iter(runs[MAIN].values()))
     shares = {
         "parameters": 100 * result["parameters"] / result["total_parameters"],
         "multiplications": 100 * result["products"] / result["total_products"],
     }
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(7.2, 3.4))
+    with panels(size=(7.2, 3.4)) as (drawn, axes):
         for i, (name, share) in enumerate(shares.items()):
-            colour = figures.COLOURS[("blue", "vermillion")[i]]
             bars = axes.bar(
-                np.arange(8) + 0.4 * i - 0.2, share, 0.36, label=name, color=colour,
-                alpha=0.75, hatch="//" if i else None, edgecolor=figures.BACKGROUND,
+                np.arange(8) + 0.4 * i - 0.2, share, 0.36, label=name, alpha=0.75,
+                color=figures.COLOURS[("blue", "vermillion")[i]], hatch="//" if i else None,
+                edgecolor=figures.BACKGROUND,
             )  # fmt: skip
             axes.bar_label(bars, fmt="%.0f", padding=2, fontsize=8.5)
         axes.set_xticks(range(8), LAYERS)

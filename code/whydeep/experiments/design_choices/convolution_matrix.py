@@ -15,11 +15,10 @@ is the number of entries of a column that are not zero. Two such sums differ by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -27,9 +26,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.claims import HOLDS, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, panels
 
 PAGE = "design-choices/convolution-is-a-matrix"
 STRIDES = (1, 2, 4)
@@ -152,7 +152,7 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     ``entry_difference`` is the largest between an entry of W and the library's answer to a picture
     of one bright pixel, over all pixels, at the last stride without a border; ``weights`` counts
-    that layer's free weights. Runs on the CPU in float64 whatever the ``device``.
+    that layer's free weights. Runs on the CPU in float64.
     """
     generator = chance.torch()
     channels, side = settings.channels, settings.side
@@ -195,44 +195,32 @@ def _small(settings: Settings, generator: torch.Generator) -> Float[np.ndarray, 
     return matrix(kernels, 5, stride=1, border=0).numpy()
 
 
-def _condition(name: str, says: str, bound: float, unit: str) -> Condition:
-    return Condition(name, says, lambda result: float(result[name]), "<=", bound, unit)
-
-
 ENTRIES = 3 * 7 * 7.0  # of a kernel
-ROUNDS = _condition(
+ROUNDS = at_most(
     "rounding",
     "$W^\\top x$ and the library's layer differ by no more than rounding allows",
     1.0,
-    "of what rounding allows",
 )
-BY_PIXEL = _condition(
+BY_PIXEL = at_most(
     "entry_difference",
     "every entry of $W$ is the library's answer to a picture of one bright pixel",
     0.0,
-    "weight",
 )
-ONE_A_KERNEL = _condition(
-    "extra_patterns",
-    "up to translation there are no more distinct columns than kernels",
-    0.0,
-    "columns",
+ONE_A_KERNEL = at_most(
+    "extra_patterns", "up to translation there are no more distinct columns than kernels", 0.0
 )
-SPARSE = _condition(
+SPARSE = at_most(
     "most_entries",
     "no column has more entries that are not zero than a kernel of 7 x 7 pixels in 3 channels, "
     "{bound}",
     ENTRIES,
-    "entries of a column",
 )
 CLAIMS = (
     Claim(
         id="krizhevsky2012-conv-as-structured-matrix",
-        cite="krizhevsky2012",
-        sentence="A convolutional layer is a dense layer whose matrix is sparse and whose columns, "
-        "one for each output pixel, are translations of a few short vectors.",
-        kind="exact",
-        expected=HOLDS,
+        cite="krizhevsky2012", kind="exact", expected=HOLDS,
+        sentence="A convolutional layer is a dense layer whose matrix is sparse and whose "
+        "columns, one for each output pixel, are translations of a few short vectors.",
         paper=(
             (
                 "first layer",
@@ -244,44 +232,41 @@ CLAIMS = (
         conditions=(ROUNDS, BY_PIXEL, ONE_A_KERNEL, SPARSE),
         controls=(
             Control(
-                "unshared",
-                "the sharing: every place has kernels of its own",
+                "unshared", "the sharing: every place has kernels of its own",
                 {"extra_patterns": 100.0},
                 (ROUNDS, BY_PIXEL, SPARSE),
             ),
             Control(
-                "dense",
-                "the zeros: every unit has a weight for every number of the picture",
+                "dense", "the zeros: every unit has a weight for every number of the picture",
                 {"extra_patterns": 100.0, "most_entries": 1000.0},
                 (ROUNDS, BY_PIXEL),
             ),
             Control(
-                "turned",
-                "the right way up: $W$ has the kernels turned by half a circle, which is what "
-                "mathematicians call a convolution",
+                "turned", "the right way up: $W$ has the kernels turned by half a circle, which "
+                "is what mathematicians call a convolution",
                 {"rounding": 1e6, "entry_difference": 1.0},
                 (ONE_A_KERNEL, SPARSE),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 SHOWN = {"dense": "dense", "unshared": "patches, not shared", MAIN: "convolutional"}
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """W of one small layer in three designs: 25 pixels in, 9 units out."""
-    shown = {variant: title for variant, title in SHOWN.items() if variant in runs}
-    with figures.style():
-        drawn, axes = plt.subplots(1, len(shown), figsize=(2.5 * len(shown), 4.4), squeeze=False)
-        for panel, (variant, title) in zip(axes[0], shown.items(), strict=True):
-            w = next(iter(runs[variant].values()))["picture"]
+    shown = [variant for variant in SHOWN if variant in runs]
+    size = (2.5 * len(shown), 4.4)
+    with panels(len(shown), size=size, squeeze=False) as (drawn, axes):
+        for panel, variant in zip(axes[0], shown, strict=True):
+            w = first(runs, "picture", variant)
             weights = 9 if variant == MAIN else int((w != 0).sum())
             panel.imshow(1 - w, vmin=0, vmax=1)
-            panel.set_title(f"{title}:\n{weights} weights", loc="center")
-            panel.set(xticks=range(9), yticks=range(0, 25, 5), xlabel="unit")
-            panel.set_xticklabels(range(1, 10))
-            panel.set_yticklabels(range(1, 26, 5))
+            panel.set_title(f"{SHOWN[variant]}:\n{weights} weights", loc="center")
+            panel.set(xlabel="unit")
+            panel.set_xticks(range(9), range(1, 10))
+            panel.set_yticks(range(0, 25, 5), range(1, 26, 5))
             panel.grid(visible=False)
         axes[0, 0].set_ylabel("pixel of the picture, row by row")
     return figures.Figure(

@@ -12,27 +12,27 @@ where the seven were not trained apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from whydeep import device
 from whydeep.chance import Chance
-from whydeep.datasets import fashion_mnist
-from whydeep.descent import train
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.datasets.tasks import halved
+from whydeep.descent import SGD, Trained, train
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Convolutional
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels, ticks
 
 PAGE = "design-choices/convolution-is-a-matrix"
 MEMBERS = 7
+SIZES = np.arange(1, MEMBERS + 1)  # how many are averaged
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,17 @@ class Settings:
     """
 
     examples: int = 2000
-    steps: int = 400
-    batch_size: int = 64
-    learning_rate: float = 0.02
-    momentum: float = 0.9
-    weight_decay: float = 1e-3
     apart: bool = True
     gap: int = 1
+    sgd: SGD = SGD(lr=0.02, steps=400, batch=64, momentum=0.9, decay=1e-3)
 
 
-SCALES = {"quick": Settings()}
+SCALES = {
+    "quick": Settings(),
+    "gpu": Settings(
+        examples=10_000, sgd=SGD(lr=0.02, steps=4000, batch=64, momentum=0.9, decay=1e-3)
+    ),
+}
 VARIANTS = {"one-network": {"apart": False}}
 
 
@@ -83,51 +84,36 @@ def disagreement(probabilities: Float[Tensor, "m n k"]) -> float:
 
 def run(settings: Settings, chance: Chance) -> Result:
     """Test error of averages of 1 to 7 members, and how often two members disagree."""
-    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
-    x, x_test = (F.avg_pool2d(z, 2) for z in (data.train_x, data.test_x))
-    mean, sd = x.mean(), x.std()
-    x, x_test = ((z - mean) / sd for z in (x, x_test))
-    y_test = data.test_y
+    here = device.current()
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).to(here)
 
-    def answers(trained) -> Float[Tensor, "k n classes"]:
-        return trained.outputs(x_test.to(trained.device)).softmax(-1)
+    def answers(trained: Trained) -> Float[Tensor, "k n classes"]:
+        return trained.outputs(x_test).softmax(-1)
 
-    last = settings.steps
-    moments = range(last - (MEMBERS - 1) * settings.gap, last + 1, settings.gap)
+    last = settings.sgd.steps
+    moments = [last - i * settings.gap for i in range(MEMBERS)]
     trained = train(
-        partial(Convolutional, (1, 14, 14), channels=(8, 16), kernel=3),
-        x.to(device),
-        data.train_y.to(device),
-        seeds=chance.members(MEMBERS if settings.apart else 1),
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        measure={"answers": answers},
-        measure_at=[last] if settings.apart else list(moments),
-        device=device,
-    )
-    found = trained.history["answers"]  # (members, 1, n, k) or (1, moments, n, k)
-    probabilities = found.flatten(0, 1)
-    errors = errors_by_size(probabilities, y_test)
+        partial(Convolutional, (1, 14, 14), channels=(8, 16), kernel=3), x, y,
+        seeds=chance.members(MEMBERS if settings.apart else 1), **settings.sgd.how, device=here,
+        measure={"answers": answers}, measure_at=[last] if settings.apart else moments,
+    )  # fmt: skip
+    # (members, 1, n, k) or (1, moments, n, k)
+    probabilities = trained.history["answers"].flatten(0, 1)
+    errors = errors_by_size(probabilities, y_test.cpu())
+    share = "fraction of test examples"
     return Result(
-        errors=(errors, "fraction of test examples"),
-        error_one=(errors[0], "fraction of test examples"),
-        error_seven=(errors[-1], "fraction of test examples"),
+        error=Quantity(errors, share, averaged=SIZES),
         ratio=(errors[-1] / errors[0], "ratio of test errors"),
-        disagreement=(disagreement(probabilities), "fraction of test examples"),
+        disagreement=(disagreement(probabilities), share),
     )
 
 
 CLAIMS = (
     Claim(
         id="krizhevsky2012-ilsvrc-numbers",
-        cite="krizhevsky2012",
-        sentence="Of the step from 26.2% to 15.3%, by which AlexNet won the competition of 2012, a "
-        "part is due to averaging seven networks: the average errs less than one network does.",
-        kind="effect",
-        expected=REPRODUCED,
+        cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
+        sentence="Of the step from 26.2% to 15.3%, by which AlexNet won the competition of 2012, "
+        "a part is due to averaging seven networks: the average errs less than one network does.",
         paper=(
             (
                 "top-5 error, ILSVRC-2012 test: second place; winner",
@@ -136,72 +122,44 @@ CLAIMS = (
             ),
             (
                 "one network; five averaged; seven averaged, two of them pre-trained",
-                (
-                    "{} %; {} %; {} % (ratios to one: {:.2f}; {:.2f})",
-                    18.2,
-                    16.4,
-                    15.3,
-                    16.4 / 18.2,
-                    15.3 / 18.2,
-                ),
+                ("{} %; {} %; {} % (ratios to one: {:.2f}; {:.2f})", 18.2, 16.4, 15.3, 16.4 / 18.2,
+                 15.3 / 18.2),
                 "section 6, Table 2; the first on validation pictures",
             ),
         ),
         conditions=(
-            Condition(
-                "ratio",
-                "the average of seven networks has at most {bound} times the error of one",
-                lambda result: float(result["ratio"]),
-                "<=",
-                0.92,
-                "ratio of test errors",
-            ),
+            at_most("ratio", "the average of seven networks has at most {bound} times the error "
+                    "of one", 0.92),
         ),
         controls=(
             Control(
-                "one-network",
-                "the separate training: the seven are one network at its last seven moments",
-                {"ratio": 0.02},
+                "one-network", "the separate training: the seven are one network at its last "
+                "seven moments", {"ratio": 0.02},
                 (
-                    Condition(
-                        "error_one",
-                        "a member alone errs on at most {bound:word} of the test examples",
-                        lambda result: float(result["error_one"]),
-                        "<=",
-                        0.25,
-                        "fraction of test examples",
-                    ),
-                    Condition(
-                        "disagreement",
-                        "the seven are no copies: two of them disagree on at least {bound:%} % of "
-                        "the test examples",
-                        lambda result: float(result["disagreement"]),
-                        ">=",
-                        0.01,
-                        "fraction of test examples",
-                    ),
+                    at_most("error[0]", "a member alone errs on at most {bound:word} of the test "
+                            "examples", 0.25),
+                    at_least("disagreement", "the seven are no copies: two of them disagree on at "
+                             "least {bound:%} % of the test examples", 0.01),
                 ),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 NAMES = {MAIN: "trained apart", "one-network": "one network, its last moments"}
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Error of the average against the number of members, with its band over the seeds."""
-    sizes = np.arange(1, MEMBERS + 1)
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.4))
+    with panels(size=(6.4, 3.4)) as (drawn, axes):
         for variant, name in NAMES.items():
             if variant in runs:
-                errors = np.array([100 * r["errors"] for r in runs[variant].values()])
-                figures.band(axes, sizes, errors, label=name)
+                errors = over_seeds(runs, "error", variant, factor=100.0)
+                figures.band(axes, SIZES, errors, label=name)
         axes.set(xlabel="networks averaged", ylabel="test error (%)")
-        axes.set_xticks(sizes)
+        ticks(axes, SIZES)
         axes.legend()
-    ratio = np.mean([float(r["ratio"]) for r in runs[MAIN].values()])
+    ratio = over_seeds(runs, "ratio").mean()
     return figures.Figure(
         drawn,
         label="fig-ensemble",

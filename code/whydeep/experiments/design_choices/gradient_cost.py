@@ -20,8 +20,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -29,8 +29,9 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels, ticks
 
 PAGE = "design-choices/the-non-linearity"
 UNITS = 2**16  # numbers that go through the non-linearity: examples times units, whatever the width
@@ -53,16 +54,8 @@ class Settings:
 SCALES = {"quick": Settings()}
 VARIANTS = {"piecewise": {"exponential": False}}
 # Ratios of times: of one processor and one library, so never compared with those of another.
-TIMED = (
-    "alone_tanh",
-    "alone_sigmoid",
-    "whole_tanh",
-    "whole_sigmoid",
-    "predicted_tanh",
-    "predicted_sigmoid",
-    "widest_tanh",
-    "widest_sigmoid",
-)
+TIMED = ("alone", "whole", "predicted")
+KINDS = ("tanh", "sigmoid")
 
 Pass = Callable[..., Tensor]
 
@@ -161,120 +154,89 @@ class Layer:
 def run(settings: Settings, chance: Chance) -> Result:
     """CPU times alone and of whole gradients, as ratios to ReLU's; medians over the turns.
 
-    ``predicted_`` is what the times of the parts say of the whole: 1 plus the extra time of the
+    ``predicted`` is what the times of the parts say of the whole: 1 plus the extra time of the
     non-linearity alone over the time of the whole gradient with ReLU. Always on the CPU.
     """
     generator = chance.torch()
-    kinds = passes(settings.exponential)
+    sigmas = passes(settings.exponential)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
+    def times(work: Callable[[str], object]) -> dict[str, Float[np.ndarray, "repeats"]]:
+        return take_turns({kind: partial(work, kind) for kind in sigmas}, settings.repeats)
+
+    whole, predicted = [], []  # each (widths, KINDS)
     with one_thread():
-        layer = Layer(settings.widths[0], kinds, draw)
+        layer = Layer(settings.widths[0], sigmas, draw)
         layer.z = draw(*layer.z.shape)
-        alone = take_turns(
-            {kind: lambda kind=kind: layer.alone(kind) for kind in kinds}, settings.repeats
-        )
-        whole: dict[str, list[float]] = {kind: [] for kind in kinds}
-        predicted: dict[str, list[float]] = {kind: [] for kind in kinds}
+        alone = times(layer.alone)
+        extra = [np.median(alone[kind] - alone["relu"]) / BLOCK for kind in KINDS]
         for width in settings.widths:
-            layer = Layer(width, kinds, draw)
-            times = take_turns(
-                {kind: lambda kind=kind, layer=layer: layer.gradient(kind) for kind in kinds},
-                settings.repeats,
-            )
-            for kind in kinds:
-                extra = np.median(alone[kind] - alone["relu"]) / BLOCK
-                whole[kind].append(np.median(times[kind] / times["relu"]))
-                predicted[kind].append(1 + extra / np.median(times["relu"]))
+            found = times(Layer(width, sigmas, draw).gradient)
+            whole.append([np.median(found[kind] / found["relu"]) for kind in KINDS])
+            predicted.append([1 + more / np.median(found["relu"]) for more in extra])
     z = torch.linspace(-10, 10, 2001)
-    a = kinds["tanh"][0](z, torch.empty_like(z))
-    ratios = {kind: np.median(alone[kind] / alone["relu"]) for kind in ("tanh", "sigmoid")}
+    a = sigmas["tanh"][0](z, torch.empty_like(z))
+    ratio, axes = "ratio of CPU times", {"kind": KINDS, "width": settings.widths}
     return Result(
         widths=(np.array(settings.widths), "inputs of a unit"),
-        **{f"alone_{kind}": (ratio, "ratio of CPU times") for kind, ratio in ratios.items()},
-        **{f"whole_{kind}": (np.array(whole[kind]), "ratio of CPU times") for kind in ratios},
-        **{
-            f"predicted_{kind}": (np.array(predicted[kind]), "ratio of CPU times")
-            for kind in ratios
-        },
-        widest_tanh=(whole["tanh"][-1], "ratio of CPU times"),
-        widest_sigmoid=(whole["sigmoid"][-1], "ratio of CPU times"),
+        alone=Quantity([np.median(alone[k] / alone["relu"]) for k in KINDS], ratio, kind=KINDS),
+        whole=Quantity(np.array(whole).T, ratio, **axes),
+        predicted=Quantity(np.array(predicted).T, ratio, **axes),
         off_tanh=((a - torch.tanh(z)).abs().max(), "value"),
     )
 
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-relu-cost-per-gradient",
-        cite="bubeck2015",
+        id="bubeck2015-relu-cost-per-gradient", cite="bubeck2015", kind="effect", expected=PARTLY,
         sentence="Read literally: one gradient is cheaper with ReLU than with a sigmoid. The "
         "non-linearity alone is, and the gradient of a whole layer then is too.",
-        kind="effect",
-        expected=PARTLY,
-        missed=("widest_tanh",),
+        missed=("whole[tanh, -1]",),
         paper=(("statement of the post", "no number", "'Hacking through life'"),),
         conditions=(
-            at_least(
-                "alone_tanh",
-                "alone, forward and backward, tanh takes at least {bound} times as long as ReLU",
-                3.0,
-            ),
-            at_least(
-                "alone_sigmoid",
-                "alone, forward and backward, the sigmoid takes at least {bound} times as long as "
-                "ReLU",
-                1.4,
-            ),
-            at_least(
-                "widest_tanh",
-                "with 1024 inputs a unit, about AlexNet's mean, a whole gradient with tanh takes "
-                "at least {bound} times as long as one with ReLU",
-                1.15,
-            ),
+            at_least("alone[tanh]", "alone, forward and backward, tanh takes at least {bound} "
+                     "times as long as ReLU", 3.0),
+            at_least("alone[sigmoid]", "alone, forward and backward, the sigmoid takes at least "
+                     "{bound} times as long as ReLU", 1.4),
+            at_least("whole[tanh, -1]", "with 1024 inputs a unit, about AlexNet's mean, a whole "
+                     "gradient with tanh takes at least {bound} times as long as one with ReLU",
+                     1.15),
         ),
         controls=(
             Control(
-                "piecewise",
-                "the exponential: tanh and the sigmoid give way to z cut off at -1 and 1, which "
-                "is as flat at its ends",
-                {"alone_tanh": 1.0, "alone_sigmoid": 0.1, "widest_tanh": 0.05},
+                "piecewise", "the exponential: tanh and the sigmoid give way to z cut off at -1 "
+                "and 1, which is as flat at its ends",
+                {"alone[tanh]": 1.0, "alone[sigmoid]": 0.1, "whole[tanh, -1]": 0.05},
                 (
-                    at_most(
-                        "off_tanh",
-                        "it has the shape of tanh, from which it differs by at most {bound:word}",
-                        0.25,
-                    ),
+                    at_most("off_tanh", "it has the shape of tanh, from which it differs by at "
+                            "most {bound:word}", 0.25),
                 ),
             ),
         ),
     ),
+)  # fmt: skip
+
+PLOT = Plot(
+    sweep=Axis("inputs of a unit"),
+    at="widths",
+    y=Axis("CPU time of a gradient, in ReLU's"),
+    series={f"whole[{kind}]": f"{kind}, measured" for kind in KINDS},
 )
 
-LABELS = {"tanh": "tanh", "sigmoid": "sigmoid"}
 
-
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The cost of a whole gradient against the inputs of a unit, beside what its parts predict."""
-    results = list(runs[MAIN].values())
-    widths = results[0]["widths"]
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.5))
-        for kind, label in LABELS.items():
-            measured = np.array([r[f"whole_{kind}"] for r in results])
-            predicted = np.mean([r[f"predicted_{kind}"] for r in results], axis=0)
-            figures.band(axes, widths, measured, label=f"{label}, measured")
-            axes.plot(
-                widths,
-                predicted,
-                label="from its parts" if kind == "tanh" else None,
-                **figures.THEORY,
-            )
+    widths = first(runs, "widths")
+    with panels(size=(6.4, 3.5)) as (drawn, axes):
+        PLOT.draw(axes, runs)
+        for kind, label in zip(KINDS, ("from its parts", None), strict=True):
+            predicted = over_seeds(runs, f"predicted[{kind}]").mean(0)
+            axes.plot(widths, predicted, label=label, **figures.THEORY)
         axes.axhline(1, color=figures.MUTED, lw=0.8, ls=":", marker="")
         axes.set_xscale("log", base=2)
-        axes.set_xticks(widths, [str(w) for w in widths])
-        axes.set(xlabel="inputs of a unit", ylabel="CPU time of a gradient, in ReLU's")
+        ticks(axes, widths)
         axes.legend()
     return figures.Figure(
         drawn,

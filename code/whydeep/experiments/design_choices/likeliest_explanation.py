@@ -16,10 +16,8 @@ layers. What would refute it: a difference beyond rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -29,6 +27,7 @@ from whydeep.chance import Chance
 from whydeep.evidence.claims import HOLDS, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, panels
 
 PAGE = "design-choices/max-pooling"
 WINDOW = 2
@@ -105,12 +104,7 @@ def draw(
     settings: Settings, generator: torch.Generator
 ) -> tuple[Float[Tensor, "n 1 a a"], Float[Tensor, "k 1 q q"]]:
     """Pictures from the model, and the templates."""
-    n, k, q, places = (
-        settings.pictures,
-        settings.classes,
-        settings.size,
-        settings.side - settings.size + 1,
-    )
+    n, k, q = settings.pictures, settings.classes, settings.size
     templates = torch.randn(k, 1, q, q, generator=generator, dtype=torch.float64)
     norms = torch.linspace(0.5, 1.5, k, dtype=torch.float64).view(-1, 1, 1, 1)
     templates *= norms / templates.square().sum((1, 2, 3), keepdim=True).sqrt()
@@ -118,7 +112,7 @@ def draw(
     x *= settings.noise
     held = torch.rand(n, generator=generator) < settings.there
     which = torch.randint(k, (n,), generator=generator)
-    corner = torch.randint(places, (n, 2), generator=generator)
+    corner = torch.randint(settings.side - q + 1, (n, 2), generator=generator)
     for picture, there, c, (i, j) in zip(x, held, which, corner, strict=True):
         if there:
             picture[:, i : i + q, j : j + q] += templates[c]
@@ -128,8 +122,8 @@ def draw(
 def run(settings: Settings, chance: Chance) -> Result:
     """How far layers and explanations differ, and how often they name another class.
 
-    Runs on the CPU in float64 whatever the ``device``. A picture's class is that of the largest
-    number over classes and windows; pictures that are explained by noise alone have none.
+    Runs on the CPU in float64. A picture's class is that of the largest number over classes and
+    windows; pictures that are explained by noise alone have none.
     """
     x, templates = draw(settings, chance.torch())
     pooled = layers(x, templates, settings)
@@ -160,32 +154,24 @@ SPARSE = at_most(
 )
 CLAIMS = (
     Claim(
-        id="patel2015-probabilistic-theory",
-        cite="patel2015",
+        id="patel2015-probabilistic-theory", cite="patel2015", kind="exact", expected=HOLDS,
         sentence="In a model that renders a class at an unknown place, with a switch that may "
         "leave it out, the likeliest explanation is exactly convolution, ReLU and max-pooling; "
         "pooling takes the maximum over the place.",
-        kind="exact",
-        expected=HOLDS,
         paper=(
-            (
-                "max-sum inference in the deep rendering mixture model",
-                "exactly reproduces the operations in deep convolutional networks",
-                "{cite:t}`patel2016`, abstract",
-            ),
+            ("max-sum inference in the deep rendering mixture model", "exactly reproduces the "
+             "operations in deep convolutional networks", "{cite:t}`patel2016`, abstract"),
         ),
         conditions=(ROUNDS, SAME_CLASS),
         controls=(
             Control(
-                "average",
-                "the maximum over places: the average of the window in its place",
+                "average", "the maximum over places: the average of the window in its place",
                 {"over_rounding": 1e6},
                 (SPARSE,),
             ),
             Control(
-                "no-thresholds",
-                "the biases, which hold the templates' norms and the odds of the switch",
-                {"over_rounding": 1e6, "other_class": 1.0},
+                "no-thresholds", "the biases, which hold the templates' norms and the odds of the "
+                "switch", {"over_rounding": 1e6, "other_class": 1.0},
                 (SPARSE,),
             ),
         ),
@@ -193,19 +179,18 @@ CLAIMS = (
         "fitted to such a model, and the sum over places would give a soft maximum in place of "
         "this one {cite}`patel2016`",
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Pooled units against the log odds that they should be, with the maximum and the average."""
     names = {MAIN: "max-pooling", "average": "average pooling"}
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(4.6, 3.8))
+    with panels(size=(4.6, 3.8)) as (drawn, axes):
         for variant, name in names.items():
             if variant in runs:
-                first = next(iter(runs[variant].values()))
-                axes.plot(first["exact"], first["pooled"], linestyle="none", label=name)
-        top = float(next(iter(runs[MAIN].values()))["exact"].max())
+                exact, pooled = (first(runs, each, variant) for each in ("exact", "pooled"))
+                axes.plot(exact, pooled, linestyle="none", label=name)
+        top = first(runs, "exact").max()
         axes.plot([0, top], [0, top], **figures.THEORY, label="equal")
         axes.set(xlabel="log odds of the likeliest explanation", ylabel="pooled unit")
         axes.legend()

@@ -15,12 +15,10 @@ cut off at 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -28,13 +26,16 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.descent import train
+from whydeep.datasets.tasks import CLASSES
+from whydeep.descent import SGD, Trained, train
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Activation, Dense
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 PAGE = "design-choices/the-non-linearity"
 GOAL = 0.25  # training error
 EVERY = 10  # steps between two looks at the training error
+NAMES = ("relu", "tanh", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -50,23 +52,19 @@ class Settings:
 
     ``start`` is "paper" (pixels from 0 to 255 less the mean picture, all weights N(0, 0.01^2)) or
     "fitted" (pixels of standard deviation 1, weights of variance 2 over the number of inputs for
-    the ReLU, 1 over it for the others). Each non-linearity is run at all ``rates``. ``rectifier``
-    is "relu", or "clipped", which stands in its place and is cut off at 1.
+    the ReLU, 1 over it for the others). Each non-linearity is run at all rates of ``sgd``.
+    ``rectifier`` is "relu", or "clipped", which stands in its place and is cut off at 1.
     """
 
     examples: int = 2000
     units: int = 64
-    steps: int = 600
-    batch_size: int = 50
-    rates: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3)
-    momentum: float = 0.9
     start: str = "paper"
     rectifier: str = "relu"
+    sgd: SGD = SGD(lr=(0.003, 0.01, 0.03, 0.1, 0.3), steps=600, batch=50, momentum=0.9)
 
 
 SCALES = {"quick": Settings()}
 VARIANTS = {"fitted": {"start": "fitted"}, "clipped": {"rectifier": "clipped"}}
-NAMES = ("relu", "tanh", "sigmoid")
 
 
 def clipped(z: Tensor) -> Tensor:
@@ -104,79 +102,61 @@ def first_below(
 def run(settings: Settings, chance: Chance) -> Result:
     """Training error against step for every non-linearity and rate, and the steps to GOAL.
 
-    The error is taken on every fourth training example. ``steps_`` are those of the best rate, or
-    all steps if no rate reaches the goal: ratios are then lower bounds.
+    The error is taken on every fourth training example. ``to_goal`` are the steps of the best rate,
+    or all steps if no rate reaches the goal: ratios are then lower bounds.
     """
     data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     x, y = F.avg_pool2d(data.train_x, 2).flatten(1), data.train_y
     x = x - x.mean(0)
-    widths = (x.shape[1], *3 * (settings.units,), 10)
+    widths = (x.shape[1], *3 * (settings.units,), CLASSES)
     if settings.start == "paper":
         x, network = 255 * x, small_start
     else:
         x, network = x / x.std(), Dense
-    seen, labels = x[::4], y[::4]
-    looks = tuple(range(0, settings.steps + 1, EVERY))
-    kinds = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
-    if settings.rectifier == "clipped":
-        kinds["relu"] = clipped
+    sgd, rates = settings.sgd, np.atleast_1d(settings.sgd.lr)
+    looks = tuple(range(0, sgd.steps + 1, EVERY))
+    rectifier = clipped if settings.rectifier == "clipped" else torch.relu
 
-    def error(trained) -> Tensor:
-        return (trained.predict(seen).cpu() != labels).double().mean(1)
+    def error(trained: Trained) -> Tensor:
+        return (trained.predict(x[::4]).cpu() != y[::4]).double().mean(1)
 
-    found = {}
+    errors = []
     with threadpool_limits(1):  # the digits then do not depend on the number of cores
-        for name, activation in kinds.items():
+        for activation in (rectifier, torch.tanh, torch.sigmoid):
             trained = train(
-                partial(network, widths, activation),
-                x,
-                y,
-                seeds=[chance] * len(settings.rates),
-                lr=settings.rates,
-                steps=settings.steps,
-                batch_size=settings.batch_size,
-                momentum=settings.momentum,
-                measure={"error": error},
-                measure_at=looks,
-                device=device,
-            )
-            errors = trained.history["error"].numpy()
-            steps, best = first_below(errors, looks)
-            found |= {
-                f"error_{name}": (errors, "fraction of training examples"),
-                f"steps_{name}": (steps, "steps"),
-                f"rate_{name}": (settings.rates[best], "learning rate"),
-                f"lowest_{name}": (errors.min(), "fraction of training examples"),
-            }
-    relu = found["steps_relu"][0]
+                partial(network, widths, activation), x, y, seeds=[chance] * len(rates),
+                **sgd.how, measure={"error": error}, measure_at=looks, device=device.current(),
+            )  # fmt: skip
+            errors.append(trained.history["error"].numpy())
+    arrivals, best = zip(*(first_below(each, looks) for each in errors), strict=True)
+    share = "fraction of training examples"
     return Result(
-        **found,
-        tanh_to_relu=(found["steps_tanh"][0] / relu, "ratio of steps"),
-        sigmoid_to_relu=(found["steps_sigmoid"][0] / relu, "ratio of steps"),
-        rates=(np.array(settings.rates), "learning rate"),
+        rates=(rates, "learning rate"),
         steps=(np.array(looks), "steps"),
+        error=Quantity(np.stack(errors), share, sigma=NAMES, rate=rates, step=looks),
+        to_goal=Quantity(arrivals, "steps", sigma=NAMES),
+        best_rate=Quantity(rates[list(best)], "learning rate", sigma=NAMES),
+        lowest=Quantity([each.min() for each in errors], share, sigma=NAMES),
+        to_relu=Quantity(np.array(arrivals) / arrivals[0], "ratio of steps", sigma=NAMES),
     )
 
 
 TWICE = at_least(
-    "tanh_to_relu",
+    "to_relu[tanh]",
     "from the paper's start, tanh takes at least {bound:word} as many steps as ReLU",
     2.0,
 )
 TWICE_SIGMOID = at_least(
-    "sigmoid_to_relu",
+    "to_relu[sigmoid]",
     "from the paper's start, the sigmoid takes at least {bound:word} as many steps as ReLU",
     2.0,
 )
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-relu-speed",
-        cite="krizhevsky2012",
+        id="krizhevsky2012-relu-speed", cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
         sentence="From the paper's start, with raw pixels and small weights, a network of four "
         "layers reaches 25% training error in far fewer steps with ReLU than with tanh or a "
         "sigmoid, each at its best learning rate.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "steps to 25 % training error on CIFAR-10, tanh to ReLU, four convolutional layers",
@@ -188,29 +168,19 @@ CLAIMS = (
         conditions=(TWICE, TWICE_SIGMOID),
         controls=(
             Control(
-                "fitted",
-                "the start: pixels of standard deviation one, and weights of the size that keeps "
-                "the signal where tanh is steep",
-                {"tanh_to_relu": 0.5},
+                "fitted", "the start: pixels of standard deviation one, and weights of the size "
+                "that keeps the signal where tanh is steep", {"to_relu[tanh]": 0.5},
                 (
-                    at_most(
-                        "steps_relu",
-                        "the network with ReLU reaches the goal within {bound} steps",
-                        200.0,
-                    ),
+                    at_most("to_goal[relu]", "the network with ReLU reaches the goal within "
+                            "{bound} steps", 200.0),
                 ),
             ),
             Control(
-                "clipped",
-                "the open end: the ReLU is cut off at 1, so that it saturates as tanh does",
-                {"tanh_to_relu": 0.5, "sigmoid_to_relu": 0.5},
+                "clipped", "the open end: the ReLU is cut off at 1, so that it saturates as tanh "
+                "does", {"to_relu[tanh]": 0.5, "to_relu[sigmoid]": 0.5},
                 (
-                    at_most(
-                        "lowest_relu",
-                        "the network still learns: its training error falls to {bound:word} or "
-                        "less",
-                        0.5,
-                    ),
+                    at_most("lowest[relu]", "the network still learns: its training error falls "
+                            "to {bound:word} or less", 0.5),
                 ),
             ),
         ),
@@ -218,7 +188,7 @@ CLAIMS = (
         "control shows, and later networks left the ReLU for smooth cousins of it "
         "{cite}`hendrycks2016`.",
     ),
-)
+)  # fmt: skip
 
 LABELS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid"}
 PANELS = {
@@ -228,33 +198,39 @@ PANELS = {
 }
 
 
-def best_curves(runs: Mapping[int, Result], name: str) -> Float[np.ndarray, "seeds looks"]:
-    """The training error against step at each seed's best rate, one row a seed."""
-    rows = []
-    for result in runs.values():
-        best = int(np.flatnonzero(result["rates"] == result[f"rate_{name}"])[0])
-        rows.append(result[f"error_{name}"][best])
-    return np.array(rows)
+PLOT = Plot(
+    sweep=Axis("learning rate", log=True),
+    at="rates",
+    y=Axis("training error", "%"),
+    series={f"error[{name}]": label for name, label in LABELS.items()},
+    factor=100.0,
+    variants=PANELS,
+)
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def best_curves(runs: Runs, name: str, variant: str) -> Float[np.ndarray, "seeds looks"]:
+    """The training error (%) against step at each seed's best rate, one row a seed."""
+    curves = over_seeds(runs, f"error[{name}]", variant, factor=100.0)
+    best = over_seeds(runs, f"best_rate[{name}]", variant)
+    return curves[first(runs, "rates") == best[:, None]]
+
+
+def figure(runs: Runs) -> figures.Figure:
     """Training error against step, each non-linearity at its best rate, from each start."""
-    shown = {variant: title for variant, title in PANELS.items() if variant in runs}
-    with figures.style():
-        drawn, axes = plt.subplots(
-            1, len(shown), figsize=(2.5 * len(shown) + 0.7, 3.2), sharey=True, squeeze=False
-        )
-        for panel, (variant, title) in zip(axes[0], shown.items(), strict=True):
-            steps = next(iter(runs[variant].values()))["steps"]
+    shown = [variant for variant in PANELS if variant in runs]
+    size = (2.5 * len(shown) + 0.7, 3.2)
+    with panels(len(shown), size=size, sharey=True, squeeze=False) as (drawn, axes):
+        for panel, variant in zip(axes[0], shown, strict=True):
             for name, label in LABELS.items():
                 called = "cut off" if (variant, name) == ("clipped", "relu") else label
-                curves = 100 * best_curves(runs[variant], name)
-                figures.band(panel, steps, curves, label=called, markevery=10)
+                curves = best_curves(runs, name, variant)
+                figures.band(panel, first(runs, "steps"), curves, label=called, markevery=10)
             panel.axhline(100 * GOAL, **figures.THEORY)
-            panel.set(xlabel="step", title=title.replace(", ", ",\n"), ylim=(0, 100))
+            title = PANELS[variant].replace(", ", ",\n")
+            panel.set(xlabel="step", title=title, ylim=(0, 100))
             panel.legend(handlelength=1.8, fontsize=9)
         axes[0, 0].set_ylabel("training error (%)")
-    ratio = np.mean([float(r["tanh_to_relu"]) for r in runs[MAIN].values()])
+    ratio = over_seeds(runs, "to_relu[tanh]").mean()
     return figures.Figure(
         drawn,
         label="fig-race",
@@ -270,28 +246,18 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """The curves at every learning rate, to drag through, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="race",
         title="Training error against step, for each learning rate",
         about="Move along the learning rate and find the best one for each non-linearity. Then "
         "change the start, and look for the rates again.",
-        series={f"error_{name}": label for name, label in LABELS.items()},
-        variants={
-            MAIN: PANELS[MAIN],
-            "fitted": PANELS["fitted"],
-            "clipped": PANELS["clipped"],
-        },
-        sweep=Axis("learning rate", log=True),
-        sweep_values="rates",
         x=Axis("step"),
         x_values="steps",
-        factor=100.0,
-        y=Axis("training error", "%"),
         predict=Prediction(
             "Pixels from 0 to 255 go into tanh units, with small weights. Can some learning rate "
             "bring tanh to 25 % training error as soon as ReLU?",

@@ -11,11 +11,8 @@ dense head's, or one as near where the features below it are not learned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.linear_model import LogisticRegression
@@ -24,7 +21,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from whydeep import device
 from whydeep.chance import Chance
+from whydeep.datasets.tasks import halved
 from whydeep.descent.recipe import Recipe, error, fit
 from whydeep.evidence.claims import (
     NOT_AT_THIS_SCALE,
@@ -35,33 +34,39 @@ from whydeep.evidence.claims import (
     at_least,
     at_most,
 )
-from whydeep.evidence.results import MAIN, Result
-from whydeep.networks.miniature import Choices, Miniature, build, parameters, task
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.networks.miniature import Choices, Miniature, build, parameters
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels
 
 PAGE = "design-choices/constraints-and-sizes"
 SHARE = "fraction of test examples"
+DENSE_HEAD = Choices(norm="batch")
+NETWORKS = {
+    "normalised": Choices(),
+    "plain": Choices(norm=""),
+    "dense_head": DENSE_HEAD,
+    "average_head": replace(DENSE_HEAD, head="average"),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """``examples`` pictures of 14 x 14 pixels, drawn afresh by every seed.
 
-    ``scale`` multiplies the inputs, and ``rate`` is the learning rate. With ``learned`` False the
-    averages are taken of channels as they were drawn, and logistic regression is fitted to them.
+    ``scale`` multiplies the inputs. With ``learned`` False the averages are taken of channels as
+    they were drawn, and logistic regression is fitted to them.
     """
 
     examples: int = 600
-    epochs: int = 12
-    batch_size: int = 25
-    rate: float = 0.02
     scale: float = 1.0
     learned: bool = True
+    training: Recipe = Recipe(epochs=12, lr=0.02, batch_size=25, weight_decay=5e-4, divide_at=(9,))
 
 
 SCALES = {"quick": Settings()}
 VARIANTS = {
-    "large-inputs": {"scale": 30.0, "rate": 1e-4},
+    "large-inputs": {"scale": 30.0, "training.lr": 1e-4},
     "features-not-learned": {"learned": False},
 }
 
@@ -79,75 +84,52 @@ def maps(network: Miniature, x: Float[Tensor, "n 1 14 14"]) -> Float[Tensor, "n 
 
 def run(settings: Settings, chance: Chance) -> Result:
     """Test errors of the whole network and of those that lack something."""
-    data = task(settings.examples, chance=chance, device=device)
-    x, x_test = settings.scale * data.x, settings.scale * data.x_test
-    recipe = Recipe(
-        epochs=settings.epochs,
-        lr=settings.rate,
-        batch_size=settings.batch_size,
-        weight_decay=5e-4,
-        divide_at=(3 * settings.epochs // 4,),
-    )
+    here = device.current()
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).to(here)
+    x, x_test = settings.scale * x, settings.scale * x_test
 
     def trained(network: Miniature) -> float:
-        fit(network, x, data.y, recipe, chance=chance)
+        fit(network, x, y, settings.training, chance=chance)
         with torch.no_grad():
-            return error(x_test, data.y_test)(network)
+            return error(x_test, y_test)(network)
 
-    def whole(choices: Choices) -> float:
-        return trained(build(choices, chance=chance, device=device))
-
-    def on_random_channels(choices: Choices) -> float:
-        network = build(choices, chance=chance, device=device)
+    def as_drawn(network: Miniature) -> float:
         means, means_test = (maps(network, z).mean((2, 3)).cpu().numpy() for z in (x, x_test))
         with threadpool_limits(1):
             model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-            model.fit(means, data.y.cpu().numpy())
-            return 1 - float(model.score(means_test, data.y_test.cpu().numpy()))
+            model.fit(means, y.cpu().numpy())
+            return 1 - float(model.score(means_test, y_test.cpu().numpy()))
 
-    normalised, plain = whole(Choices()), whole(Choices(norm=""))
-    batch = Choices(norm="batch")
-    average = replace(batch, head="average")
-    dense_head = whole(batch)
-    average_head = whole(average) if settings.learned else on_random_channels(average)
-    sizes = [parameters(build(choices, chance=chance)) for choices in (average, batch)]
+    errors, sizes = {}, {}
+    for name, choices in NETWORKS.items():
+        network = build(choices, chance).to(here)
+        untrained = name == "average_head" and not settings.learned
+        errors[name] = as_drawn(network) if untrained else trained(network)
+        sizes[name] = parameters(network)
     return Result(
-        error=(normalised, SHARE),
-        error_without_norm=(plain, SHARE),
-        norm_gain=(plain - normalised, SHARE),
-        error_dense_head=(dense_head, SHARE),
-        error_average_head=(average_head, SHARE),
-        head_excess=(average_head - dense_head, SHARE),
-        head_share=(sizes[0] / sizes[1], "ratio of numbers of weights"),
+        error=Quantity(list(errors.values()), SHARE, network=NETWORKS),
+        norm_gain=(errors["plain"] - errors["normalised"], SHARE),
+        head_excess=(errors["average_head"] - errors["dense_head"], SHARE),
+        head_share=(sizes["average_head"] / sizes["dense_head"], "ratio of numbers of weights"),
     )
 
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-lrn",
-        cite="krizhevsky2012",
+        id="krizhevsky2012-lrn", cite="krizhevsky2012", kind="null", expected=NOT_AT_THIS_SCALE,
         sentence="Local response normalisation lowers the error.",
-        kind="null",
-        expected=NOT_AT_THIS_SCALE,
         paper=(("top-1 and top-5 error", ("lower by {} and {} points", 1.4, 1.2), "section 3.3"),),
         conditions=(
-            at_least(
-                "norm_gain",
-                "with response normalisation the test error is lower by {bound} or more",
-                0.014,
-            ),
+            at_least("norm_gain", "with response normalisation the test error is lower by {bound} "
+                     "or more", 0.014),
         ),
         controls=(
             Control(
-                "large-inputs",
-                "the cause put in: inputs 30 times as large, so that the divisor is not constant",
-                {"norm_gain": 0.05},
+                "large-inputs", "the cause put in: inputs 30 times as large, so that the divisor "
+                "is not constant", {"norm_gain": 0.05},
                 (
-                    at_most(
-                        "error",
-                        "with response normalisation it learns: its error is at most {bound}",
-                        0.6,
-                    ),
+                    at_most("error[normalised]", "with response normalisation it learns: its "
+                            "error is at most {bound}", 0.6),
                 ),
             ),
         ),
@@ -155,12 +137,9 @@ CLAIMS = (
         "competition, and left it out.",
     ),
     Claim(
-        id="lin2014-fully-connected-not-needed",
-        cite="lin2014",
+        id="lin2014-fully-connected-not-needed", cite="lin2014", kind="effect", expected=PARTLY,
         sentence="The mean of each channel can stand in for the dense layers, with a tenth of the "
         "weights and no loss.",
-        kind="effect",
-        expected=PARTLY,
         paper=(
             (
                 "test error on CIFAR-10: dense layer; with dropout; average",
@@ -169,58 +148,44 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "head_excess",
-                "with averages the test error is at most {bound} above that with the dense layer",
-                0.05,
-            ),
-            Condition(
-                "no_loss",
-                "it is not above it at all",
-                lambda result: float(result["head_excess"]),
-                "<=",
-                0.0,
-                SHARE,
-            ),
+            at_most("head_excess", "with averages the test error is at most {bound} above that "
+                    "with the dense layer", 0.05),
+            Condition("no_loss", "it is not above it at all",
+                      lambda result: float(result["head_excess"]), "<=", 0.0, SHARE),
         ),
         controls=(
             Control(
-                "features-not-learned",
-                "what the channels learn: the averages are of channels left as they were drawn",
-                {"head_excess": 0.03, "no_loss": 0.03},
+                "features-not-learned", "what the channels learn: the averages are of channels "
+                "left as they were drawn", {"head_excess": 0.03, "no_loss": 0.03},
                 (
-                    at_most(
-                        "error_average_head",
-                        "the classifier on them learns: its error is at most {bound}",
-                        0.45,
-                    ),
+                    at_most("error[average_head]", "the classifier on them learns: its error is "
+                            "at most {bound}", 0.45),
                 ),
             ),
         ),
         missed=("no_loss",),
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The change of the test error for each thing taken out, beside its control."""
     rows = [
-        ("response normalisation", MAIN, lambda r: r["norm_gain"]),
-        ("the same, large inputs", "large-inputs", lambda r: r["norm_gain"]),
-        ("dense head", MAIN, lambda r: r["head_excess"]),
-        ("the same, features not learned", "features-not-learned", lambda r: r["head_excess"]),
+        ("the same, features not learned", "features-not-learned", "head_excess"),
+        ("dense head", MAIN, "head_excess"),
+        ("the same, large inputs", "large-inputs", "norm_gain"),
+        ("response normalisation", MAIN, "norm_gain"),
     ]
     rows = [row for row in rows if row[1] in runs]
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(7.2, 2.6))
+    with panels(size=(7.2, 2.6)) as (drawn, axes):
         axes.axvline(0, **figures.THEORY)
-        for place, (_, variant, measure) in enumerate(reversed(rows)):
-            changes = np.array([100 * float(measure(result)) for result in runs[variant].values()])
+        for place, (_, variant, quantity) in enumerate(rows):
+            changes = over_seeds(runs, quantity, variant, factor=100.0)
             colour = figures.COLOURS["blue" if variant == MAIN else "vermillion"]
             marker = "o" if variant == MAIN else "s"
-            axes.plot(changes, np.full(len(changes), place), marker, color=colour, ms=4, alpha=0.45)
+            axes.plot(changes, 0 * changes + place, marker, color=colour, ms=4, alpha=0.45)
             axes.plot(changes.mean(), place, marker, color=colour, ms=8)
-        axes.set_yticks(range(len(rows)), [name for name, *_ in reversed(rows)])
+        axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
         axes.set(xlabel="change of the test error when it is taken out (points)")
     return figures.Figure(
         drawn,

@@ -12,19 +12,20 @@ layer.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from whydeep import device
 from whydeep.chance import Chance
+from whydeep.datasets.tasks import halved
 from whydeep.descent.recipe import Recipe, error, fit
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
-from whydeep.networks.miniature import CHANNELS, Choices, build, parameters, task
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.networks.miniature import CHANNELS, Choices, build, parameters
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels
 
 PAGE = "design-choices/constraints-and-sizes"
 
@@ -38,10 +39,8 @@ class Settings:
     """
 
     examples: int = 1000
-    epochs: int = 8
-    rate: float = 0.02
-    batch_size: int = 50
     whole_layers: bool = True
+    training: Recipe = Recipe(epochs=8, lr=0.02, batch_size=50, divide_at=(6,))
 
 
 SCALES = {"quick": Settings()}
@@ -51,98 +50,76 @@ VARIANTS = {"dense-weights": {"whole_layers": False}}
 def choices(whole_layers: bool) -> list[Choices]:
     """The whole network, then one for each convolutional layer that is left out."""
     whole = Choices(norm="", dropout=0.0)
-    network = build(whole, chance=0)
+    if whole_layers:
+        return [whole, *(replace(whole, without=(name,)) for name in CHANNELS)]
+    network = build(whole, Chance(0))
     per_unit = parameters(network.layers["fc4"]) // whole.units + 10
-    changed = []
-    for name in CHANNELS:
-        if whole_layers:
-            changed.append(Choices(norm="", dropout=0.0, without=(name,)))
-        else:
-            fewer = math.ceil(parameters(network.layers[name]) / per_unit)
-            changed.append(Choices(norm="", dropout=0.0, units=whole.units - fewer))
-    return [whole, *changed]
+    fewer = [math.ceil(parameters(network.layers[name]) / per_unit) for name in CHANNELS]
+    return [whole, *(replace(whole, units=whole.units - each) for each in fewer)]
 
 
 def run(settings: Settings, chance: Chance) -> Result:
     """Test error of the whole network and the cost of leaving out each of its layers."""
-    data = task(settings.examples, chance=chance, device=device)
-    training = Recipe(
-        settings.epochs,
-        settings.rate,
-        settings.batch_size,
-        divide_at=(3 * settings.epochs // 4,),
-    )
+    here = device.current()
+    x, y, x_test, y_test = halved(settings.examples, chance=chance).to(here)
     errors = []
     for choice in choices(settings.whole_layers):
-        network = build(choice, chance=chance, device=device)
-        fit(network, data.x, data.y, training, chance=chance)
+        network = build(choice, chance).to(here)
+        fit(network, x, y, settings.training, chance=chance)
         with torch.no_grad():
-            errors.append(error(data.x_test, data.y_test)(network))
+            errors.append(error(x_test, y_test)(network))
     costs = np.array(errors[1:]) - errors[0]
     share = "fraction of test examples"
     return Result(
         error_whole=(errors[0], share),
-        costs=(costs, share),
-        cost_conv1=(costs[0], share),
-        cost_conv2=(costs[1], share),
-        cost_conv3=(costs[2], share),
-        mean_cost=(costs.mean(), share),
+        cost=Quantity(costs, share, layer=CHANNELS),
         least_cost=(costs.min(), share),
     )
 
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-depth-ablation",
-        cite="krizhevsky2012",
+        id="krizhevsky2012-depth-ablation", cite="krizhevsky2012", kind="effect", expected=PARTLY,
         sentence="Removing any one convolutional layer, though it holds few of the parameters, "
         "costs accuracy.",
-        kind="effect",
-        expected=PARTLY,
         missed=("least_cost",),
         paper=(("top-1 accuracy lost with any middle layer", ("about {} points", 2), "section 7"),),
         conditions=(
-            at_least(
-                "cost_conv1",
-                "leaving out the first layer costs at least {bound:%} points of test error",
-                0.02,
-            ),
+            at_least("cost[conv1]", "leaving out the first layer costs at least {bound:%} points "
+                     "of test error", 0.02),
             at_least("least_cost", "each of the layers costs at least {bound:%} point", 0.01),
         ),
         controls=(
             Control(
-                "dense-weights",
-                "the layer: as many weights come out of the dense layer in its place",
-                {"cost_conv1": 0.005, "least_cost": 0.003},
+                "dense-weights", "the layer: as many weights come out of the dense layer in its "
+                "place", {"cost[conv1]": 0.005, "least_cost": 0.003},
                 (
-                    at_most(
-                        "error_whole",
-                        "the whole network errs on at most {bound} of the test examples",
-                        0.3,
-                    ),
+                    at_most("error_whole", "the whole network errs on at most {bound} of the test "
+                            "examples", 0.3),
                 ),
             ),
         ),
-        disputed="Taking two dense or two of the convolutional layers out of the same network cost "
-        "little, and only taking out both kinds cost much {cite}`zeiler2014`.",
+        disputed="Taking two dense or two of the convolutional layers out of the same network "
+        "cost little, and only taking out both kinds cost much {cite}`zeiler2014`.",
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The cost of each layer, beside that of as many dense weights; bars over seeds."""
     places = np.arange(len(CHANNELS))
-    shown = [(MAIN, "layer left out", -0.2), ("dense-weights", "as many dense weights", 0.2)]
-    colours = ("blue", "vermillion")
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.2))
-        for (variant, label, beside), colour in zip(shown, colours, strict=True):
+    shown = {
+        MAIN: ("layer left out", -0.2, "blue", ""),
+        "dense-weights": ("as many dense weights", 0.2, "vermillion", "//"),
+    }
+    with panels(size=(6.4, 3.2)) as (drawn, axes):
+        for variant, (label, beside, colour, hatch) in shown.items():
             if variant not in runs:
                 continue
-            costs = np.array([100 * result["costs"] for result in runs[variant].values()])
+            costs = over_seeds(runs, "cost", variant, factor=100.0)
             axes.bar(
                 places + beside, costs.mean(0), 0.36, yerr=figures.spread(costs), capsize=3,
-                label=label, color=figures.COLOURS[colour], hatch="" if variant == MAIN else "//",
+                label=label, color=figures.COLOURS[colour], hatch=hatch,
                 edgecolor=figures.BACKGROUND,
             )  # fmt: skip
         axes.axhline(0, color=figures.MUTED, lw=0.8)

@@ -13,10 +13,8 @@ that keeps up where features are common; or AUCs off their closed forms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
@@ -24,12 +22,14 @@ from scipy.stats import binom, rankdata
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "design-choices/max-pooling"
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 RARE, COMMON = RATES.index(0.01), RATES.index(0.3)
+POOLS = ("maximum", "average")
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,8 @@ def run(settings: Settings, chance: Chance) -> Result:
         )
     gain = measured[0] - measured[1]
     return Result(
-        maximum=(measured[0], "AUC"),
-        average=(measured[1], "AUC"),
+        auc=Quantity(measured, "AUC", pool=POOLS, rate=RATES),
         theory=(theory, "AUC"),
-        rare_maximum=(measured[0, RARE], "AUC"),
-        rare_average=(measured[1, RARE], "AUC"),
-        common_maximum=(measured[0, COMMON], "AUC"),
-        common_average=(measured[1, COMMON], "AUC"),
         rare_gain=(gain[RARE], "AUC"),
         common_loss=(-gain[COMMON], "AUC"),
         off_theory=(np.abs(measured - theory).max(), "AUC"),
@@ -146,76 +141,61 @@ THEORY = at_most(
     "off_theory", "every AUC is within {bound} of its closed form for independent sites", 0.02
 )
 TELLS = at_least(
-    "rare_average",
+    "auc[average, 0.01]",
     "the rare feature does tell the classes apart: the average has an AUC of at least {bound}",
     0.51,
 )
 CLAIMS = (
     Claim(
-        id="boureau2010-max-pooling",
-        cite="boureau2010",
+        id="boureau2010-max-pooling", cite="boureau2010", kind="effect", expected=REPRODUCED,
         sentence="The maximum separates classes better than the average where features are rare, "
         "and worse where they are common: pool size and rate decide together.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "average of $J$ binary answers at rate $\\rho$",
-                "mean $\\rho$, variance $\\rho (1 - \\rho) / J$",
-                "section 3, pooling binary features",
-            ),
-            (
-                "maximum of the same",
-                "mean $1 - (1 - \\rho)^J$",
-                "section 3, pooling binary features",
-            ),
+            ("average of $J$ binary answers at rate $\\rho$", "mean $\\rho$, variance $\\rho (1 - "
+             "\\rho) / J$", "section 3, pooling binary features"),
+            ("maximum of the same", "mean $1 - (1 - \\rho)^J$", "section 3, pooling binary "
+             "features"),
         ),
         conditions=(RARE_GAIN, COMMON_LOSS, THEORY),
         controls=(
             Control(
-                "without-noise",
-                "what the maximum does not listen to: silent sites answer exactly 0",
-                {"rare_gain": 0.03},
+                "without-noise", "what the maximum does not listen to: silent sites answer "
+                "exactly 0", {"rare_gain": 0.03},
                 (THEORY, TELLS),
             ),
             Control(
-                "four-sites",
-                "the large pool: four sites in place of 64",
+                "four-sites", "the large pool: four sites in place of 64",
                 {"rare_gain": 0.015, "common_loss": 0.05},
                 (THEORY, TELLS),
             ),
             Control(
-                "runs-of-eight",
-                "independent sites: the feature comes in runs of eight neighbours",
+                "runs-of-eight", "independent sites: the feature comes in runs of eight neighbours",
                 {"off_theory": 0.02},
                 (TELLS,),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """AUC of maximum and average against the rate, with and without noise, and the closed forms."""
-    panels = {
+    titles = {
         MAIN: "64 sites, noise at each",
         "without-noise": "64 sites, no noise",
         "four-sites": "4 sites, noise at each",
     }
-    shown = {variant: title for variant, title in panels.items() if variant in runs}
-    with figures.style():
-        drawn, axes = plt.subplots(
-            1, len(shown), figsize=(3.1 * len(shown), 3.3), sharey=True, squeeze=False
-        )
-        for panel, (variant, title) in zip(axes[0], shown.items(), strict=True):
-            by_seed = list(runs[variant].values())
-            for name in ("maximum", "average"):
-                values = np.array([result[name] for result in by_seed])
-                figures.band(panel, np.array(RATES), values, label=name, linestyle="none")
-            for i, line in enumerate(by_seed[0]["theory"]):
-                label = "closed form" if i == 0 else None
+    shown = [variant for variant in titles if variant in runs]
+    size = (3.1 * len(shown), 3.3)
+    with panels(len(shown), size=size, sharey=True, squeeze=False) as (drawn, axes):
+        for panel, variant in zip(axes[0], shown, strict=True):
+            for pool in POOLS:
+                values = over_seeds(runs, f"auc[{pool}]", variant)
+                figures.band(panel, np.array(RATES), values, label=pool, linestyle="none")
+            lines = zip(first(runs, "theory", variant), ("closed form", None), strict=True)
+            for line, label in lines:
                 panel.plot(RATES, line, **figures.THEORY, label=label, zorder=1)
-            panel.set(xscale="log", xlabel=r"rate $\rho$ of the feature", title=title)
+            panel.set(xscale="log", xlabel=r"rate $\rho$ of the feature", title=titles[variant])
         axes[0, 0].set_ylabel("AUC")
         axes[0, 0].legend(loc="upper left")
     return figures.Figure(

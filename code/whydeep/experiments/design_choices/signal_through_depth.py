@@ -12,11 +12,10 @@ What would refute it: sizes that leave the theory's line by more than the spread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -25,8 +24,9 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import Claim
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -131,20 +131,27 @@ def measure(
 def run(settings: Settings, chance: Chance) -> Result:
     """Mean squares of signal and gradient at every layer, measured and by theory.
 
-    Runs on the CPU in float64 whatever the ``device``: after many small layers float32 holds zero.
+    Runs on the CPU in float64: after many small layers float32 holds zero.
     """
     generator = chance.torch()
-    found = {}
+    measured, predicted = [], []
     with threadpool_limits(1):  # the digits then do not depend on the number of cores
         for name in NAMES:
             c = constant(settings.start, name, settings.width)
-            for source, (signal, gradient) in (
-                ("", measure(name, c, settings, generator)),
-                ("theory_", theory(name, c, settings.layers)),
-            ):
-                found[f"{source}signal_{name}"] = (signal, "mean square")
-                found[f"{source}gradient_{name}"] = (gradient, "mean square, 1 at the top")
-    return Result(**found, layer=(np.arange(1, settings.layers + 2), "layer"))
+            measured.append(measure(name, c, settings, generator))
+            predicted.append(theory(name, c, settings.layers))
+    signal, gradient = np.moveaxis(np.array(measured), 1, 0)  # each (NAMES, layers)
+    theory_signal, theory_gradient = np.moveaxis(np.array(predicted), 1, 0)
+    layer = np.arange(1, settings.layers + 2)
+    size, gradient_size = "mean square", "mean square, 1 at the top"
+    axes = {"sigma": NAMES, "layer": layer}
+    return Result(
+        layer=(layer, "layer"),
+        signal=Quantity(signal, size, **axes),
+        gradient=Quantity(gradient, gradient_size, **axes),
+        theory_signal=Quantity(theory_signal, size, **axes),
+        theory_gradient=Quantity(theory_gradient, gradient_size, **axes),
+    )
 
 
 LABELS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid"}
@@ -157,20 +164,30 @@ STARTS = {
 }
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+PLOT = Plot(
+    sweep=Axis("layer"),
+    at="layer",
+    y=Axis("mean square, 1 at the top", log=True),
+    series={
+        f"{source}gradient[{name}]": f"{label}{what}"
+        for name, label in LABELS.items()
+        for source, what in (("", ""), ("theory_", ", theory"))
+    },
+    variants=STARTS,
+)
+
+
+def figure(runs: Runs) -> figures.Figure:
     """Signal and gradient through the layers, in powers of ten, from the fitted start."""
-    results = list(runs[MAIN].values())
-    layer = results[0]["layer"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.5))
+    layer = first(runs, "layer")
+    with panels(2, size=(8.2, 3.5)) as (drawn, axes):
         for panel, quantity in zip(axes, ("signal", "gradient"), strict=True):
             for name, label in LABELS.items():
-                sizes = np.log10([r[f"{quantity}_{name}"] for r in results])
+                sizes = np.log10(over_seeds(runs, f"{quantity}[{name}]"))
                 figures.band(panel, layer, sizes, label=label, markevery=4)
-                theirs = np.log10(results[0][f"theory_{quantity}_{name}"])
-                panel.plot(
-                    layer, theirs, label="theory" if name == "sigmoid" else None, **figures.THEORY
-                )
+                theirs = np.log10(first(runs, f"theory_{quantity}[{name}]"))
+                told = "theory" if name == "sigmoid" else None
+                panel.plot(layer, theirs, label=told, **figures.THEORY)
             panel.set(xlabel="layer", title=f"mean square of the {quantity}")
             panel.set_xticks(range(1, 22, 5))
         axes[0].set(ylabel="power of ten", ylim=(-3, 1))
@@ -191,25 +208,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """The gradient at every layer, measured and by theory, for one start at a time."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="depth",
         title="Mean square of the gradient on its way down from the top",
         about="Choose a start and read off how much of the gradient is left at the first layer. "
         "Which start suits which non-linearity? Does any of them suit the sigmoid?",
-        series={
-            f"{source}gradient_{name}": f"{label}{what}"
-            for name, label in LABELS.items()
-            for source, what in (("", ""), ("theory_", ", theory"))
-        },
-        variants=STARTS,
-        sweep=Axis("layer"),
-        sweep_values="layer",
-        y=Axis("mean square, 1 at the top", log=True),
         predict=Prediction(
             "The slope of the sigmoid is at most 1/4. Weights of variance 1/d keep a sum at the "
             "size of its terms. By what factor does the mean square of the gradient shrink at "

@@ -12,10 +12,8 @@ What would refute it: a maximum well below Bayes' rule, or an average that does 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.ndimage import gaussian_filter1d
@@ -23,8 +21,9 @@ from scipy.special import logsumexp
 
 from whydeep.chance import Chance
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, panels, ticks
 
 PAGE = "design-choices/max-pooling"
 RULES = ("Bayes", "maximum", "energy", "average")
@@ -125,16 +124,13 @@ def run(settings: Settings, chance: Chance) -> Result:
         [accuracies(settings, most, noise, rng) for noise in settings.noises], axis=1
     )
     share = "fraction of signals"
-    bayes, maximum, energy, average = by_position[:, -1]
     return Result(
-        by_position=(by_position, share),
-        by_noise=(by_noise, share),
-        bayes=(bayes, share),
-        maximum=(maximum, share),
-        energy=(energy, share),
-        average=(average, share),
+        positions=(settings.positions, "positions"),
+        noises=(settings.noises, "standard deviation of the noise"),
+        by_position=Quantity(by_position, share, rule=RULES, positions=settings.positions),
+        by_noise=Quantity(by_noise, share, rule=RULES, noise=settings.noises),
         below_bayes=((by_noise[0] - by_noise[1]).max(), share),
-        above_average=(maximum - average, share),
+        above_average=(by_position[1, -1] - by_position[3, -1], share),
     )
 
 
@@ -146,64 +142,66 @@ BELOW_BAYES = at_most(
 ABOVE_AVERAGE = at_least(
     "above_average", "the maximum is at least {bound} more accurate than the average", 0.3
 )
-RECOGNISES = at_least("maximum", "the maximum finds at least {bound} of the classes", 0.8)
+RECOGNISES = at_least(
+    "by_position[maximum, -1]", "the maximum finds at least {bound} of the classes", 0.8
+)
 CLAIMS = (
     Claim(
-        id="patel2015-drm",
-        cite="patel2015",
+        id="patel2015-drm", cite="patel2015", kind="effect", expected=REPRODUCED,
         sentence="If signals are templates at an unknown position plus noise, then to convolve "
         "with the templates and take the maximum over positions loses next to nothing against the "
         "exact answer, and the average over positions loses most.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "max-sum inference in the rendering model",
-                "reproduces the operations of a convolutional network",
-                "{cite:t}`patel2016`, abstract",
-            ),
+            ("max-sum inference in the rendering model", "reproduces the operations of a "
+             "convolutional network", "{cite:t}`patel2016`, abstract"),
         ),
         conditions=(BELOW_BAYES, ABOVE_AVERAGE),
         controls=(
             Control(
-                "two-positions",
-                "the unknown position, but for one place: templates stand still or are turned by 1",
-                {"above_average": 0.15},
+                "two-positions", "the unknown position, but for one place: templates stand still "
+                "or are turned by 1", {"above_average": 0.15},
                 (RECOGNISES,),
             ),
             Control(
-                "uneven-templates",
-                "templates that match at one position only: those of some classes are smooth, and "
-                "match nearly as well at many",
-                {"below_bayes": 0.01},
+                "uneven-templates", "templates that match at one position only: those of some "
+                "classes are smooth, and match nearly as well at many", {"below_bayes": 0.01},
                 (RECOGNISES,),
             ),
         ),
         disputed="networks are trained on labels, not drawn from such a model, and convolutions "
         "with a stride can take the place of the maximum {cite}`springenberg2015`",
     ),
+)  # fmt: skip
+
+
+ACCURACY = Axis("accuracy")
+BY_POSITION = Plot(
+    sweep=Axis("positions"),
+    at="positions",
+    y=ACCURACY,
+    series={f"by_position[{rule}]": rule for rule in RULES},
+)
+BY_NOISE = Plot(
+    sweep=Axis("standard deviation of the noise"),
+    at="noises",
+    y=ACCURACY,
+    series={f"by_noise[{rule}]": rule for rule in RULES},
 )
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Accuracy against the number of positions, and, at the most positions, against the noise."""
-    settings = SCALES["quick"]
-    sweeps = (
-        ("by_position", settings.positions, "positions", "noise 0.25"),
-        ("by_noise", settings.noises, "standard deviation of the noise", "32 positions"),
-    )
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(7.2, 3.4), sharey=True)
-        for panel, (name, places, axis, title) in zip(axes, sweeps, strict=True):
-            values = np.array([result[name] for result in runs[MAIN].values()])
-            for i, rule in enumerate(RULES):
-                figures.band(panel, np.array(places), values[:, i], label=rule)
-            panel.axhline(1 / len(settings.smooth), **figures.THEORY, label="chance")
-            panel.set(xlabel=axis, title=title, ylim=(0, 1.03))
+    with panels(2, size=(7.2, 3.4), sharey=True) as (drawn, axes):
+        shown = ((BY_POSITION, "noise 0.25"), (BY_NOISE, "32 positions"))
+        for panel, (plot, title) in zip(axes, shown, strict=True):
+            plot.draw(panel, runs)
+            panel.axhline(1 / len(Settings().smooth), **figures.THEORY, label="chance")
+            panel.set(title=title, ylim=(0, 1.03))
         axes[0].set_xscale("log", base=2)
-        axes[0].set_xticks(settings.positions, [str(g) for g in settings.positions])
-        axes[0].set_ylabel("accuracy")
+        ticks(axes[0], first(runs, "positions"))
         axes[0].legend(loc=(0.02, 0.24))
+        axes[1].get_legend().remove()
+        axes[1].set(ylabel="")
     return figures.Figure(
         drawn,
         label="fig-unknown-position",

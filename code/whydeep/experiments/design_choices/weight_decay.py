@@ -14,45 +14,42 @@ learning rate that is nearly too high, with a decay that has time to act.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float
 
+from whydeep import device
 from whydeep.chance import Chance
-from whydeep.descent import mean_loss, train
+from whydeep.datasets.tasks import CLASSES, PIXELS, halved
+from whydeep.descent import SGD, mean_loss, train
 from whydeep.evidence.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
-from whydeep.networks.miniature import task
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, panels, ticks
 
 PAGE = "design-choices/constraints-and-sizes"
-GUESSING = math.log(10)  # the loss of ten equal probabilities
+GUESSING = math.log(CLASSES)  # the loss of equal probabilities
+ARMS = ("without", "with")
 
 
 @dataclass(frozen=True)
 class Settings:
     """``examples`` pictures of 14 x 14 pixels, drawn afresh by every seed; two layers of ``units``.
 
-    ``networks`` pairs of networks start alike; one of each pair has weight decay ``decay``.
+    ``networks`` pairs of networks start alike; one of each pair has the weight decay of ``sgd``.
     """
 
     examples: int = 1000
     units: int = 128
     networks: int = 6
-    rate: float = 0.1
-    decay: float = 5e-4
-    momentum: float = 0.9
-    epochs: int = 15
-    batch_size: int = 100
+    sgd: SGD = SGD(lr=0.1, epochs=15, batch=100, momentum=0.9, decay=5e-4)
 
 
 SCALES = {"quick": Settings()}
-VARIANTS = {"nearly-too-high": {"rate": 0.3, "decay": 0.01}}
+VARIANTS = {"nearly-too-high": {"sgd.lr": 0.3, "sgd.decay": 0.01}}
 
 
 def capped(loss: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -63,37 +60,29 @@ def capped(loss: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 def run(settings: Settings, chance: Chance) -> Result:
     """Training loss after each epoch, with and without decay: means over the networks.
 
-    ``without`` and ``with_decay`` are means over the ends of the last five epochs.
+    ``ends`` are means over the ends of the last five epochs.
     """
-    data = task(settings.examples, 100, chance=chance, device=device)
-    x = data.x.flatten(1)
-    seeds = chance.members(settings.networks)
+    x, y, *_ = halved(settings.examples, 100, chance=chance).flat()
+    sgd, seeds = settings.sgd, chance.members(settings.networks)
+    how = sgd.how
+    how["weight_decay"] = np.repeat([0.0, sgd.decay], settings.networks)
     stack = train(
-        partial(Dense, (x.shape[1], settings.units, settings.units, 10)),
-        x,
-        data.y,
-        seeds=[*seeds, *seeds],
-        lr=settings.rate,
-        momentum=settings.momentum,
-        weight_decay=np.repeat([0.0, settings.decay], settings.networks),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        measure={"loss": mean_loss(x, data.y)},
-        device=device,
-    )
+        partial(Dense, (PIXELS, settings.units, settings.units, CLASSES)), x, y,
+        seeds=[*seeds, *seeds], **how,
+        measure={"loss": mean_loss(x, y)}, device=device.current(),
+    )  # fmt: skip
     losses = capped(stack.history["loss"].double().numpy())  # (2 networks, epochs + 1)
     curves = losses.reshape(2, settings.networks, -1).mean(1)
     ends = curves[:, -5:].mean(1)
-    steps = settings.epochs * -(-settings.examples // settings.batch_size)
+    epochs = np.arange(sgd.epochs + 1)
+    steps = sgd.epochs * -(-settings.examples // sgd.batch)
     return Result(
-        epochs=(np.arange(settings.epochs + 1), "epochs"),
-        loss_without=(curves[0], "nats"),
-        loss_with=(curves[1], "nats"),
-        without=(ends[0], "nats"),
-        with_decay=(ends[1], "nats"),
+        epochs=(epochs, "epochs"),
+        loss=Quantity(curves, "nats", decay=ARMS, epoch=epochs),
+        ends=Quantity(ends, "nats", decay=ARMS),
         ratio=(ends[1] / ends[0], "ratio of training losses"),
         foldings=(
-            settings.rate / (1 - settings.momentum) * settings.decay * steps,
+            np.divide(sgd.lr, 1 - sgd.momentum) * sgd.decay * steps,
             "times that decay alone would divide a weight by e",
         ),
     )
@@ -102,11 +91,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="krizhevsky2012-weight-decay-lowers-training-error",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="null", expected=NOT_AT_THIS_SCALE,
         sentence="A weight decay of 0.0005 lowers the training error too, so that it is more than "
         "a regulariser.",
-        kind="null",
-        expected=NOT_AT_THIS_SCALE,
         paper=(
             (
                 "weight decay; what it does",
@@ -115,58 +102,51 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "ratio",
-                "with weight decay the training loss is at most {bound} times that without",
-                0.95,
-            ),
+            at_most("ratio", "with weight decay the training loss is at most {bound} times that "
+                    "without", 0.95),
         ),
         controls=(
             Control(
-                "nearly-too-high",
-                "the mildness: a learning rate of 0.3, at which some networks without decay fail, "
-                "and a decay of 0.01",
-                {"ratio": 0.03},
+                "nearly-too-high", "the mildness: a learning rate of 0.3, at which some networks "
+                "without decay fail, and a decay of 0.01", {"ratio": 0.03},
                 (
-                    at_least(
-                        "without",
-                        "without decay the networks do not train as well as at the learning rate "
-                        "0.1: their loss is at least {bound}",
-                        0.5,
-                    ),
+                    at_least("ends[without]", "without decay the networks do not train as well as "
+                             "at the learning rate 0.1: their loss is at least {bound}", 0.5),
                 ),
             ),
         ),
-        changes=(
-            "The bound was first 0.9 and the control's margin 0.1. Both were changed to 0.95 and "
-            "0.03 after the calibration and before any reported value had been looked at; but the "
-            "command that records the reported seeds had been started at the first ones, and was "
-            "not stopped by the change. By the first ones the verdict would have been void: the "
-            "control lowers the loss to 0.84 times, and 0.8 was asked for.",
-        ),
+        changes=("The bound was first 0.9 and the control's margin 0.1. Both were changed to 0.95 "
+                 "and 0.03 after the calibration and before any reported value had been looked "
+                 "at; but the command that records the reported seeds had been started at the "
+                 "first ones, and was not stopped by the change. By the first ones the verdict "
+                 "would have been void: the control lowers the loss to 0.84 times, and 0.8 was "
+                 "asked for.",),
     ),
-)
+)  # fmt: skip
 
 PANELS = {
     MAIN: "learning rate 0.1, decay 0.0005",
     "nearly-too-high": "learning rate 0.3, decay 0.01",
 }
+PLOT = Plot(
+    sweep=Axis("epoch"),
+    at="epochs",
+    y=Axis("training loss", "nats"),
+    series={"loss[without]": "no decay", "loss[with]": "weight decay"},
+)
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Training loss along the epochs, with and without decay, one panel a variant."""
     shown = [variant for variant in PANELS if variant in runs]
-    with figures.style():
-        drawn, panels = plt.subplots(1, len(shown), figsize=(8.2, 3.3), sharey=True, squeeze=False)
-        for axes, variant in zip(panels[0], shown, strict=True):
-            results = list(runs[variant].values())
-            for name, label in (("loss_without", "no decay"), ("loss_with", "weight decay")):
-                losses = np.array([result[name] for result in results])
-                figures.band(axes, results[0]["epochs"], losses, label=label)
-            axes.set(xlabel="epoch", title=PANELS[variant], ylim=(0, 2.5))
-            axes.set_xticks(results[0]["epochs"][::5])
-        panels[0][0].set(ylabel="training loss (nats)")
-        panels[0][0].legend()
+    with panels(len(shown), size=(8.2, 3.3), sharey=True, squeeze=False) as (drawn, axes):
+        for panel, variant in zip(axes[0], shown, strict=True):
+            PLOT.draw(panel, runs, variant)
+            panel.set(title=PANELS[variant], ylim=(0, 2.5))
+            ticks(panel, range(0, 16, 5))
+        for panel in axes[0, 1:]:
+            panel.set(ylabel="")
+            panel.get_legend().remove()
     return figures.Figure(
         drawn,
         label="fig-weight-decay",

@@ -10,10 +10,8 @@ by more than rounding, or no line through W_1 or W_L along which it does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -21,9 +19,10 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, panels
 
 PAGE = "features/raw-pixels"
 BLOCKS = ("W_1", "W_2", "V", "all")
@@ -126,38 +125,36 @@ def along_line(
 def run(settings: Settings, chance: Chance) -> Result:
     """Worst rise above the convex envelope over all lines, for W_1, W_2 = W_L, V and all at once.
 
-    Also the share of lines that are not convex (rise above 1e-6 nats) and the loss along the worst
-    line of each block. Runs on the CPU in float64 whatever the ``device``.
+    Also the loss along the worst line of each block. On the CPU in float64.
     """
     data = digits().subset(settings.examples, seed=chance.seed)
     x = data.train_x.flatten(1).double()
     y = torch.nn.functional.one_hot(data.train_y, len(data.classes)).double()
     generator = chance.torch()
-    found = {}
+    rises, worst = {}, []
     for block in BLOCKS:
         lines = [along_line(block, x, y, settings, generator) for _ in range(settings.lines)]
-        rises = np.array([above_envelope(t, f) for t, f in lines])
-        t, worst = lines[int(rises.argmax())]
-        found |= {
-            f"rise_{block}": (rises.max(), "nats"),
-            f"share_{block}": ((rises > 1e-6).mean(), "share of lines"),
-            f"line_{block}": (worst[::4].astype(np.float32), "nats"),
-        }
-    return Result(t=(t[::4].astype(np.float32), "lengths of the block's weights"), **found)
+        rise = np.array([above_envelope(t, f) for t, f in lines])
+        rises[f"rise_{block}"] = (rise.max(), "nats")
+        t, f = lines[int(rise.argmax())]
+        worst.append(f[::4].astype(np.float32))
+    t = t[::4].astype(np.float32)
+    return Result(
+        t=(t, "lengths of the block's weights"),
+        line=Quantity(np.stack(worst), "nats", block=BLOCKS, t=None),
+        **rises,
+    )
 
 
 NAMES = {"W_1": "$W_1$", "W_2": "$W_2 = W_L$", "V": "$V$", "all": "all weights"}
 
 
 def _rise(block: str) -> Condition:
-    return Condition(
+    return at_least(
         f"rise_{block}",
         f"along some line through {NAMES[block]} the loss rises above its convex envelope by "
         "{bound} nats",
-        lambda result: float(result[f"rise_{block}"]),
-        ">=",
         1e-3,
-        "nats",
     )
 
 
@@ -165,78 +162,57 @@ def _rise(block: str) -> Condition:
 FLAT = 1e-3 - 1e-9
 CLAIMS = (
     Claim(
-        id="convex-in-which-block",
-        cite="bubeck2015",
+        id="convex-in-which-block", cite="bubeck2015", kind="exact", expected=HOLDS,
         sentence="As the post defines its network, the loss is convex in the weights $V$ of the "
         "logistic regression, but not in $W_L$, which sits under a ReLU, nor in any other matrix.",
-        kind="exact",
-        expected=HOLDS,
         paper=(
-            (
-                "statement of the post",
-                "convex in $W_L$ (no number)",
-                "section 'Some mysterious steps', corrected there after a comment by N. Le Roux",
-            ),
+            ("statement of the post", "convex in $W_L$ (no number)", "section 'Some mysterious "
+             "steps', corrected there after a comment by N. Le Roux"),
         ),
         conditions=(
-            Condition(
-                "rise_V",
-                "along no line through $V$ does the loss rise above its convex envelope by more "
-                "than $10^{{bound:log10}}$",
-                lambda result: float(result["rise_V"]),
-                "<=",
-                1e-9,
-                "nats",
-            ),
+            at_most("rise_V", "along no line through $V$ does the loss rise above its convex "
+                    "envelope by more than $10^{{bound:log10}}$", 1e-9),
             _rise("W_1"),
             _rise("W_2"),
         ),
         controls=(
             Control(
-                "no-relu-over-W_L",
-                "the non-linearity over $W_L$: the loss is then convex in $W_L$ too",
-                {"rise_W_2": FLAT},
+                "no-relu-over-W_L", "the non-linearity over $W_L$: the loss is then convex in "
+                "$W_L$ too", {"rise_W_2": FLAT},
                 (_rise("W_1"),),
             ),
             Control(
-                "no-relu",
-                "both non-linearities: the loss is then convex in each block, though not in all "
-                "of them at once",
-                {"rise_W_1": FLAT, "rise_W_2": FLAT},
+                "no-relu", "both non-linearities: the loss is then convex in each block, though "
+                "not in all of them at once", {"rise_W_1": FLAT, "rise_W_2": FLAT},
                 (_rise("all"),),
             ),
             Control(
-                "brier",
-                "the log-loss, whose convexity in $V$ is the point",
-                {"rise_V": 1e-3},
+                "brier", "the log-loss, whose convexity in $V$ is the point", {"rise_V": 1e-3},
                 (_rise("W_2"),),
             ),
         ),
         disputed="Whether $W_L$ counts as the last layer is a matter of numbering: for a network "
-        "whose last learned matrix is the classifier itself, the post's sentence is right. "
-        "For ReLU networks the loss is moreover convex in each single layer within every linear "
-        "piece {cite}`rister2016`.",
+        "whose last learned matrix is the classifier itself, the post's sentence is right. For "
+        "ReLU networks the loss is moreover convex in each single layer within every linear piece "
+        "{cite}`rister2016`.",
     ),
-)
-
-BLOCKS_SHOWN = ("W_1", "W_2", "V")
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The worst line of each block in the first main run, beside its convex envelope."""
     result = next(iter(runs[MAIN].values()))
-    t = result["t"].astype(np.float64)
-    with figures.style():
-        drawn, axes = plt.subplots(1, 3, figsize=(8.4, 3.0))
-        for panel, block in zip(axes, BLOCKS_SHOWN, strict=True):
-            f = result[f"line_{block}"].astype(np.float64)
+    t, shown = result["t"].astype(np.float64), BLOCKS[:3]
+    with panels(3, size=(8.4, 3.0)) as (drawn, axes):
+        for panel, block in zip(axes, shown, strict=True):
+            f = result[f"line[{block}]"].astype(np.float64)
             panel.plot(t, f, marker="", label="loss")
             panel.plot(t, envelope(t, f), **figures.THEORY, label="convex envelope")
             panel.fill_between(t, envelope(t, f), f, color=figures.COLOURS["vermillion"], alpha=0.3)
             panel.set(title=f"through {NAMES[block]}", xlabel="place $t$ on the line")
         axes[0].set_ylabel("mean loss (nats)")
         axes[2].legend()
-    rises = {block: float(result[f"rise_{block}"]) for block in BLOCKS_SHOWN}
+    rises = {block: float(result[f"rise_{block}"]) for block in shown}
     return figures.Figure(
         drawn,
         label="fig-convex-blocks",

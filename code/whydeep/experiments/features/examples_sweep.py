@@ -10,111 +10,94 @@ HOG that is no lower than that of raw pixels, or one that is as low on shuffled 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
+import torch
 
 from whydeep.chance import Chance
+from whydeep.descent import SGD
 from whydeep.evidence.claims import Claim
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.features import raw_pixels
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.features._four_maps import MAPS, FourMaps, errors
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
 
 PAGE = "features/raw-pixels"
-MAPS = raw_pixels.MAPS
 LADDER = (100, 300, 1000, 3000, 10000)
+FEW_STEPS = FourMaps(sgd=SGD(lr=0.01, steps=60, batch=64, momentum=0.9, decay=1e-3))
 
 
 @dataclass(frozen=True)
 class Settings:
     """``largest`` number of training images: every step of LADDER up to it is run.
 
-    The images are drawn afresh by every seed. ``steps`` of SGD train the learned map, whatever the
-    number of examples; ``shuffle`` permutes the pixels of all images in one order, drawn by the
-    seed.
+    ``maps`` says how the maps are made and compared; its own number of examples does not count. Its
+    SGD takes the same number of steps whatever the number of examples.
     """
 
     largest: int = 300
-    steps: int = 60
-    shuffle: bool = False
+    maps: FourMaps = FEW_STEPS
 
 
-SCALES = {"quick": Settings(), "full": Settings(largest=3000, steps=300)}
-VARIANTS = {"permuted": {"shuffle": True}}
+SCALES = {"quick": Settings(), "full": Settings(largest=3000, maps=FourMaps())}
+VARIANTS = {"permuted": {"maps.shuffle": True}}
 CLAIMS: tuple[Claim, ...] = ()
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Test error of each map of MAPS, one value a step of the ladder; fractions of examples."""
+    """Test error of each map of MAPS, one value a step of the ladder."""
     examples = [n for n in LADDER if n <= settings.largest]
-    base = replace(raw_pixels.SCALES["quick"], steps=settings.steps, shuffle=settings.shuffle)
-    results = [
-        raw_pixels.run(replace(base, examples=n), chance=chance, device=device) for n in examples
-    ]
-    errors = {
-        f"error_{name}": (
-            [float(result[f"error_{name}"]) for result in results],
-            "fraction of test examples",
-        )
-        for name in MAPS
-    }
-    return Result(**errors, examples=(examples, "training examples"))
+    found = [errors(replace(settings.maps, examples=n), chance)[:, 1] for n in examples]
+    along = {"map": MAPS, "examples": examples}
+    return Result(
+        error=Quantity(torch.stack(found, 1), "fraction of test examples", **along),
+        examples=(examples, "training examples"),
+    )
 
 
-GROUPS = {MAIN: "pictures as they are", "permuted": "pixels shuffled"}
+PLOT = Plot(
+    sweep=Axis("training examples", log=True),
+    at="examples",
+    y=Axis("test error", "%"),
+    series={f"error[{name}]": label for name, label in MAPS.items()},
+    factor=100.0,
+    variants={MAIN: "pictures as they are", "permuted": "pixels shuffled"},
+)
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error against training examples, one panel a variant, bands over seeds."""
-    shown = [variant for variant in GROUPS if variant in runs]
-    with figures.style():
-        drawn, panels = plt.subplots(1, len(shown), figsize=(7.6, 3.4), sharey=True, squeeze=False)
-        for axes, variant in zip(panels[0], shown, strict=True):
-            results = list(runs[variant].values())
-            for name, label in MAPS.items():
-                errors = np.array([100 * result[f"error_{name}"] for result in results])
-                figures.band(axes, results[0]["examples"], errors, label=label)
-            axes.set(xscale="log", xlabel="training examples", title=GROUPS[variant])
-        panels[0][0].set(ylabel="test error (%)", ylim=(0, None))
-        panels[0][0].legend()
-    seeds = len(runs[MAIN])
+    with panels(2, size=(7.6, 3.4), sharey=True) as (drawn, axes):
+        PLOT.draw_variants(axes, runs)
+        axes[0].set(ylim=(0, None))
     return figures.Figure(
         drawn,
         label="fig-examples-sweep",
         caption="Test error of logistic regression on four feature maps against the number of "
-        f"training examples: means and standard deviations over {figures.count(seeds)}"
-        f". Left the pictures as they are, right with shuffled pixels.",
+        f"training examples: means and standard deviations over {figures.count(len(runs[MAIN]))}. "
+        "Left the pictures as they are, right with shuffled pixels.",
         alt="Two panels of falling curves, test error against training examples on a logarithmic "
         "axis. On pictures as they are HOG is lowest; the learned features start high and come "
         "down to it. With shuffled pixels HOG and the learned features lose their advantage.",
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """The same to drag along, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    fewest = [
-        np.mean([result[f"error_{name}"][0] for result in runs[MAIN].values()]) for name in MAPS
-    ]
-    return SweepExplorer.from_runs(
+    fewest = over_seeds(runs, "error")[:, :, 0].mean(0)
+    return PLOT.explorer(
         runs,
         key="examples",
         title="Test error of four feature maps against the number of training examples",
         about="Move along the training examples and watch the gaps between the maps. Then shuffle "
         "the pixels: which curves stay where they are, and which lose their lead?",
-        series={f"error_{name}": label for name, label in MAPS.items()},
-        variants=GROUPS,
-        sweep=Axis("training examples", log=True),
-        sweep_values="examples",
-        factor=100.0,
-        y=Axis("test error", "%"),
         predict=Prediction(
             "From the fewest training examples, on pictures as they are: which map gives the "
             "lowest test error?",

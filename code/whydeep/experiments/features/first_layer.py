@@ -13,7 +13,6 @@ are as near when they learned from pictures whose pixels are shuffled in one fix
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -29,12 +29,14 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist, first_layer_filters, photographs
-from whydeep.descent import train
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.descent import SGD, train
+from whydeep.device import current
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs.gabor import gabor_fit
 from whydeep.networks import Convolutional
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds
 
 if TYPE_CHECKING:
     from whydeep.widgets import ImageExplorer
@@ -52,7 +54,7 @@ BLIND, SPECIFIC = 0.25, 0.5  # shares of a filter's energy that is colour
 
 @dataclass(frozen=True)
 class Settings:
-    """``patches`` of 7 x 7 pixels a photograph for ICA; ``examples`` and ``steps`` of our network.
+    """``patches`` of 7 x 7 pixels a photograph for ICA; ``examples`` and ``sgd`` of our network.
 
     Its start has the standard deviation 0.01 of AlexNet's (``scale`` times He's), its weight decay
     is AlexNet's. ``shuffle`` permutes the pixels of pictures, patches and filters, each in one
@@ -62,11 +64,7 @@ class Settings:
     patches: int = 1500
     examples: int = 3000
     channels: int = 16
-    steps: int = 200
-    batch_size: int = 64
-    learning_rate: float = 0.02
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    sgd: SGD = SGD(lr=0.02, steps=200, batch=64, momentum=0.9, decay=5e-4)
     scale: float = 0.05
     shuffle: bool = False
 
@@ -88,10 +86,8 @@ def colour_share(filters: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
 
 
 def random_filters(chance: Chance) -> Float[Tensor, "32 3 7 7"]:
-    """32 filters of independent normal weights, the first draw of ``seed``."""
-    draw = np.random.SeedSequence(chance).spawn(1)[0]
-    generator = draw.torch()
-    return torch.randn(32, 3, SIDE, SIDE, generator=generator)
+    """32 filters of independent normal weights."""
+    return torch.randn(32, 3, SIDE, SIDE, generator=chance.members(1)[0].torch())
 
 
 def ica_filters(patches: int, order: Int[Tensor, "p"], chance: Chance) -> Float[Tensor, "32 7 7"]:
@@ -133,7 +129,7 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     ``own`` are the 16 filters of our network, ``start`` the same before training.
     """
-    _, shuffles, ica, network = chance.members(4)
+    _, shuffles, for_ica, for_network = chance.members(4)  # the first draws `random_filters`
     rng = shuffles.numpy()
 
     def order(n: int) -> Tensor:
@@ -144,39 +140,35 @@ def run(settings: Settings, chance: Chance) -> Result:
     real = real.flatten(2)[..., small].view(real.shape)
     if settings.shuffle:
         real = torch.stack([real[:, c].roll(c, 0) for c in range(3)], 1)
-    random = random_filters(chance)
 
     data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     large = order(data.train_x[0].numel())
     x, x_test = (
-        z.flatten(1)[:, large].view(z.shape).to(device) for z in (data.train_x, data.test_x)
+        z.flatten(1)[:, large].view(z.shape).to(current()) for z in (data.train_x, data.test_x)
     )
     mean, sd = x.mean(), x.std()
     trained = train(
         partial(Convolutional, channels=(settings.channels,), kernel=SIDE, scale=settings.scale),
         (x - mean) / sd,
         data.train_y,
-        seeds=[network],
-        steps=settings.steps,
-        batch_size=settings.batch_size,
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
+        seeds=[for_network],
         measure={"filters": lambda stack: stack.parameters["layers.1.weight"]},
-        measure_at=(0, settings.steps),
-        device=device,
+        measure_at=(0, settings.sgd.steps),
+        device=current(),
+        **settings.sgd.how,
     )
     start, own = trained.history["filters"][0, :, :, 0]
     wrong = trained.predict((x_test - mean) / sd)[0].cpu() != data.test_y
 
     banks = {
         "real": leading_component(real),
-        "random": leading_component(random),
-        "ica": ica_filters(settings.patches, small, ica),
+        "random": leading_component(random_filters(chance)),
+        "ica": ica_filters(settings.patches, small, for_ica),
         "own": own,
         "start": start,
     }
     fits = {name: gabor_fit(bank) for name, bank in banks.items()}
+    median = {name: float(fit.r2.median()) for name, fit in fits.items()}
     colour = colour_share(real)
     blind, specific = (colour < BLIND).double().mean(), (colour > SPECIFIC).double().mean()
 
@@ -184,95 +176,58 @@ def run(settings: Settings, chance: Chance) -> Result:
         """Each scaled to a largest weight of 1, two decimals: enough to be looked at."""
         return np.round((bank / bank.abs().amax((1, 2), keepdim=True)).numpy(), 2)
 
+    ratio, weight = "ratio of medians", "weight over the filter's largest"
     return Result(
-        **{f"r2_{name}": (fit.r2.float().numpy().round(4), "R^2") for name, fit in fits.items()},
-        **{f"median_{name}": (fit.r2.median(), "R^2") for name, fit in fits.items()},
-        angle=(fits["real"].angle.float().numpy().round(4), "radians"),
-        frequency=(fits["real"].frequency.float().numpy().round(4), "cycles a pixel"),
-        colour=(colour.numpy().round(4), "share of a filter's energy"),
+        **{f"r2_{name}": (_rounded(fits[name].r2), "R^2") for name in BANKS},
+        median=Quantity(list(median.values()), "R^2", bank=median),
+        real_over_random=(median["real"] / median["random"], ratio),
+        own_over_start=(median["own"] / median["start"], ratio),
+        angle=(_rounded(fits["real"].angle), "radians"),
+        frequency=(_rounded(fits["real"].frequency), "cycles a pixel"),
+        colour=(_rounded(colour), "share of a filter's energy"),
         blind=(blind, "share of filters"),
         specific=(specific, "share of filters"),
+        both_kinds=(min(blind, specific), "share of filters"),
         error_own=(wrong.double().mean(), "fraction of test examples"),
-        filters_own=(pictures(own), "weight over the filter's largest"),
-        filters_ica=(pictures(banks["ica"]), "weight over the filter's largest"),
+        filters_own=(pictures(own), weight),
+        filters_ica=(pictures(banks["ica"]), weight),
     )
 
 
-def _over(name: str, baseline: str, says: str) -> Condition:
-    return Condition(
-        f"{name}_over_{baseline}",
-        says,
-        lambda result: float(result[f"median_{name}"] / result[f"median_{baseline}"]),
-        ">=",
-        1.5,
-        "ratio of medians",
-    )
-
-
-def _both_kinds(result: Result) -> float:
-    return float(min(result["blind"], result["specific"]))
+def _rounded(values: Tensor) -> np.ndarray:
+    return values.float().numpy().round(4)
 
 
 CLAIMS = (
     Claim(
         id="krizhevsky2012-first-layer-features",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
         sentence="The first layer of a network trained on pictures learns oriented, "
         "frequency-selective filters and blobs of colour, some filters being blind to colour and "
         "others specific to it.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "96 filters of 11 by 11 pixels: frequency- and orientation-selective, and blobs",
-                "no number",
-                "Figure 3, section 6.1",
-            ),
-            (
-                "colour-blind on one GPU, colour-specific on the other, in every run",
-                "no number; not tested here",
-                "section 6.1",
-            ),
+            ("96 filters of 11 by 11 pixels: frequency- and orientation-selective, and blobs",
+             "no number", "Figure 3, section 6.1"),
+            ("colour-blind on one GPU, colour-specific on the other, in every run",
+             "no number; not tested here", "section 6.1"),
         ),
         conditions=(
-            _over(
-                "real",
-                "random",
-                "the median $R^2$ of the Gabor fits of a network trained on photographs is at "
-                "least {bound} times that of random filters",
-            ),
-            _over(
-                "own",
-                "start",
-                "the median $R^2$ of our network's filters is at least {bound} times what it was "
-                "before training",
-            ),
-            Condition(
-                "both_kinds",
-                "at least {bound} of the filters trained on photographs are blind to colour, and "
-                "at least {bound} specific to it",
-                _both_kinds,
-                ">=",
-                0.15,
-                "share of filters",
-            ),
+            at_least("real_over_random", "the median $R^2$ of the Gabor fits of a network trained "
+                     "on photographs is at least {bound} times that of random filters", 1.5),
+            at_least("own_over_start", "the median $R^2$ of our network's filters is at least "
+                     "{bound} times what it was before training", 1.5),
+            at_least("both_kinds", "at least {bound} of the filters trained on photographs are "
+                     "blind to colour, and at least {bound} specific to it", 0.15),
         ),
         controls=(
             Control(
-                "shuffled",
-                "that neighbouring pixels belong together, and the three colours of a filter: one "
-                "fixed shuffle of the pixels of all filters, and of all pictures before our "
-                "network learns from them; the colours dealt out anew among the filters",
-                {"real_over_random": 0.2, "own_over_start": 0.1, "both_kinds": 0.05},
+                "shuffled", "that neighbouring pixels belong together, and the three colours of a "
+                "filter: one fixed shuffle of the pixels of all filters, and of all pictures "
+                "before our network learns from them; the colours dealt out anew among the "
+                "filters", {"real_over_random": 0.2, "own_over_start": 0.1, "both_kinds": 0.05},
                 (
-                    Condition(
-                        "error_own",
-                        "our network still learns, to a test error of {bound}",
-                        lambda result: float(result["error_own"]),
-                        "<=",
-                        0.25,
-                        "fraction of test examples",
-                    ),
+                    at_most("error_own", "our network still learns, to a test error of {bound}",
+                            0.25),
                 ),
             ),
         ),
@@ -280,10 +235,10 @@ CLAIMS = (
         "{cite}`olshausen1996` and independent components {cite}`bell1997` find them in "
         "photographs without labels and without a second layer.",
     ),
-)
+)  # fmt: skip
 
 
-def _gallery(axes: plt.Axes, bank: Float[np.ndarray, "n h w *c"], columns: int) -> None:
+def _gallery(axes: Axes, bank: Float[np.ndarray, "n h w *c"], columns: int) -> None:
     """The filters side by side with a pixel between them, each scaled by its largest weight."""
     size = np.abs(bank).reshape(len(bank), -1).max(1).reshape(-1, *[1] * (bank.ndim - 1))
     tiles = 0.5 + bank / size / 2
@@ -297,15 +252,14 @@ def _gallery(axes: plt.Axes, bank: Float[np.ndarray, "n h w *c"], columns: int) 
     axes.set_axis_off()
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The four banks of filters, the first seed's, over the spread of their R^2 over all seeds."""
-    results = list(runs[MAIN].values())
-    chance, first = next(iter(runs[MAIN].items()))
+    seed, result = next(iter(runs[MAIN].items()))
     banks = {
         "real": first_layer_filters().permute(0, 2, 3, 1).numpy(),
-        "random": random_filters(chance).permute(0, 2, 3, 1).numpy(),
-        "ica": first["filters_ica"],
-        "own": first["filters_own"],
+        "random": random_filters(Chance(seed)).permute(0, 2, 3, 1).numpy(),
+        "ica": result["filters_ica"],
+        "own": result["filters_own"],
     }
     with figures.style():
         drawn = plt.figure(figsize=(8.4, 7.0))
@@ -316,7 +270,7 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes = lower.subplots()
         colours = ("blue", "grey", "green", "vermillion")
         for place, (name, colour) in enumerate(zip(BANKS, colours, strict=True)):
-            values = np.concatenate([np.sort(result[f"r2_{name}"]) for result in results])
+            values = np.sort(over_seeds(runs, f"r2_{name}"), axis=1).ravel()
             jitter = 0.3 * np.sin(np.arange(len(values)) * 2.4)
             axes.plot(
                 values, -place + jitter, "os^D"[place], ls="none", alpha=0.55, ms=3.5,
@@ -327,14 +281,13 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
         axes.set_yticks([0, -1, -2, -3], BANKS.values())
         axes.set(xlabel="$R^2$ of the best Gabor function", xlim=(0, 1.01))
         axes.grid(axis="y", visible=False)
-    medians = {name: np.mean([float(r[f"median_{name}"]) for r in results]) for name in BANKS}
-    seeds = len(results)
+    medians = {name: over_seeds(runs, f"median[{name}]").mean() for name in BANKS}
     return figures.Figure(
         drawn,
         label="fig-first-layer",
         kind="png",
         caption="Four banks of 7 by 7 filters, and how much of each filter the best Gabor function "
-        f"describes (one mark a filter, {figures.count(seeds)}, the bar is the "
+        f"describes (one mark a filter, {figures.count(len(runs[MAIN]))}, the bar is the "
         f"median). Trained on photographs: {medians['real']:.2f}; random: {medians['random']:.2f}; "
         f"independent components of photographs, found without labels: {medians['ica']:.2f}; our "
         f"small network on Fashion-MNIST: {medians['own']:.2f}.",
@@ -346,29 +299,28 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> ImageExplorer:
+def explorer(runs: Runs) -> ImageExplorer:
     """The four banks to look into, filter by filter, and what a filter makes of a photograph."""
     from whydeep.widgets import ImageExplorer, Prediction  # pages need it, the CLI does not
 
-    chance, first = next(iter(runs[MAIN].items()))
+    seed, result = next(iter(runs[MAIN].items()))
     banks = {
         "real": leading_component(first_layer_filters()).numpy(),
-        "random": leading_component(random_filters(chance)).numpy(),
-        "ica": first["filters_ica"],
-        "own": first["filters_own"],
+        "random": leading_component(random_filters(Chance(seed))).numpy(),
+        "ica": result["filters_ica"],
+        "own": result["filters_own"],
     }
     numbers = {
-        BANKS[name]: {"R^2 of the best Gabor function": first[f"r2_{name}"].tolist()}
+        BANKS[name]: {"R^2 of the best Gabor function": result[f"r2_{name}"].tolist()}
         for name in banks
     }
     numbers[BANKS["real"]] |= {
-        "angle of its wave (degrees)": np.degrees(first["angle"]).round().tolist(),
-        "frequency (cycles a pixel)": first["frequency"].round(2).tolist(),
-        "energy in colour (%)": (100 * first["colour"]).round().tolist(),
+        "angle of its wave (degrees)": np.degrees(result["angle"]).round().tolist(),
+        "frequency (cycles a pixel)": result["frequency"].round(2).tolist(),
+        "energy in colour (%)": (100 * result["colour"]).round().tolist(),
     }
     found = photographs()
     scenes = {"leaves": found["acanthus-mollis"], "boats": found["nagasaki-boats"]}
-    medians = [float(first[f"median_{name}"]) for name in banks]
     return ImageExplorer(
         {BANKS[name]: bank for name, bank in banks.items()},
         key="filters",
@@ -385,7 +337,7 @@ def explorer(runs: Mapping[str, Mapping[int, Result]]) -> ImageExplorer:
         predict=Prediction(
             "Which bank lies nearest to Gabor functions, by the median over its filters?",
             tuple(BANKS.values()),
-            int(np.argmax(medians)),
+            int(np.argmax(result["median"][: len(BANKS)])),
             "Edges and waves are in photographs; a network trained on millions of them has "
             "smoother ones than seven photographs or small pictures of clothes can give.",
         ),

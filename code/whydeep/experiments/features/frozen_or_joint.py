@@ -11,12 +11,10 @@ enough frozen layer catches up is refuted by a task on which it does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,19 +23,20 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.descent import train
+from whydeep.descent import SGD, train
+from whydeep.device import current
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
 
 PAGE = "features/learning-the-features"
 WIDTHS = (16, 64, 256, 1024)
-LEARNING_RATES = (0.01, 0.03, 0.1)
 TRAINABLE = {"frozen": ("classifier.*",), "joint": ("*",)}
 TESTS = 2000
 
@@ -46,9 +45,9 @@ TESTS = 2000
 class Settings:
     """``examples`` of the ``task``, of which ``held_out`` choose the learning rate; 2,000 to test.
 
-    Each width of WIDTHS up to ``widest`` is trained for ``steps`` of SGD. The tasks: "fashion", the
-    ten classes of Fashion-MNIST at 14 x 14 pixels; "linear", the same pictures with labels drawn
-    from a logistic regression on their first ``components`` principal components, its scores
+    Each width of WIDTHS up to ``widest`` is trained at each rate of ``sgd``. The tasks: "fashion",
+    the ten classes of Fashion-MNIST at 14 x 14 pixels; "linear", the same pictures with labels
+    drawn from a logistic regression on their first ``components`` principal components, its scores
     ``certainty`` standard deviations wide; "parity", whether an odd number of ``relevant`` of
     ``bits`` random bits is set.
     """
@@ -57,21 +56,27 @@ class Settings:
     widest: int = 64
     examples: int = 2500
     held_out: int = 500
-    steps: int = 200
-    batch_size: int = 64
-    momentum: float = 0.9
+    sgd: SGD = SGD(lr=(0.01, 0.03, 0.1), steps=200, batch=64, momentum=0.9)
     components: int = 2
     certainty: float = 3.0
     bits: int = 20
     relevant: int = 3
 
 
-SCALES = {"quick": Settings(), "full": Settings(widest=1024)}
-VARIANTS = {"linear": {"task": "linear"}, "parity": {"task": "parity", "steps": 480}}
+SCALES = {
+    "quick": Settings(),
+    "full": Settings(widest=1024),
+    "gpu": Settings(
+        widest=1024,
+        examples=10_000,
+        sgd=SGD(lr=(0.01, 0.03, 0.1), steps=4000, batch=64, momentum=0.9),
+    ),
+}
+VARIANTS = {"linear": {"task": "linear"}, "parity": {"task": "parity", "sgd.steps": 480}}
 
 
 def pictures(examples: int, chance: Chance) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
-    """``examples`` training pictures drawn by ``seed``, then the test pictures; 14 x 14, centred.
+    """``examples`` training pictures drawn by ``chance``, then the test pictures; 14 x 14, centred.
 
     Pixels are averaged two by two, the mean picture of the training examples is subtracted, and one
     factor brings their standard deviation to 1. Returns vectors of 196 pixels, and labels.
@@ -114,8 +119,7 @@ def examples_of(
     settings: Settings, chance: Chance
 ) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
     """The training examples of the task, then its 2,000 test examples."""
-    draw = np.random.SeedSequence(chance).spawn(1)[0]
-    generator = draw.torch()
+    generator = chance.members(1)[0].torch()
     n = settings.examples
     if settings.task == "parity":
         return parity(n + TESTS, settings.bits, settings.relevant, generator)
@@ -128,152 +132,102 @@ def examples_of(
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Test error of the frozen and of the trained layer along the width; fractions of examples.
+    """Test error of the frozen and of the trained layer along the width, and their ratio.
 
-    The ratios divide errors of which neither is counted below half an example.
+    The ratio divides errors of which neither is counted below half an example.
     """
     x, y = examples_of(settings, chance)
     held, n = settings.held_out, settings.examples
     widths = [m for m in WIDTHS if m <= settings.widest]
-    errors = {name: [] for name in TRAINABLE}
-    for m in widths:
-        for name, trainable in TRAINABLE.items():
+    error = np.zeros((len(TRAINABLE), len(widths)))
+    for i, trainable in enumerate(TRAINABLE.values()):
+        for j, m in enumerate(widths):
             trained = train(
                 partial(Dense, (x.shape[1], m, int(y.max()) + 1)),
                 x[held:n],
                 y[held:n],
                 # One seed: the same start and the same batches at each learning rate.
-                seeds=[chance] * len(LEARNING_RATES),
-                lr=LEARNING_RATES,
-                steps=settings.steps,
-                batch_size=settings.batch_size,
-                momentum=settings.momentum,
+                seeds=[chance] * np.size(settings.sgd.lr),
                 trainable=trainable,
-                device=device,
+                device=current(),
+                **settings.sgd.how,
             )
             wrong = (trained.predict(x).cpu() != y).double()
             best = int(wrong[:, :held].mean(1).argmin())
-            errors[name].append(float(wrong[best, n:].mean()))
-    frozen, joint = (np.maximum(errors[name], 0.5 / TESTS) for name in TRAINABLE)
+            error[i, j] = wrong[best, n:].mean()
+    frozen, joint = np.maximum(error, 0.5 / TESTS)
+    ratio = frozen / joint
     return Result(
         widths=(widths, "units"),
-        error_frozen=(errors["frozen"], "fraction of test examples"),
-        error_joint=(errors["joint"], "fraction of test examples"),
-        ratio_narrowest=(frozen[0] / joint[0], "ratio of test errors"),
-        ratio_widest=(frozen[-1] / joint[-1], "ratio of test errors"),
-        joint_narrowest=(errors["joint"][0], "fraction of test examples"),
-        joint_widest=(errors["joint"][-1], "fraction of test examples"),
-        frozen_narrowest=(errors["frozen"][0], "fraction of test examples"),
-        frozen_widest=(errors["frozen"][-1], "fraction of test examples"),
+        error=Quantity(error, "fraction of test examples", layer=TRAINABLE, width=widths),
+        ratio=Quantity(ratio, "ratio of test errors", width=widths),
+        falls=(ratio[0] / ratio[-1], "ratio of ratios"),
     )
-
-
-def _falls(result: Result) -> float:
-    return float(result["ratio_narrowest"] / result["ratio_widest"])
 
 
 CLAIMS = (
     Claim(
         id="bubeck2015-joint-training-is-the-step",
-        cite="bubeck2015",
+        cite="bubeck2015", kind="effect", expected=REPRODUCED,
         sentence="Training the feature matrices together with the classifier beats training the "
         "classifier on top of the same matrices kept frozen, the more so the fewer units they "
         "have.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(("the post", "no number", "section 'Deep learning: it's all about the features'"),),
         conditions=(
-            Condition(
-                "ratio_narrowest",
-                "with 16 units the frozen layer's error is at least {bound} times the trained "
-                "one's",
-                lambda result: float(result["ratio_narrowest"]),
-                ">=",
-                1.4,
-                "ratio of test errors",
-            ),
-            Condition(
-                "falls",
-                "that ratio is at least {bound} times what it is with the most units",
-                _falls,
-                ">=",
-                1.2,
-                "ratio of ratios",
-            ),
-            Condition(
-                "ratio_widest",
-                "with the most units the frozen layer has all but caught up, to a ratio of {bound}",
-                lambda result: float(result["ratio_widest"]),
-                "<=",
-                1.15,
-                "ratio of test errors",
-            ),
+            at_least("ratio[0]", "with 16 units the frozen layer's error is at least {bound} "
+                     "times the trained one's", 1.4),
+            at_least("falls", "that ratio is at least {bound} times what it is with the most units",
+                     1.2),
+            at_most("ratio[-1]", "with the most units the frozen layer has all but caught up, to "
+                    "a ratio of {bound}", 1.15),
         ),
         controls=(
             Control(
-                "linear",
-                "that features have to be found: the same pictures, but with labels drawn from a "
-                "logistic regression on their first two principal components",
-                {"ratio_narrowest": 0.2, "falls": 0.1},
+                "linear", "that features have to be found: the same pictures, but with labels "
+                "drawn from a logistic regression on their first two principal components",
+                {"ratio[0]": 0.2, "falls": 0.1},
                 (
-                    Condition(
-                        "joint_narrowest",
-                        "the trained network beats guessing, to an error of {bound}",
-                        lambda result: float(result["joint_narrowest"]),
-                        "<=",
-                        0.7,
-                        "fraction of test examples",
-                    ),
+                    at_most("error[joint, 0]", "the trained network beats guessing, to an error "
+                            "of {bound}", 0.7),
                 ),
             ),
             Control(
-                "parity",
-                "that random features will do if there are enough: whether an odd number of three "
-                "among twenty bits is set",
-                {"ratio_widest": 1.0},
+                "parity", "that random features will do if there are enough: whether an odd "
+                "number of three among twenty bits is set", {"ratio[-1]": 1.0},
                 (
-                    Condition(
-                        "joint_widest",
-                        "the trained network solves the task, to an error of {bound}",
-                        lambda result: float(result["joint_widest"]),
-                        "<=",
-                        0.05,
-                        "fraction of test examples",
-                    ),
+                    at_most("error[joint, -1]", "the trained network solves the task, to an error "
+                            "of {bound}", 0.05),
                 ),
             ),
         ),
         disputed="Much of a deep network may stay at its random start if the rest is trained "
         "{cite}`rosenfeld2018`, so that what joint training buys depends on what is frozen.",
     ),
+)  # fmt: skip
+
+PLOT = Plot(
+    sweep=Axis("units in layer 1", log=True),
+    at="widths",
+    y=Axis("test error", "%"),
+    series={"error[frozen]": "layer 1 frozen", "error[joint]": "trained together"},
+    factor=100.0,
+    variants={MAIN: "Fashion-MNIST", "linear": "linear labels", "parity": "sparse parity"},
 )
 
-GROUPS = {MAIN: "Fashion-MNIST", "linear": "linear labels", "parity": "sparse parity"}
-NAMES = {"frozen": "layer 1 frozen", "joint": "trained together"}
 
-
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error against width, one panel a task, bands over seeds."""
-    shown = [variant for variant in GROUPS if variant in runs]
-    with figures.style():
-        drawn, panels = plt.subplots(1, len(shown), figsize=(8.4, 3.3), sharey=True, squeeze=False)
-        for axes, variant in zip(panels[0], shown, strict=True):
-            results = list(runs[variant].values())
-            for name, label in NAMES.items():
-                errors = np.array([100 * result[f"error_{name}"] for result in results])
-                figures.band(axes, results[0]["widths"], errors, label=label)
-            axes.set(xscale="log", xlabel="units in layer 1", title=GROUPS[variant])
-            axes.set_xticks(results[0]["widths"], results[0]["widths"])
-            axes.minorticks_off()
-        panels[0][0].set(ylabel="test error (%)", ylim=(0, None))
-        panels[0][0].legend()
-    seeds = len(runs[MAIN])
+    with panels(3, size=(8.4, 3.3), sharey=True) as (drawn, axes):
+        PLOT.draw_variants(axes, runs)
+        for panel in axes:
+            ticks(panel, first(runs, "widths"))
+        axes[0].set(ylim=(0, None))
     return figures.Figure(
         drawn,
         label="fig-frozen-or-joint",
         caption="Test error against the number of units in the only hidden layer, which is frozen "
         f"at its random start or trained with the classifier: means and standard deviations over "
-        f"{figures.count(seeds)}. On pictures the gap is wide for few units and "
+        f"{figures.count(len(runs[MAIN]))}. On pictures the gap is wide for few units and "
         "closes; where the label is a linear function there is none; on sparse parity no number "
         "of random units shown here closes it.",
         alt="Panels of test error against width. On Fashion-MNIST the frozen layer starts far "
@@ -283,26 +237,20 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """The same to drag along, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="width",
         title="Test error with layer 1 frozen or trained, against its number of units",
         about="Move along the number of units and watch the gap between the two curves. "
         "Then change the task: where is there no gap, and where does it never close?",
-        series={f"error_{name}": label for name, label in NAMES.items()},
-        variants=GROUPS,
-        sweep=Axis("units in layer 1", log=True),
-        sweep_values="widths",
-        factor=100.0,
-        y=Axis("test error", "%"),
         predict=Prediction(
             "With 1,024 units in layer 1, in which task does the frozen layer still err in about "
             "half of all cases although the trained one does not?",
-            tuple(GROUPS.values()),
+            tuple(PLOT.variants.values()),
             2,
             "No unit that is drawn without knowing which bits matter says much about their parity; "
             "training finds the three bits among the twenty.",

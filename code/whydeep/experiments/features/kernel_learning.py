@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -28,12 +27,14 @@ from torch.nn.functional import cross_entropy
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
+from whydeep.descent import walk
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs import features
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
 
 PAGE = "features/feature-maps-by-hand"
 CLASSES = (2, 4)  # pullover and coat, which are hard to tell apart
@@ -179,19 +180,22 @@ def epoch(
 ) -> tuple[float, float]:
     """One epoch of SGD on a network with one hidden layer: CPU seconds of it, training loss after.
 
-    ``y`` holds labels 0 and 1; n / 10 steps of ``batch`` examples each, or of all n. A plain loop,
-    so that the time is that of the steps and of nothing else.
+    ``y`` holds labels 0 and 1; n / 10 steps of ``batch`` examples each, or of all n. Nothing is
+    measured on the way, so that the time is that of the steps and of nothing else.
     """
     generator = chance.torch()
     network = Dense((x.shape[1], settings.width, 2), generator=generator)
-    descent = torch.optim.SGD(network.parameters(), lr=settings.learning_rate)
     order = torch.randperm(len(y), generator=generator)
+    batches = [rows[: settings.batch] if settings.batch else order for rows in order.split(10)]
+    steps = walk(
+        list(network.parameters()),
+        lambda _, rows: cross_entropy(network(x[rows]), y[rows])[None],
+        batches,
+        lr=settings.learning_rate,
+    )
     start = time.process_time()
-    for chosen in order.split(10):
-        batch = chosen[: settings.batch] if settings.batch else order
-        descent.zero_grad()
-        cross_entropy(network(x[batch]), y[batch]).backward()
-        descent.step()
+    for _ in steps:
+        pass
     seconds = time.process_time() - start
     with torch.no_grad():
         return seconds, float(cross_entropy(network(x), y))
@@ -212,7 +216,7 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     Seconds are given relative to the smallest n of each, so that they compare between machines.
     Also the optimal value and the weights at the largest n, and the test errors of the machine with
-    these weights and with equal ones. Runs on the CPU, on one thread, whatever the ``device``.
+    these weights and with equal ones. On the CPU, on one thread.
     """
     data = fashion_mnist()
     kept, kept_test = (torch.isin(y, torch.tensor(CLASSES)) for y in (data.train_y, data.test_y))
@@ -238,93 +242,58 @@ def run(settings: Settings, chance: Chance) -> Result:
                 epoch(x[:n].flatten(1), label, settings, chance) for _ in range(settings.repeats)
             ]
             sgd_seconds.append(min(seconds for seconds, _ in runs))
+    growth = "log time over log examples"
     return Result(
         sizes=(np.array(settings.sizes), "training examples"),
-        sizes_most=(settings.sizes[-1], "training examples"),
         convex_time=(np.array(convex_seconds) / convex_seconds[0], "times the shortest"),
-        slope_convex=(slope(settings.sizes, convex_seconds), "log time over log examples"),
+        slope_convex=(slope(settings.sizes, convex_seconds), growth),
         sgd_sizes=(np.array(settings.sgd_sizes), "training examples"),
         sgd_time=(np.array(sgd_seconds) / sgd_seconds[0], "times the shortest"),
-        slope_sgd=(slope(settings.sgd_sizes, sgd_seconds), "log time over log examples"),
+        slope_sgd=(slope(settings.sgd_sizes, sgd_seconds), growth),
         sgd_loss=(runs[0][1], "nats"),
         value=(float(convex.value), "value of the machine"),
         weights=(mu, "weight of each kernel"),
-        weight_total=(mu.sum(), "sum of the weights"),
+        weight_off=(abs(mu.sum() - 1), "weight"),
         weight_hog=(mu[3:].sum(), "share of the weights"),
-        error_learned=(errors[0], "fraction of test examples"),
-        error_equal=(errors[1], "fraction of test examples"),
+        error=Quantity(errors, "fraction of test examples", weights=("learned", "equal")),
     )
 
 
 CLAIMS = (
     Claim(
         id="lanckriet2004-learn-the-kernel-by-sdp",
-        cite="lanckriet2004",
+        cite="lanckriet2004", kind="effect", expected=REPRODUCED,
         sentence="A kernel can be learned together with a support vector machine as one convex "
         "problem, but the time of the semidefinite program grows steeply with the number $n$ of "
         "examples, while an epoch of SGD on a network takes a time of about $n$.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "the post, on the semidefinite program",
-                "it does not scale well (no number)",
-                "{cite:t}`bubeck2015`, section 'Deep learning: it's all about the features'",
-            ),
-            (
-                "general-purpose solvers, even on the cheaper quadratic form",
-                "only a small number of kernels and of data points (no number)",
-                "{cite:t}`bach2004`, abstract",
-            ),
+            ("the post, on the semidefinite program", "it does not scale well (no number)",
+             "{cite:t}`bubeck2015`, section 'Deep learning: it's all about the features'"),
+            ("general-purpose solvers, even on the cheaper quadratic form",
+             "only a small number of kernels and of data points (no number)",
+             "{cite:t}`bach2004`, abstract"),
         ),
         conditions=(
-            Condition(
-                "slope_convex",
-                "the time of the convex problem grows at least as $n^{{bound}}$",
-                lambda result: float(result["slope_convex"]),
-                ">=",
-                2.2,
-                "exponent of n",
-            ),
-            Condition(
-                "slope_sgd",
-                "the time of an epoch of SGD grows at most as $n^{{bound}}$",
-                lambda result: float(result["slope_sgd"]),
-                "<=",
-                1.3,
-                "exponent of n",
-            ),
+            at_least("slope_convex", "the time of the convex problem grows at least as "
+                     "$n^{{bound}}$", 2.2),
+            at_most("slope_sgd", "the time of an epoch of SGD grows at most as $n^{{bound}}$", 1.3),
         ),
         controls=(
             Control(
-                "qcqp",
-                "the matrix inequality: the same problem, with the same solution, written with "
-                "one quadratic constraint a kernel, for the same solver",
+                "qcqp", "the matrix inequality: the same problem, with the same solution, written "
+                "with one quadratic constraint a kernel, for the same solver",
                 {"slope_convex": 0.2},
                 (
-                    Condition(
-                        "weight_total",
-                        "it finds weights that sum to 1, as they do at the solution, to {bound}",
-                        lambda result: abs(float(result["weight_total"]) - 1),
-                        "<=",
-                        1e-3,
-                        "weight",
-                    ),
+                    at_most("weight_off", "it finds weights that sum to 1, as they do at the "
+                            "solution, to {bound}", 1e-3),
                 ),
             ),
             Control(
-                "full-batch",
-                "the minibatch: each of the $n/10$ steps takes all examples",
+                "full-batch", "the minibatch: each of the $n/10$ steps takes all examples",
                 {"slope_sgd": 0.2},
                 (
-                    Condition(
-                        "sgd_loss",
-                        "it learns: the training loss ends at {bound} nats or less, below log 2",
-                        lambda result: float(result["sgd_loss"]),
-                        "<=",
-                        0.55,
-                        "nats",
-                    ),
+                    at_most("sgd_loss", "it learns: the training loss ends at {bound} nats or "
+                            "less, below log 2", 0.55),
                 ),
             ),
         ),
@@ -333,42 +302,36 @@ CLAIMS = (
         "{cite}`rakotomamonjy2008`, and recursive feature machines learn a kernel without one too "
         "{cite}`radhakrishnan2024`.",
     ),
-)
+)  # fmt: skip
 
-GROUPS = {MAIN: "semidefinite program", "qcqp": "same problem, as QCQP"}
+# Each time against the n of its own method: the variants shown, and a power of n beside them.
+CONVEX = {MAIN: "semidefinite program", "qcqp": "same problem, as QCQP"}
+SGD_STEPS = {MAIN: "minibatches of 10", "full-batch": "all examples a step"}
+SHOWN = (("sizes", "convex_time", CONVEX, 3), ("sgd_sizes", "sgd_time", SGD_STEPS, 1))
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Relative time against n, of the convex problem in both forms and of an epoch of SGD."""
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.6), sharey=True)
-        for variant in (variant for variant in GROUPS if variant in runs):
-            results = list(runs[variant].values())
-            times = np.array([result["convex_time"] for result in results])
-            figures.band(axes[0], results[0]["sizes"], times, label=GROUPS[variant])
-        for variant, label in ((MAIN, "minibatches of 10"), ("full-batch", "all examples a step")):
-            if variant in runs:
-                results = list(runs[variant].values())
-                times = np.array([result["sgd_time"] for result in results])
-                figures.band(axes[1], results[0]["sgd_sizes"], times, label=label)
-        for panel, exponent, label in ((axes[0], 3, "$n^3$"), (axes[1], 1, "$n$")):
-            n = np.array(panel.lines[0].get_xdata(), dtype=float)
-            panel.plot(n, (n / n[0]) ** exponent, **figures.THEORY, label=label)
+    with panels(2, size=(8.2, 3.6), sharey=True) as (drawn, axes):
+        for panel, (sizes, times, variants, exponent) in zip(axes, SHOWN, strict=True):
+            n = first(runs, sizes)
+            for variant, label in variants.items():
+                figures.band(panel, n, over_seeds(runs, times, variant), label=label)
+            power = f"$n^{exponent}$" if exponent > 1 else "$n$"
+            panel.plot(n, (n / n[0]) ** exponent, **figures.THEORY, label=power)
             panel.set(xscale="log", yscale="log", xlabel="training examples $n$")
-            panel.set_xticks(n, [f"{each:.0f}" for each in n])
-            panel.minorticks_off()
+            ticks(panel, n)
             panel.legend()
         axes[0].set(ylabel="time (times the shortest)", title="learn the kernel")
         axes[1].set(title="one epoch of SGD")
-    seeds = len(runs[MAIN])
     return figures.Figure(
         drawn,
         label="fig-kernel-learning",
         caption="Processor time against the number of examples, relative to the smallest number. "
         "Left, the kernel and the classifier learned at once; right, one epoch of SGD on a network "
         "with one hidden layer. Dashed: powers of $n$ for the eye. Note that the numbers of "
-        f"examples differ. Means and standard deviations over {figures.count(seeds)}"
-        f".",
+        f"examples differ. Means and standard deviations over "
+        f"{figures.count(len(runs[MAIN]))}.",
         alt="Two panels with logarithmic axes. Left, the time of the semidefinite program rises "
         "more steeply than n cubed, to over fifty times the shortest at four times the examples; "
         "the same problem with quadratic constraints rises far less. Right, an epoch with "

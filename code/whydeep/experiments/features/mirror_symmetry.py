@@ -11,11 +11,9 @@ What would refute it: few starts that succeed, or weights that solve the task in
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -23,14 +21,16 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.descent import Trained, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.device import current
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
+from whydeep.show.plot import Runs, panels
 
 PAGE = "features/learning-the-features"
 BITS = 6
-SWEEPS_OF_THE_PAPER = 1425
+PAPER = 1425  # sweeps of its one start
 CURVES = 8  # starts whose loss is kept for the figure
 
 
@@ -106,10 +106,9 @@ def run(settings: Settings, chance: Chance) -> Result:
     sweeps are those of the whole run. The better half of the starts is that with lower losses.
     """
     x, y = task()
-    order = torch.Generator().manual_seed(int(np.random.SeedSequence(chance).generate_state(1)[0]))
     if settings.permute:
-        y = y[torch.randperm(len(y), generator=order)]
-    x, y = x.to(device), y.to(device)
+        y = y[torch.randperm(len(y), generator=chance.torch())]
+    x, y = x.to(current()), y.to(current())
 
     def all_right(trained: Trained) -> Tensor:
         return ((trained.outputs(x) > 0) == (y > 0)).flatten(1).all(1).double()
@@ -127,12 +126,12 @@ def run(settings: Settings, chance: Chance) -> Result:
         loss=half_squared_error,
         measure={"all_right": all_right},
         measure_at=range(0, settings.sweeps + 1, EVERY),
-        device=device,
+        device=current(),
     )
     right = trained.history["all_right"].bool()
     solved = right[:, -1]
     first = torch.tensor(trained.measured_at)[right.int().argmax(1)].double()
-    sweeps = first[solved].median() if solved.any() else torch.tensor(settings.sweeps).double()
+    sweeps = float(first[solved].median()) if solved.any() else float(settings.sweeps)
 
     loss = half_squared_error(trained.outputs(x), y.expand(settings.starts, *y.shape)).mean(1).cpu()
     better = loss.argsort()[: max(1, settings.starts // 2)]
@@ -140,6 +139,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     return Result(
         solved=(solved.double().mean(), "share of starts"),
         sweeps=(sweeps, "sweeps"),
+        sweeps_factor=(max(sweeps / PAPER, PAPER / sweeps), "ratio of sweeps"),
         antisymmetry=(antisymmetry(w).amax(1).median(), "share of the weight's length"),
         ratio_deviation=(ratio_deviation(w).amax(1).median(), "distance from 2"),
         loss=(loss.median().double(), "mean half squared error"),
@@ -150,31 +150,20 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
-def _factor_of_the_paper(result: Result) -> float:
-    sweeps = float(result["sweeps"])
-    return max(sweeps / SWEEPS_OF_THE_PAPER, SWEEPS_OF_THE_PAPER / sweeps)
-
-
 # The loss of an output that is 0 for every input: 8 of the 64 labels are 1.
 ALWAYS_NO = 0.5 * 8 / 64
-_LEARNS = Condition(
+_LEARNS = at_most(
     "loss",
     "half of the starts reach at least the loss of an output that is always 0, {bound}",
-    lambda result: float(result["loss"]),
-    "<=",
     1.01 * ALWAYS_NO,
-    "mean half squared error",
 )
 
 CLAIMS = (
     Claim(
-        id="rumelhart1986-backprop",
-        cite="rumelhart1986",
+        id="rumelhart1986-backprop", cite="rumelhart1986", kind="effect", expected=REPRODUCED,
         sentence="Gradient descent through hidden units finds useful internal features: a 6-2-1 "
         "network detects mirror symmetry with weights that are equal and opposite about the "
         "middle, in ratio 1:2:4.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "sweeps over the 64 inputs until solved, one start",
@@ -184,50 +173,23 @@ CLAIMS = (
             ("sizes of the weights of a hidden unit", "1:2:4", "Figure 1, caption"),
         ),
         conditions=(
-            Condition(
-                "solved",
-                "at least {bound} of the starts get all 64 inputs right",
-                lambda result: float(result["solved"]),
-                ">=",
-                0.4,
-                "share of starts",
-            ),
-            Condition(
-                "sweeps_factor",
-                "the median of their sweeps is within a factor of {bound} of the paper's 1,425",
-                _factor_of_the_paper,
-                "<=",
-                2.0,
-                "ratio of sweeps",
-            ),
-            Condition(
-                "antisymmetry",
-                "the weights are equal and opposite about the middle, to {bound} of their length",
-                lambda result: float(result["antisymmetry"]),
-                "<=",
-                0.01,
-                "share of the weight's length",
-            ),
-            Condition(
-                "ratio_deviation",
-                "their sizes are in ratio 1:2:4, each ratio 2 to {bound}",
-                lambda result: float(result["ratio_deviation"]),
-                "<=",
-                0.15,
-                "distance from 2",
-            ),
+            at_least("solved", "at least {bound} of the starts get all 64 inputs right", 0.4),
+            at_most("sweeps_factor", "the median of their sweeps is within a factor of {bound} of "
+                    "the paper's 1,425", 2.0),
+            at_most("antisymmetry", "the weights are equal and opposite about the middle, to "
+                    "{bound} of their length", 0.01),
+            at_most("ratio_deviation", "their sizes are in ratio 1:2:4, each ratio 2 to {bound}",
+                    0.15),
         ),
         controls=(
             Control(
-                "permuted",
-                "the symmetry: as many inputs have the label 1, but which ones is drawn at random",
-                {"solved": 0.1, "antisymmetry": 0.1, "ratio_deviation": 0.5},
+                "permuted", "the symmetry: as many inputs have the label 1, but which ones is "
+                "drawn at random", {"solved": 0.1, "antisymmetry": 0.1, "ratio_deviation": 0.5},
                 (_LEARNS,),
             ),
             Control(
-                "frozen",
-                "the gradient through the hidden units: they stay as they start, and only the "
-                "output unit learns",
+                "frozen", "the gradient through the hidden units: they stay as they start, and "
+                "only the output unit learns",
                 {"solved": 0.3, "sweeps_factor": 0.5, "antisymmetry": 0.1, "ratio_deviation": 0.5},
                 (_LEARNS,),
             ),
@@ -235,21 +197,20 @@ CLAIMS = (
         disputed="That backpropagation was new in 1986 is disputed, not that it does this: the "
         "reverse accumulation of derivatives is older {cite}`baydin2018`.",
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Loss curves of the first starts, and the hidden weights of the best start of the first."""
     result = next(iter(runs[MAIN].values()))
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.4), width_ratios=(1.15, 1))
+    with panels(2, size=(8.2, 3.4), width_ratios=(1.15, 1)) as (drawn, axes):
         for curve in result["curves"]:
             axes[0].plot(
                 result["curves_at"], curve, color=figures.COLOURS["blue"], ls="-", marker="",
                 lw=1.1, alpha=0.75,
             )  # fmt: skip
-        axes[0].axvline(SWEEPS_OF_THE_PAPER, **figures.THEORY)
-        axes[0].text(SWEEPS_OF_THE_PAPER, 0.118, " paper: 1,425", va="top")
+        axes[0].axvline(PAPER, **figures.THEORY)
+        axes[0].text(PAPER, 0.118, " paper: 1,425", va="top")
         axes[0].set(xlabel="sweeps", ylabel="loss (half squared error)", ylim=(0, 0.12))
         axes[0].set_title("one line a start")
         place = np.arange(1, BITS + 1)

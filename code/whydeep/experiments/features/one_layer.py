@@ -11,11 +11,9 @@ we find; on pairs, where the label is a relation between two places, it is not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -24,17 +22,21 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import LabelledImages, fashion_mnist
-from whydeep.descent import train
-from whydeep.evidence.claims import PARTLY, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.descent import SGD, train
+from whydeep.device import current
+from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Convolutional
 from whydeep.show import figures
+from whydeep.show.plot import Runs, over_seeds, panels
 
 PAGE = "features/learning-the-features"
 TASKS = {"single": "one garment: which kind?", "pairs": "two garments: the same kind?"}
-# Channels of the one layer; channels and units of the two: about as many weights in each task.
-ONE = {"single": 25, "pairs": 30}
-TWO = {"single": (8, 32), "pairs": (8, 8)}
+# The channels and the widths of the layers: about as many weights with one layer as with two.
+LAYERS = {
+    "one": {"single": ((25,), ()), "pairs": ((30,), ())},
+    "two": {"single": ((8,), (32,)), "pairs": ((8,), (8,))},
+}
 KINDS = (1, 8)  # trousers and bags
 GAP = 4  # blank columns between two garments: no filter of 5 x 5, pooled by 2, sees both
 TESTS = 2000
@@ -49,15 +51,19 @@ class Settings:
     """
 
     examples: int = 1000
-    steps: int = 120
-    batch_size: int = 64
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 1e-3
+    sgd: SGD = SGD(lr=0.01, steps=120, batch=64, momentum=0.9, decay=1e-3)
     shuffle: bool = False
 
 
-SCALES = {"quick": Settings(), "full": Settings(examples=3000, steps=250)}
+SCALES = {
+    "quick": Settings(),
+    "full": Settings(
+        examples=3000, sgd=SGD(lr=0.01, steps=250, batch=64, momentum=0.9, decay=1e-3)
+    ),
+    "gpu": Settings(
+        examples=8000, sgd=SGD(lr=0.01, steps=5000, batch=64, momentum=0.9, decay=1e-3)
+    ),
+}
 VARIANTS = {"nothing-shared": {"shuffle": True}}
 
 
@@ -84,7 +90,7 @@ def tasks(
     data: LabelledImages, settings: Settings, chance: Chance
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Pictures and labels of each task, the training examples first; pixels have mean 0, sd 1."""
-    generator = draw.torch()
+    generator = chance.torch()
     order = torch.randperm(196, generator=generator) if settings.shuffle else torch.arange(196)
     x, x_test = small(data.train_x, order), small(data.test_x, order)
     parts = []
@@ -109,54 +115,38 @@ def run(settings: Settings, chance: Chance) -> Result:
     draw, network = chance.members(2)
     n = settings.examples
     data = fashion_mnist().subset(n, seed=chance.seed)
-    found: dict[str, tuple[float, str]] = {}
-    for name, (x, y) in tasks(data, settings, draw).items():
-        channels, units = TWO[name]
-        for layers, kept in ((1, ((ONE[name],), ())), (2, ((channels,), (units,)))):
+    error, train_error, weights = np.zeros((3, len(TASKS), len(LAYERS)))
+    for i, (task, (x, y)) in enumerate(tasks(data, settings, draw).items()):
+        for j, kept in enumerate(LAYERS.values()):
             trained = train(
-                partial(Convolutional, tuple(x.shape[1:]), *kept, classes=int(y.max()) + 1),
+                partial(Convolutional, tuple(x.shape[1:]), *kept[task], classes=int(y.max()) + 1),
                 x[:n],
                 y[:n],
                 seeds=[network],
-                steps=settings.steps,
-                batch_size=settings.batch_size,
-                lr=settings.learning_rate,
-                momentum=settings.momentum,
-                weight_decay=settings.weight_decay,
-                device=device,
+                device=current(),
+                **settings.sgd.how,
             )
             wrong = (trained.predict(x)[0].cpu() != y).double()
-            weights = sum(w[0].numel() for w in trained.parameters.values())
-            found |= {
-                f"error_{name}_{layers}": (wrong[n:].mean(), "fraction of test examples"),
-                f"train_error_{name}_{layers}": (wrong[:n].mean(), "fraction of training examples"),
-                f"weights_{name}_{layers}": (weights, "weights"),
-            }
-        # No error is counted below half an example.
-        one, two = (max(float(found[f"error_{name}_{i}"][0]), 0.5 / TESTS) for i in (1, 2))
-        found[f"ratio_{name}"] = (one / two, "ratio of test errors")
-    return Result(**found)
-
-
-def _ratio(name: str, says: str, bound: float) -> Condition:
-    return Condition(
-        f"ratio_{name}",
-        says,
-        lambda result: float(result[f"ratio_{name}"]),
-        ">=",
-        bound,
-        "ratio of test errors",
+            error[i, j], train_error[i, j] = wrong[n:].mean(), wrong[:n].mean()
+            weights[i, j] = sum(w[0].numel() for w in trained.parameters.values())
+    # No error is counted below half an example.
+    one, two = np.maximum(error, 0.5 / TESTS).T
+    ratio_single, ratio_pairs = one / two
+    both = {"task": TASKS, "layers": LAYERS}
+    return Result(
+        error=Quantity(error, "fraction of test examples", **both),
+        train_error=Quantity(train_error, "fraction of training examples", **both),
+        weights=Quantity(weights.astype(int), "weights", **both),
+        ratio_single=(ratio_single, "ratio of test errors"),
+        ratio_pairs=(ratio_pairs, "ratio of test errors"),
     )
 
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-L1-not-enough",
-        cite="bubeck2015",
+        id="bubeck2015-L1-not-enough", cite="bubeck2015", kind="effect", expected=PARTLY,
         sentence="One learned layer under the classifier does not reach the accuracy of more, at "
         "an equal number of weights.",
-        kind="effect",
-        expected=PARTLY,
         missed=("ratio_single",),
         paper=(
             ("the state of the art would not be reached with L = 1", "no number", "a comment"),
@@ -167,40 +157,21 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            _ratio(
-                "single",
-                "on single garments the error of one layer is at least {bound} times that of two",
-                1.08,
-            ),
-            _ratio(
-                "pairs",
-                "on pairs of garments the error of one layer is at least {bound} times that of two",
-                5.0,
-            ),
+            at_least("ratio_single", "on single garments the error of one layer is at least "
+                     "{bound} times that of two", 1.08),
+            at_least("ratio_pairs", "on pairs of garments the error of one layer is at least "
+                     "{bound} times that of two", 5.0),
         ),
         controls=(
             Control(
-                "nothing-shared",
-                "what places have to share: the pixels of every garment are shuffled in one fixed "
-                "order, and the label of a pair is the kind of its left garment",
-                {"ratio_single": 0.02, "ratio_pairs": 1.0},
+                "nothing-shared", "what places have to share: the pixels of every garment are "
+                "shuffled in one fixed order, and the label of a pair is the kind of its left "
+                "garment", {"ratio_single": 0.02, "ratio_pairs": 1.0},
                 (
-                    Condition(
-                        "train_error_single_2",
-                        "two layers still fit single garments, to a training error of {bound}",
-                        lambda result: float(result["train_error_single_2"]),
-                        "<=",
-                        0.35,
-                        "fraction of training examples",
-                    ),
-                    Condition(
-                        "error_pairs_2",
-                        "two layers still solve the task on pairs, to an error of {bound}",
-                        lambda result: float(result["error_pairs_2"]),
-                        "<=",
-                        0.1,
-                        "fraction of test examples",
-                    ),
+                    at_most("train_error[single, two]", "two layers still fit single garments, to "
+                            "a training error of {bound}", 0.35),
+                    at_most("error[pairs, two]", "two layers still solve the task on pairs, to an "
+                            "error of {bound}", 0.1),
                 ),
             ),
         ),
@@ -208,38 +179,30 @@ CLAIMS = (
         "at a time {cite}`belilovsky2019`; local features that are only added up go far too "
         "{cite}`brendel2019`.",
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test errors of one and two layers in both tasks; one mark a seed."""
-    results = list(runs[MAIN].values())
-    with figures.style():
-        drawn, panels = plt.subplots(1, 2, figsize=(7.2, 3.2))
-        for panel, (name, title) in zip(panels, TASKS.items(), strict=True):
-            for layers, colour in ((1, "vermillion"), (2, "blue")):
-                errors = [100 * float(result[f"error_{name}_{layers}"]) for result in results]
-                panel.bar(
-                    layers, np.mean(errors), 0.6, color=figures.COLOURS[colour], alpha=0.35,
-                    hatch=None if layers == 2 else "//",
-                )  # fmt: skip
-                spread = np.linspace(-0.15, 0.15, len(errors)) if len(errors) > 1 else np.zeros(1)
-                panel.plot(
-                    layers + spread, errors, "os"[layers - 1], color=figures.COLOURS[colour],
-                    ls="none",
+    error = over_seeds(runs, "error", factor=100)
+    with panels(2, size=(7.2, 3.2)) as (drawn, axes):
+        for i, (panel, title) in enumerate(zip(axes, TASKS.values(), strict=True)):
+            for j, colour in enumerate(("vermillion", "blue")):
+                figures.bars(
+                    panel, np.array([j + 1]), error[:, i, j : j + 1], width=0.6, marker="os"[j],
+                    colour=figures.COLOURS[colour], hatch=("//", None)[j],
                 )  # fmt: skip
             panel.set_xticks([1, 2], ["one layer", "two layers"])
             panel.set(title=title, ylim=(0, None))
             panel.grid(axis="x", visible=False)
-        panels[0].set_ylabel("test error (%)")
-        panels[1].axhline(25, **figures.THEORY)
-        panels[1].text(2.4, 25, "the theorem's 25 %", ha="right", va="bottom")
-    seeds = len(results)
+        axes[0].set_ylabel("test error (%)")
+        axes[1].axhline(25, **figures.THEORY)
+        axes[1].text(2.4, 25, "the theorem's 25 %", ha="right", va="bottom")
     return figures.Figure(
         drawn,
         label="fig-one-layer",
         caption="Test error with one and with two learned layers under the classifier and about as "
-        f"many weights: bars are means over {figures.count(seeds)}, each mark is "
+        f"many weights: bars are means over {figures.count(len(error))}, each mark is "
         "one seed. On single garments the second layer buys nothing; whether two garments are of "
         "the same kind is beyond one layer of local filters, which must err in a quarter of all "
         "cases (dashed).",

@@ -12,11 +12,9 @@ layer that stays worse than the exact kernel machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -25,9 +23,11 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.features._classifiers import gaussian_kernel
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels, ticks
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -58,13 +58,6 @@ SCALES = {
     "full": Settings(examples=1500, widths=(16, 64, 256, 1024, 4096), points=300, draws=8),
 }
 VARIANTS = {"sixteen-directions": {"directions": 16}}
-
-
-def gaussian_kernel(
-    x: Float[Tensor, "n d"], y: Float[Tensor, "m d"], gamma: float
-) -> Float[Tensor, "n m"]:
-    """k(x, y) = exp(-gamma |x - y|^2) for every pair of rows."""
-    return torch.exp(-gamma * torch.cdist(x, y).square())
 
 
 def median_gamma(x: Float[Tensor, "n d"]) -> float:
@@ -142,8 +135,7 @@ def kernel_outputs(
 def run(settings: Settings, chance: Chance) -> Result:
     """Kernel error and test error for each D of ``widths``, with the exact kernel's test error.
 
-    The kernel error is the root-mean-square difference over pairs of different images. Runs on the
-    CPU whatever the ``device``.
+    The kernel error is the root-mean-square difference over pairs of different images.
     """
     generator = chance.torch()
     data = fashion_mnist().subset(settings.examples, seed=chance.seed)
@@ -175,74 +167,44 @@ def run(settings: Settings, chance: Chance) -> Result:
             layer = draw(width)
             phi, phi_test = (fourier_features(z, *layer) for z in (x, x_test))
             errors.append(ridge_error(phi, y, phi_test, y_test, settings.ridge))
-    k = exact.double().numpy()
-    fit = np.polyfit(np.log(settings.widths), np.log(kernel_errors), 1)
+    k, widths = exact.double().numpy(), settings.widths
+    slope = np.polyfit(np.log(widths), np.log(kernel_errors), 1)[0]
+    error = np.array([errors, np.full(len(errors), error_exact)])
+    off_kernel, wrong = "root-mean-square error of the kernel", "fraction of test examples"
     return Result(
-        widths=(np.array(settings.widths), "random features"),
-        kernel_error=(np.array(kernel_errors), "root-mean-square error of the kernel"),
-        kernel_error_theory=(
-            np.array([expected_error(k, width) for width in settings.widths]),
-            "root-mean-square error of the kernel",
-        ),
-        kernel_error_fewest=(kernel_errors[0], "root-mean-square error of the kernel"),
-        kernel_error_most=(kernel_errors[-1], "root-mean-square error of the kernel"),
-        slope=(fit[0], "log error over log features"),
-        error=(np.array(errors), "fraction of test examples"),
-        error_fewest=(errors[0], "fraction of test examples"),
-        error_most=(errors[-1], "fraction of test examples"),
-        error_exact=(error_exact, "fraction of test examples"),
-        error_exact_along=(np.full(len(errors), error_exact), "fraction of test examples"),
+        widths=(np.array(widths), "random features"),
+        kernel_error=(np.array(kernel_errors), off_kernel),
+        kernel_error_theory=([expected_error(k, width) for width in widths], off_kernel),
+        slope=(slope, "log error over log features"),
+        slope_off=(abs(slope + 0.5), "log error over log features"),
+        error=Quantity(error, wrong, kernel=("random", "exact"), width=widths),
+        gap=(error[0, -1] - error_exact, wrong),
         examples=(len(y), "training examples"),
     )
 
 
 CLAIMS = (
     Claim(
-        id="rahimi2007-random-features",
-        cite="rahimi2007",
+        id="rahimi2007-random-features", cite="rahimi2007", kind="effect", expected=REPRODUCED,
         sentence="A random first layer under a trained linear read-out approximates a kernel "
         "machine; the error of its kernel falls as $1/\\sqrt{D}$ in the number $D$ of features.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "excess risk of the read-out, $n$ examples and $D$ features",
-                "$O(1/\\sqrt{n} + 1/\\sqrt{D})$",
-                "{cite:t}`rahimi2008`, main theorem",
-            ),
+            ("excess risk of the read-out, $n$ examples and $D$ features", "$O(1/\\sqrt{n} + "
+             "1/\\sqrt{D})$", "{cite:t}`rahimi2008`, main theorem"),
         ),
         conditions=(
-            Condition(
-                "slope_off",
-                "the slope of log kernel error over log $D$ lies within {bound} of $-1/2$",
-                lambda result: abs(float(result["slope"]) + 0.5),
-                "<=",
-                0.1,
-                "slope",
-            ),
-            Condition(
-                "gap",
-                "at the largest $D$ the test error exceeds the exact kernel's by at most {bound}",
-                lambda result: float(result["error_most"] - result["error_exact"]),
-                "<=",
-                0.02,
-                "fraction of test examples",
-            ),
+            at_most("slope_off", "the slope of log kernel error over log $D$ lies within {bound} "
+                    "of $-1/2$", 0.1),
+            at_most("gap", "at the largest $D$ the test error exceeds the exact kernel's by at "
+                    "most {bound}", 0.02),
         ),
         controls=(
             Control(
-                "sixteen-directions",
-                "fresh directions: all features share sixteen of them, however many there are",
-                {"slope_off": 0.15, "gap": 0.05},
+                "sixteen-directions", "fresh directions: all features share sixteen of them, "
+                "however many there are", {"slope_off": 0.15, "gap": 0.05},
                 (
-                    Condition(
-                        "error_most",
-                        "its features still beat chance by far, with an error of at most {bound}",
-                        lambda result: float(result["error_most"]),
-                        "<=",
-                        0.5,
-                        "fraction of test examples",
-                    ),
+                    at_most("error[random, -1]", "its features still beat chance by far, with an "
+                            "error of at most {bound}", 0.5),
                 ),
             ),
         ),
@@ -250,45 +212,47 @@ CLAIMS = (
         "full kernel machine {cite}`rudi2017`. And a kernel machine is not a network: random "
         "features need exponentially many units to learn a single ReLU unit {cite}`yehudai2019`.",
     ),
-)
+)  # fmt: skip
 
 GROUPS = {MAIN: "fresh directions", "sixteen-directions": "sixteen directions"}
+PLOT = Plot(
+    sweep=Axis("random features D", log=True),
+    at="widths",
+    y=Axis("test error", "%"),
+    series={"error[random]": "random features", "error[exact]": "exact kernel"},
+    factor=100.0,
+    variants=GROUPS,
+)
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Kernel error beside its theory, and test error beside the exact kernel's, against D."""
-    shown = [variant for variant in GROUPS if variant in runs]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.5))
-        for variant in shown:
-            results = list(runs[variant].values())
-            widths = results[0]["widths"]
-            for panel, quantity, factor in ((axes[0], "kernel_error", 1), (axes[1], "error", 100)):
-                values = factor * np.array([result[quantity] for result in results])
-                figures.band(panel, widths, values, label=GROUPS[variant])
-        results = list(runs[MAIN].values())
-        widths = results[0]["widths"]
-        theory = np.mean([result["kernel_error_theory"] for result in results], axis=0)
+    widths, places = first(runs, "widths"), (0.01, 0.02, 0.05, 0.1, 0.2)
+    with panels(2, size=(8.2, 3.5)) as (drawn, axes):
+        for variant, label in GROUPS.items():
+            for panel, quantity, factor in zip(
+                axes, ("kernel_error", "error[random]"), (1, 100), strict=True
+            ):
+                values = over_seeds(runs, quantity, variant, factor=factor)
+                figures.band(panel, widths, values, label=label)
+        theory = over_seeds(runs, "kernel_error_theory").mean(0)
         axes[0].plot(widths, theory, **figures.THEORY, label="theory")
-        exact = 100 * np.mean([result["error_exact"] for result in results])
+        exact = over_seeds(runs, "error[exact, 0]", factor=100).mean()
         axes[1].axhline(exact, **figures.THEORY, label="exact kernel")
         axes[0].set(ylabel="error of the kernel", yscale="log")
         axes[1].set(ylabel="test error (%)", ylim=(0, None))
         for panel in axes:
             panel.set(xlabel="random features $D$", xscale="log")
-            panel.set_xticks(widths, [f"{width}" for width in widths])
-            panel.minorticks_off()
+            ticks(panel, widths)
             panel.legend()
-        ticks = (0.01, 0.02, 0.05, 0.1, 0.2)
-        axes[0].set_yticks(ticks, [f"{tick}" for tick in ticks])
-    seeds = len(results)
+        axes[0].set_yticks(places, [f"{place}" for place in places])
     return figures.Figure(
         drawn,
         label="fig-random-features",
         caption="Left, the root-mean-square error of the kernel of $D$ random Fourier features, "
         f"beside what the theorem predicts. Right, the test error of ridge regression on them, "
-        f"from {int(results[0]['examples']):,} training examples, beside the exact kernel machine. "
-        f"Means and standard deviations over {figures.count(seeds)}.",
+        f"from {int(first(runs, 'examples')):,} training examples, beside the exact kernel "
+        f"machine. Means and standard deviations over {figures.count(len(runs[MAIN]))}.",
         alt="Two panels against the number of random features, on logarithmic axes. Left, the "
         "kernel error falls along a straight dashed line of slope minus one half; with only "
         "sixteen directions it levels off. Right, the test error falls to the dashed line of the "
@@ -296,22 +260,16 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Test error against D, to drag along, with a question first."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="random-features",
         title="Test error of random Fourier features against their number",
         about="Move along the number of features and watch the gap to the exact kernel machine. "
         "Then let the features share sixteen directions: does a wider layer still help?",
-        series={"error": "random features", "error_exact_along": "exact kernel"},
-        variants=GROUPS,
-        sweep=Axis("random features D", log=True),
-        sweep_values="widths",
-        factor=100.0,
-        y=Axis("test error", "%"),
         predict=Prediction(
             "Sixteen fixed random directions, but as many features as you like, each with its own "
             "phase. What does the test error do as D grows from 16 to 4096?",

@@ -11,10 +11,8 @@ k-means and random patches that matters as much as the size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,10 +23,11 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
-from whydeep.experiments.features.raw_pixels import logistic_regression_errors
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
+from whydeep.experiments.features._classifiers import logistic_regression_errors
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels, ticks
 
 PAGE = "features/feature-maps-by-hand"
 ALGORITHMS = {"kmeans": "k-means", "random": "random patches"}
@@ -130,67 +129,56 @@ def find_dictionary(
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Test error of logistic regression on each dictionary, and on raw pixels; fractions.
+    """Test error of logistic regression on each dictionary, and on raw pixels.
 
-    Runs on the CPU, on one thread, whatever the ``device``.
+    ``number_over_algorithm``: how far the error falls from the smallest dictionary of k-means to
+    the largest, minus how far apart the two algorithms are with the largest. On one thread.
     """
     rng = chance.numpy()
     data = fashion_mnist().subset(settings.examples, seed=chance.seed)
     both, n = torch.cat([data.train_x, data.test_x]), settings.examples
-    how = dict(size=settings.patch, stride=settings.stride)
 
-    def error(phi: Float[Tensor, "m d"]) -> float:
-        labels = data.train_y, data.test_y
-        return logistic_regression_errors(phi[:n], labels[0], phi[n:], labels[1], settings.penalty)[
-            1
-        ]
+    def test_error(phi: Float[Tensor, "m d"]) -> float:
+        return logistic_regression_errors(
+            phi[:n], data.train_y, phi[n:], data.test_y, settings.penalty
+        )[1]
 
+    error = np.zeros((len(ALGORITHMS), len(settings.sizes)))
     # One thread: the sums, and so the digits, do not depend on the number of cores.
     with threadpool_limits(1):
         every = patches(data.train_x, settings.patch, 1).flatten(0, 1)
         sample = every[torch.from_numpy(rng.choice(len(every), settings.sample, replace=False))]
         whitening = Whitening.of(sample)
         z = whitening(sample)
-        errors = {name: [] for name in ALGORITHMS}
-        for name, found in errors.items():
-            for entries in settings.sizes:
-                dictionary = find_dictionary(z, settings.patterns or entries, name, rng)
+        for i, algorithm in enumerate(ALGORITHMS):
+            for j, entries in enumerate(settings.sizes):
+                dictionary = find_dictionary(z, settings.patterns or entries, algorithm, rng)
                 if settings.patterns:
                     copies = dictionary[torch.arange(entries) % settings.patterns]
                     noise = torch.from_numpy(rng.standard_normal(copies.shape)).to(z)
                     dictionary = copies + settings.jitter * z.std() * noise
-                found.append(error(describe(both, whitening, dictionary, **how)))
-        error_raw = error(both.flatten(1))
+                phi = describe(
+                    both, whitening, dictionary, size=settings.patch, stride=settings.stride
+                )
+                error[i, j] = test_error(phi)
+        error_raw = test_error(both.flatten(1))
+    kmeans, random = error
     unit = "fraction of test examples"
     return Result(
         sizes=(np.array(settings.sizes), "dictionary entries"),
-        **{f"error_{name}": (np.array(found), unit) for name, found in errors.items()},
-        **{f"error_{name}_few": (found[0], unit) for name, found in errors.items()},
-        **{f"error_{name}_many": (found[-1], unit) for name, found in errors.items()},
+        error=Quantity(error, unit, algorithm=ALGORITHMS, entries=settings.sizes),
         error_raw=(error_raw, unit),
-        error_raw_along=(np.full(len(settings.sizes), error_raw), unit),
+        few_over_many=(kmeans[0] / kmeans[-1], "ratio of test errors"),
+        number_over_algorithm=(kmeans[0] - kmeans[-1] - abs(random[-1] - kmeans[-1]), unit),
         examples=(n, "training examples"),
     )
 
 
-def number_effect(result: Result) -> float:
-    """How far the error falls from the smallest dictionary to the largest, with k-means."""
-    return float(result["error_kmeans_few"] - result["error_kmeans_many"])
-
-
-def algorithm_effect(result: Result) -> float:
-    """How far apart k-means and random patches are, with the largest dictionary."""
-    return abs(float(result["error_random_many"] - result["error_kmeans_many"]))
-
-
 CLAIMS = (
     Claim(
-        id="coates2011-single-layer",
-        cite="coates2011",
+        id="coates2011-single-layer", cite="coates2011", kind="effect", expected=REPRODUCED,
         sentence="Under a linear classifier on one layer of patches, the number of features "
         "matters more than the algorithm that finds them.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "accuracy on CIFAR-10 and on NORB, with k-means and many features",
@@ -199,75 +187,52 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            Condition(
-                "few_over_many",
-                "with 10 entries the error is at least {bound} times that with 400",
-                lambda result: float(result["error_kmeans_few"] / result["error_kmeans_many"]),
-                ">=",
-                1.3,
-                "ratio of test errors",
-            ),
-            Condition(
-                "number_over_algorithm",
-                "going from 10 to 400 entries moves the error by at least {bound} more than going "
-                "from k-means to random patches does",
-                lambda result: number_effect(result) - algorithm_effect(result),
-                ">=",
-                0.04,
-                "fraction of test examples",
-            ),
+            at_least("few_over_many", "with 10 entries the error is at least {bound} times that "
+                     "with 400", 1.3),
+            at_least("number_over_algorithm", "going from 10 to 400 entries moves the error by at "
+                     "least {bound} more than going from k-means to random patches does", 0.04),
         ),
         controls=(
             Control(
-                "ten-patterns",
-                "the variety: as many features, but all of them slightly moved copies of ten",
-                {"few_over_many": 0.1, "number_over_algorithm": 0.02},
+                "ten-patterns", "the variety: as many features, but all of them slightly moved "
+                "copies of ten", {"few_over_many": 0.1, "number_over_algorithm": 0.02},
                 (
-                    Condition(
-                        "error_kmeans_many",
-                        "its features still beat chance by far, with an error of at most {bound}",
-                        lambda result: float(result["error_kmeans_many"]),
-                        "<=",
-                        0.4,
-                        "fraction of test examples",
-                    ),
+                    at_most("error[kmeans, -1]", "its features still beat chance by far, with an "
+                            "error of at most {bound}", 0.4),
                 ),
             ),
         ),
         disputed="Overtaken a year later by networks with several learned layers, on the same "
         "pictures and on larger ones {cite}`krizhevsky2012`.",
     ),
+)  # fmt: skip
+
+PLOT = Plot(
+    sweep=Axis("dictionary entries", log=True),
+    at="sizes",
+    y=Axis("test error", "%"),
+    series={f"error[{name}]": label for name, label in ALGORITHMS.items()},
+    factor=100.0,
+    variants={MAIN: "different patterns", "ten-patterns": "copies of ten patterns"},
 )
 
-GROUPS = {MAIN: "different patterns", "ten-patterns": "copies of ten patterns"}
-SERIES = {"error_kmeans": "k-means", "error_random": "random patches"}
 
-
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error against the size of the dictionary, one panel a variant."""
-    shown = [variant for variant in GROUPS if variant in runs]
-    with figures.style():
-        drawn, panels = plt.subplots(1, len(shown), figsize=(8.0, 3.5), sharey=True, squeeze=False)
-        for axes, variant in zip(panels[0], shown, strict=True):
-            results = list(runs[variant].values())
-            sizes = results[0]["sizes"]
-            for name, label in SERIES.items():
-                errors = 100 * np.array([result[name] for result in results])
-                figures.band(axes, sizes, errors, label=label)
-            raw = 100 * np.mean([result["error_raw"] for result in results])
-            axes.axhline(raw, color=figures.COLOURS["grey"], lw=1.2, ls=":", label="raw pixels")
-            axes.set(xscale="log", xlabel="dictionary entries", title=GROUPS[variant])
-            axes.set_xticks(sizes, [f"{size}" for size in sizes])
-            axes.minorticks_off()
-        panels[0][0].set(ylabel="test error (%)", ylim=(0, None))
-        panels[0][0].legend()
-    first, seeds = next(iter(runs[MAIN].values())), len(runs[MAIN])
+    with panels(2, size=(8.0, 3.5), sharey=True) as (drawn, axes):
+        PLOT.draw_variants(axes, runs)
+        for panel, variant in zip(axes, PLOT.variants, strict=True):
+            raw = over_seeds(runs, "error_raw", variant, factor=100).mean()
+            panel.axhline(raw, color=figures.COLOURS["grey"], lw=1.2, ls=":", label="raw pixels")
+            ticks(panel, first(runs, "sizes"))
+        axes[0].set(ylim=(0, None))
+        axes[0].legend()
     return figures.Figure(
         drawn,
         label="fig-single-layer",
         caption="Test error of logistic regression on one layer of patches against the size of the "
-        f"dictionary, from {int(first['examples']):,} training examples: means and standard "
-        f"deviations over {figures.count(seeds)}. Right, as many entries, but all "
+        f"dictionary, from {int(first(runs, 'examples')):,} training examples: means and standard "
+        f"deviations over {figures.count(len(runs[MAIN]))}. Right, as many entries, but all "
         "of them copies of ten with a little noise.",
         alt="Two panels, test error against dictionary entries on a logarithmic axis. With "
         "different patterns the curves of k-means and of random patches fall together, from far "

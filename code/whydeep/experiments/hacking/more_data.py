@@ -12,23 +12,27 @@ do not lower the error on the test images as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.descent.recipe import Recipe, error, fit, generators
+from whydeep.descent import SGD
+from whydeep.descent.recipe import Recipe, error, fit
+from whydeep.device import current
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Convolutional, Dense
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -51,10 +55,8 @@ class Settings:
     moves: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
     convolutional_shift: int = 2
     mirror: bool = False
-    epochs: int = 40
+    sgd: SGD = SGD(lr=0.02, epochs=40, batch=50, momentum=0.9)
     convolutional_epochs: int = 12
-    batch_size: int = 50
-    learning_rate: float = 0.02
 
 
 SCALES = {"quick": Settings()}
@@ -84,70 +86,60 @@ def moved(
     return images[by, torch.arange(len(x))]
 
 
-def run(settings: Settings, *, seed: int, device: str = "cpu", progress: bool = False) -> Result:
+def run(settings: Settings, chance: Chance) -> Result:
     """Training and test errors of both networks, plain and with more data."""
-    data = fashion_mnist().subset(settings.examples, seed=seed)
-    x, y, y_test = data.train_x.to(device), data.train_y.to(device), data.test_y.to(device)
-    chance = torch.Generator().manual_seed(seed)
-    tests = [moved(data.test_x, s, generator=chance).to(device) for s in settings.moves]
+    data = fashion_mnist().subset(settings.examples, seed=chance.seed)
+    x, y, y_test = (part.to(current()) for part in (data.train_x, data.train_y, data.test_y))
+    ways, sgd = chance.torch(), settings.sgd
+    tests = [moved(data.test_x, s, generator=ways).to(current()) for s in settings.moves]
 
-    def errors(kind: type, shift: int, epochs: int) -> tuple[float, Float[np.ndarray, "moves"]]:
-        generator = generators(seed)["init"]
-        if kind is Flat:
-            network = Flat(generator=generator).to(device)
-        else:
-            network = Convolutional((1, 28, 28), (8, 16), generator=generator).to(device)
+    def errors(kind: Callable[..., nn.Module], shift: int, epochs: int) -> list[float]:
+        """On the training images, then on the test images moved by each of ``moves``."""
+        network = kind(generator=chance["init"]).to(current())
         recipe = Recipe(
             epochs=epochs,
-            lr=settings.learning_rate,
-            batch_size=settings.batch_size,
+            lr=sgd.lr,
+            batch_size=sgd.batch,
+            momentum=sgd.momentum,
             shift=0 if settings.mirror else shift,
             mirror=settings.mirror and shift > 0,
         )
-        fit(network, x, y, recipe, seed=seed, progress=progress)
+        fit(network, x, y, recipe, chance=chance)
         with torch.no_grad():
-            found = np.array([error(images, y_test)(network) for images in tests])
-            return error(x, y)(network), found
+            return [
+                error(x, y)(network),
+                *(error(images, y_test)(network) for images in tests),
+            ]
 
-    dense = [errors(Flat, shift, settings.epochs) for shift in settings.shifts]
-    convolutional = [
-        errors(Convolutional, shift, settings.convolutional_epochs)
-        for shift in (0, settings.convolutional_shift)
-    ]
-    training = np.array([found[0] for found in dense])
-    test = np.stack([found[1] for found in dense])  # (shifts, moves)
+    small = partial(Convolutional, (1, 28, 28), (8, 16))
+    dense = np.array([errors(Flat, shift, sgd.epochs) for shift in settings.shifts])
+    shifts = (0, settings.convolutional_shift)
+    convolutional = np.array([errors(small, s, settings.convolutional_epochs) for s in shifts])
+    convolutional = convolutional[:, 1:]
+    training, test = dense[:, 0], dense[:, 1:]  # (shifts,), (shifts, moves)
     at = list(settings.moves).index(max(settings.shifts))
     gap = test[:, 0] - training
     share = "fraction of examples"
     return Result(
-        shifts=(np.array(settings.shifts), "pixels"),
         moves=(np.array(settings.moves), "pixels"),
-        training_error=(training, share),
-        error=(test, share),
-        error_plain=(test[0, 0], share),
-        error_shifted=(test[-1, 0], share),
-        error_plain_moved=(test[0, at], share),
-        error_shifted_moved=(test[-1, at], share),
-        gap_plain=(gap[0], share),
-        gap_shifted=(gap[-1], share),
+        training_error=Quantity(training, share, shift=settings.shifts),
+        error=Quantity(test, share, shift=settings.shifts, move=settings.moves),
+        gap=Quantity(gap, share, shift=settings.shifts),
         moved_gain=(test[0, at] - test[-1, at], share),
         gap_gain=(gap[0] - gap[-1], share),
         still_gain=(test[0, 0] - test[-1, 0], share),
-        convolutional_error=(np.stack([found[1] for found in convolutional]), share),
-        convolutional_still_gain=(convolutional[0][1][0] - convolutional[1][1][0], share),
-        convolutional_moved_gain=(convolutional[0][1][2] - convolutional[1][1][2], share),
-        examples=(settings.examples, "training examples"),
+        convolutional_error=Quantity(convolutional, share, shift=shifts, move=settings.moves),
+        convolutional_still_gain=(convolutional[0, 0] - convolutional[1, 0], share),
+        convolutional_moved_gain=(convolutional[0, 2] - convolutional[1, 2], share),
     )
 
 
 CLAIMS = (
     Claim(
         id="krizhevsky2012-data-augmentation",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="effect", expected=PARTLY,
         sentence="Shifted copies of the training images are data for free: they reduce "
         "overfitting, and the network does better on new images.",
-        kind="effect",
-        expected=PARTLY,
         paper=(
             (
                 "factor by which crops of 224 from 256 pixels and reflections enlarge the set",
@@ -158,35 +150,20 @@ CLAIMS = (
             ("without this scheme", '"substantial overfitting", no number', "section 4.1"),
         ),
         conditions=(
-            at_least(
-                "gap_gain",
-                "shifts of up to 4 pixels narrow the gap between test and training error by "
-                "{bound} or more",
-                0.1,
-            ),
-            at_least(
-                "moved_gain",
-                "they lower the error on test images moved by 4 pixels by {bound} or more",
-                0.2,
-            ),
-            at_least(
-                "still_gain",
-                "they lower the error on the test images as they are by {bound} or more",
-                0.02,
-            ),
+            at_least("gap_gain", "shifts of up to 4 pixels narrow the gap between test and "
+                     "training error by {bound} or more", 0.1),
+            at_least("moved_gain", "they lower the error on test images moved by 4 pixels by "
+                     "{bound} or more", 0.2),
+            at_least("still_gain", "they lower the error on the test images as they are by "
+                     "{bound} or more", 0.02),
         ),
         controls=(
             Control(
-                "mirrored",
-                "the shift: the images are mirrored at random, which also makes more of them",
-                {"gap_gain": 0.02, "moved_gain": 0.1, "still_gain": 0.005},
+                "mirrored", "the shift: the images are mirrored at random, which also makes more "
+                "of them", {"gap_gain": 0.02, "moved_gain": 0.1, "still_gain": 0.005},
                 (
-                    at_most(
-                        "error_shifted",
-                        "its network learns: its error on test images as they are is at most "
-                        "{bound}",
-                        0.25,
-                    ),
+                    at_most("error[-1, 0]", "its network learns: its error on test images as they "
+                            "are is at most {bound}", 0.25),
                 ),
             ),
         ),
@@ -196,31 +173,32 @@ CLAIMS = (
         "case, and later schemes search for the moves that suit the data {cite}`cubuk2019`.",
         missed=("still_gain",),
     ),
+)  # fmt: skip
+
+SERIES = ("no shift", "up to 1 pixel", "up to 2 pixels", "up to 4 pixels")
+PLOT = Plot(
+    sweep=Axis("test images moved by", "pixels"),
+    at="moves",
+    y=Axis("test error", "%"),
+    series={f"error[{i}]": label for i, label in enumerate(SERIES)},
+    factor=100.0,
+    variants={MAIN: "dense network"},
 )
 
-SERIES = {0: "no shift", 1: "up to 1 pixel", 2: "up to 2 pixels", 4: "up to 4 pixels"}
 
-
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test error against how far test images are moved, dense left and convolutional right."""
-    main = list(runs[MAIN].values())
-    moves = main[0]["moves"]
-    with figures.style():
-        drawn, axes = plt.subplots(1, 2, figsize=(8.2, 3.6), sharey=True)
-        for i, shift in enumerate(main[0]["shifts"]):
-            errors = np.array([100 * result["error"][i] for result in main])
-            figures.band(axes[0], moves, errors, label=SERIES[int(shift)])
-        colours = figures.COLOURS["blue"], figures.COLOURS["green"]
-        for i, (label, colour) in enumerate(zip((SERIES[0], SERIES[2]), colours, strict=True)):
-            errors = np.array([100 * result["convolutional_error"][i] for result in main])
-            figures.band(axes[1], moves, errors, label=label, color=colour)
-        if "mirrored" in runs:
-            errors = np.array([100 * r["error"][-1] for r in runs["mirrored"].values()])
-            axes[0].plot(moves, errors.mean(0), **figures.THEORY, label="mirrored (control)")
-        axes[0].set(title="dense", ylabel="test error (%)", ylim=(0, 115))
-        axes[1].set(title="convolutional")
+    moves = first(runs, "moves")
+    with panels(2, size=(8.2, 3.6), sharey=True) as (drawn, axes):
+        PLOT.draw(axes[0], runs)
+        mirrored = over_seeds(runs, "error[-1]", "mirrored", factor=100).mean(0)
+        axes[0].plot(moves, mirrored, **figures.THEORY, label="mirrored (control)")
+        errors = over_seeds(runs, "convolutional_error", factor=100)
+        for i, (label, colour) in enumerate(((SERIES[0], "blue"), (SERIES[2], "green"))):
+            figures.band(axes[1], moves, errors[:, i], label=label, color=figures.COLOURS[colour])
+        axes[0].set(title="dense", ylim=(0, 115))
+        axes[1].set(title="convolutional", xlabel=str(PLOT.sweep))
         for panel in axes:
-            panel.set(xlabel="test images moved by (pixels)")
             panel.legend(title="training images shifted", loc="upper left")
     return figures.Figure(
         drawn,
@@ -236,29 +214,15 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Test error against training error's way: move the test images, choose the training shift."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    shifts = [int(shift) for shift in next(iter(runs[MAIN].values()))["shifts"]]
-    table = {
-        MAIN: {
-            seed: {"moves": result["moves"]}
-            | {f"error_{shift}": result["error"][i] for i, shift in enumerate(shifts)}
-            for seed, result in runs[MAIN].items()
-        }
-    }
-    return SweepExplorer.from_runs(
-        table,
+    return PLOT.explorer(
+        runs,
         key="more-data",
         title="Test error against the move of the test images",
         about="Move the test images and compare the networks. Where does shifting begin to pay?",
-        series={f"error_{shift}": SERIES[shift] for shift in shifts},
-        variants={MAIN: "dense network"},
-        sweep=Axis("test images moved by", "pixels"),
-        sweep_values="moves",
-        factor=100.0,
-        y=Axis("test error", "%"),
         predict=Prediction(
             "All test images are centred, as the training images are. Which network errs least "
             "on them as they are: the one that saw no shift, or one that saw shifts?",

@@ -14,19 +14,20 @@ every example brings its own weights, so that nothing fetched is used twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch.utils.benchmark import Timer
 
 from whydeep.chance import Chance
+from whydeep.device import current
 from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
 from whydeep.evidence.results import MAIN, Result
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -67,13 +68,13 @@ TIMED = (
 )
 
 
-def best_seconds(work: Callable[[], object], settings: Settings, device: str) -> float:
+def best_seconds(work: Callable[[], object], settings: Settings) -> float:
     """The shortest mean time of one call of ``work``, in seconds: of one CPU core, or of a GPU.
 
     On a CPU only the time that this process ran counts, so that a busy machine does less harm; on
     a GPU PyTorch's timer waits for the device.
     """
-    clock = {} if device.startswith("cuda") else {"timer": time.process_time}
+    clock = {} if current().type == "cuda" else {"timer": time.process_time}
     timer = Timer("work()", globals={"work": work}, num_threads=1, **clock)
     once = timer.timeit(1).mean
     number = max(1, int(settings.seconds / max(once, 1e-7)))
@@ -91,18 +92,18 @@ def intensity(units: int, batch: int, *, own_weights: bool = False) -> float:
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Rates of the layer for each batch, and the two limits of the machine, on ``device``."""
+    """Rates of the layer for each batch, and the two limits of the machine."""
     generator = chance.torch()
 
     def numbers(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator).to(device)
+        return torch.randn(shape, generator=generator).to(current())
 
     n = settings.units
     square, other = numbers(n, n), numbers(n, n)
-    peak = 2 * n**3 / best_seconds(lambda: square @ other, settings, device)
-    long, copy = numbers(8 * n * n), torch.empty(8 * n * n, device=device)
-    bandwidth = 2 * BYTES * len(long) / best_seconds(lambda: copy.copy_(long), settings, device)
-    relu = len(long) / best_seconds(lambda: torch.relu_(long), settings, device)
+    peak = 2 * n**3 / best_seconds(lambda: square @ other, settings)
+    long, copy = numbers(8 * n * n), torch.empty(8 * n * n, device=current())
+    bandwidth = 2 * BYTES * len(long) / best_seconds(lambda: copy.copy_(long), settings)
+    relu = len(long) / best_seconds(lambda: torch.relu_(long), settings)
 
     rates = []
     for batch in settings.batches:
@@ -111,7 +112,7 @@ def run(settings: Settings, chance: Chance) -> Result:
             weights, x = square.expand(batch, n, n).contiguous(), numbers(batch, 1, n)
         else:
             weights, x = square, numbers(batch, n)
-        seconds = best_seconds(lambda x=x, w=weights: torch.matmul(x, w), settings, device)
+        seconds = best_seconds(lambda x=x, w=weights: torch.matmul(x, w), settings)
         rates.append(2 * batch * n**2 / seconds)
     rates = np.array(rates)
     intensities = np.array(
@@ -135,12 +136,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-gpu",
-        cite="krizhevsky2012",
+        id="krizhevsky2012-gpu", cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
         sentence="What GPUs live on: in a batch every weight that is fetched is used for all "
         "examples, and the same machine computes several times as fast.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             ("training time, two GPUs of 3 GB", "between five and six days", "section 5"),
             (
@@ -150,63 +148,53 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_least(
-                "growth",
-                "a batch of 32 runs at {bound} times the rate of a single example, or more",
-                2.0,
-            ),
+            at_least("growth", "a batch of 32 runs at {bound} times the rate of a single example, "
+                     "or more", 2.0),
         ),
         controls=(
             Control(
-                "own-weights",
-                "the reuse: each example of the batch brings its own weights",
+                "own-weights", "the reuse: each example of the batch brings its own weights",
                 {"growth": 0.3},
                 (
-                    at_least(
-                        "one",
-                        "its single example runs at {bound:%} % of the peak rate or more",
-                        0.02,
-                    ),
+                    at_least("one", "its single example runs at {bound:%} % of the peak rate or "
+                             "more", 0.02),
                 ),
             ),
         ),
     ),
+)  # fmt: skip
+
+PLOT = Plot(
+    sweep=Axis("examples in a batch", log=True),
+    at="batches",
+    y=Axis("rate", "billion operations a second"),
+    series={"rate": "measured", "roof": "roof"},
+    factor=1e-9,
+    variants={MAIN: "shared weights", "own-weights": "own weights (control)"},
 )
 
-NAMES = {MAIN: "shared weights", "own-weights": "own weights (control)"}
 
-
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """The roofline: rate against intensity, measured beside the machine's two limits."""
-    main = list(runs[MAIN].values())
-    peak, bandwidth = (
-        np.mean([float(r[name]) for r in main]) / 1e9 for name in ("peak", "bandwidth")
+    peak, bandwidth, relu = (
+        over_seeds(runs, name, factor=1e-9).mean() for name in ("peak", "bandwidth", "relu_rate")
     )
-    x = np.geomspace(0.05, 2 * float(main[0]["intensity"][-1]) + 40, 200)
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.8, 3.8))
+    x = np.geomspace(0.05, 2 * float(first(runs, "intensity")[-1]) + 40, 200)
+    with panels(size=(6.8, 3.8)) as (drawn, axes):
         axes.plot(x, np.minimum(peak, bandwidth * x), **figures.THEORY, label="roof")
-        for variant, marker in zip(NAMES, "os", strict=True):
-            if variant in runs:
-                results = list(runs[variant].values())
-                rates = np.array([r["rate"] / 1e9 for r in results])
-                figures.band(
-                    axes, results[0]["intensity"], rates, label=NAMES[variant], marker=marker
-                )
-        relu = np.mean([float(r["relu_rate"]) for r in main]) / 1e9
-        axes.plot(
-            [1 / (2 * BYTES)], [relu], "^", color=figures.COLOURS["green"], ls="none", label="ReLU"
-        )
+        for (variant, label), marker in zip(PLOT.variants.items(), "os", strict=True):
+            rates = over_seeds(runs, "rate", variant, factor=1e-9)
+            at = first(runs, "intensity", variant)
+            figures.band(axes, at, rates, label=label, marker=marker)
+        green = figures.COLOURS["green"]
+        axes.plot([1 / (2 * BYTES)], [relu], "^", color=green, ls="none", label="ReLU")
         for batch, i, rate in zip(
-            main[0]["batches"], main[0]["intensity"], main[0]["rate"] / 1e9, strict=True
+            *(first(runs, name) for name in ("batches", "intensity", "rate")), strict=True
         ):
-            axes.annotate(f"{batch}", (i, rate), (0, -14), textcoords="offset points", ha="center")
-        axes.set(
-            xscale="log",
-            yscale="log",
-            xlabel="intensity (operations a byte)",
-            ylabel="rate ($10^9$ operations a second)",
-        )
+            below = {"textcoords": "offset points", "ha": "center"}
+            axes.annotate(f"{batch}", (i, rate / 1e9), (0, -14), **below)
+        axes.set(xlabel="intensity (operations a byte)", xscale="log", yscale="log")
+        axes.set(ylabel="rate ($10^9$ operations a second)")
         axes.legend()
     return figures.Figure(
         drawn,
@@ -223,21 +211,15 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """Rate against the batch, with shared weights and with own ones."""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="roofline",
         title="Rate of a dense layer against the batch",
         about="Double the batch step by step. Then give every example its own weights.",
-        series={"rate": "measured", "roof": "roof"},
-        variants=NAMES,
-        sweep=Axis("examples in a batch", log=True),
-        sweep_values="batches",
-        factor=1e-9,
-        y=Axis("rate", "billion operations a second"),
         predict=Prediction(
             "A dense layer computes 32 examples one by one, and then as a batch. By which factor "
             "does the rate rise?",

@@ -226,51 +226,34 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="christos-gradient-related-directions",
-        cite="christos2015",
+        cite="christos2015", kind="effect", expected=REPRODUCED,
         sentence="Descent need not be steepest: any direction at a fixed acute angle to minus the "
         "gradient suffices, as random tilts, signs and feedback alignment show.",
-        kind="effect",
-        expected=REPRODUCED,
         conditions=(
-            at_most(
-                "worst",
-                "along each of the six directions the loss falls to at most {bound} of its start",
-                0.3,
-            ),
-            at_least(
-                "least_accuracy", "and the accuracy on test examples reaches at least {bound}", 0.7
-            ),
-            at_most(
-                "half_ratio",
-                "at half the cosine the loss ends at most {bound} times as high as the gradient's",
-                10.0,
-            ),
+            at_most("worst", "along each of the six directions the loss falls to at most {bound} "
+                    "of its start", 0.3),
+            at_least("least_accuracy", "and the accuracy on test examples reaches at least {bound}",
+                     0.7),
+            at_most("half_ratio", "at half the cosine the loss ends at most {bound} times as high "
+                    "as the gradient's", 10.0),
         ),
         controls=(
             Control(
-                "right-angles",
-                "the acute angle: the part along the gradient is taken out of every direction, "
-                "and the rest made as long as before",
+                "right-angles", "the acute angle: the part along the gradient is taken out of "
+                "every direction, and the rest made as long as before",
                 {"worst": 0.5, "least_accuracy": 0.4, "half_ratio": 50.0},
                 (
-                    at_least(
-                        "accuracy[gradient]",
-                        "the gradient itself, which is left alone, reaches an accuracy of {bound}",
-                        0.75,
-                    ),
-                    at_least(
-                        "moved",
-                        "at their largest rate all six move the weights, by {bound} of their "
-                        "length",
-                        0.05,
-                    ),
+                    at_least("accuracy[gradient]", "the gradient itself, which is left alone, "
+                             "reaches an accuracy of {bound}", 0.75),
+                    at_least("moved", "at their largest rate all six move the weights, by {bound} "
+                             "of their length", 0.05),
                 ),
             ),
         ),
         disputed="What does in principle need not do at scale: on ImageNet variants of feedback "
         "alignment perform significantly worse than backpropagation {cite}`bartunov2018`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

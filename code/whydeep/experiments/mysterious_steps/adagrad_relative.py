@@ -158,56 +158,35 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="wager2013-adagrad-link",
-        cite="wager2013",
+        id="wager2013-adagrad-link", cite="wager2013", kind="effect", expected=REPRODUCED,
         sentence="AdaGrad is a close relative of online learning with linearised dropout: both "
         "rescale the step by the diagonal of the gradient's second moments, AdaGrad through a "
         "square root and dropout without it.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "the link",
-                "a close relative of AdaGrad repeatedly solves linear dropout-regularised problems",
-                "{cite:t}`wager2013`, abstract",
-            ),
+            ("the link", "a close relative of AdaGrad repeatedly solves linear "
+             "dropout-regularised problems", "{cite:t}`wager2013`, abstract"),
         ),
         conditions=(
-            at_least(
-                "gain[adagrad]",
-                "AdaGrad classifies at least {bound} more of the test examples with rare features "
-                "than plain steps",
-                0.08,
-            ),
-            at_least(
-                "gain[fisher]",
-                "so does its relative, by at least {bound}, with steps divided by the Fisher "
-                "information",
-                0.08,
-            ),
-            at_least(
-                "gain[gradients]",
-                "and at least {bound} more the relative with the sum of squared gradients, no root",
-                0.05,
-            ),
+            at_least("gain[adagrad]", "AdaGrad classifies at least {bound} more of the test "
+                     "examples with rare features than plain steps", 0.08),
+            at_least("gain[fisher]", "so does its relative, by at least {bound}, with steps "
+                     "divided by the Fisher information", 0.08),
+            at_least("gain[gradients]", "and at least {bound} more the relative with the sum of "
+                     "squared gradients, no root", 0.05),
         ),
         controls=(
             Control(
-                "always-active",
-                "rare features: those that decide the label are active in every example",
-                {"gain[adagrad]": 0.03, "gain[fisher]": 0.03, "gain[gradients]": 0.03},
+                "always-active", "rare features: those that decide the label are active in every "
+                "example", {"gain[adagrad]": 0.03, "gain[fisher]": 0.03, "gain[gradients]": 0.03},
                 (
-                    at_least(
-                        "accuracy[plain]",
-                        "here plain steps learn, with an accuracy of at least {bound}",
-                        0.8,
-                    ),
+                    at_least("accuracy[plain]", "here plain steps learn, with an accuracy of at "
+                             "least {bound}", 0.8),
                 ),
             ),
         ),
         by_design="one rate for every coordinate, rare or common, is what plain descent has",
     ),
-)
+)  # fmt: skip
 
 NAMES = {
     "plain": "plain steps",

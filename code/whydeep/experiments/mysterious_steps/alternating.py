@@ -128,55 +128,35 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck-comment-alternating",
-        cite="bubeck2015",
+        id="bubeck-comment-alternating", cite="bubeck2015", kind="effect", expected=REPRODUCED,
         sentence="Alternating many steps on the last layers with a few on those below is a way to "
         "train: the few steps bring the test error down, though it takes longer than training all "
         "layers at once.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "several steps on $W_L$ and $V$, once in a while a few below",
-                "a question",
-                "comment",
-            ),
+            ("several steps on $W_L$ and $V$, once in a while a few below", "a question",
+             "comment"),
         ),
         conditions=(
-            at_least(
-                "gain",
-                "one step in eleven on the lower layers takes {bound:%} points off the test error "
-                "that there is without any",
-                0.03,
-            ),
-            Condition(
-                "slower",
-                "after equally many steps the training loss is about {bound:10^} times "
-                "($10^{{bound}}$) that of training all at once",
-                lambda result: float(np.log10(result["slower"])),
-                ">=",
-                0.9,
-                "powers of ten",
-            ),
+            at_least("gain", "one step in eleven on the lower layers takes {bound:%} points off "
+                     "the test error that there is without any", 0.03),
+            Condition("slower", "after equally many steps the training loss is about {bound:10^} "
+                      "times ($10^{{bound}}$) that of training all at once",
+                      lambda result: float(np.log10(result["slower"])), ">=", 0.9, "powers of ten"),
         ),
         controls=(
             Control(
-                "lower-often",
-                "that it is the last layers which are stepped often: ten steps on the layers "
-                "below, then one on $W_L$ and $V$",
-                {"gain": 0.015, "slower": 0.1},
+                "lower-often", "that it is the last layers which are stepped often: ten steps on "
+                "the layers below, then one on $W_L$ and $V$", {"gain": 0.015, "slower": 0.1},
                 (at_most("loss[joint]", "training all at once reaches a loss of {bound}", 0.05),),
             ),
         ),
         disputed="Alternation over auxiliary variables that stand for the layers' outputs is "
         "another way, with guarantees of its own {cite}`carreira2014`.",
-        changes=(
-            "Run again on another processor, with the same code, the verdict was void: the loss of "
-            "one seed's alternating search hangs on the last digits, and with it the control's. "
-            "The first record was kept.",
-        ),
+        changes=("Run again on another processor, with the same code, the verdict was void: the "
+                 "loss of one seed's alternating search hangs on the last digits, and with it the "
+                 "control's. The first record was kept.",),
     ),
-)
+)  # fmt: skip
 
 LABELS = {
     "joint": "all at every step",

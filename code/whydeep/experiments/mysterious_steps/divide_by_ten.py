@@ -193,74 +193,47 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="krizhevsky2012-divide-by-ten",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
         sentence="When noise holds the error at a floor, dividing the learning rate by ten lowers "
         "it at once, and dividing too early is worse than never dividing.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "learning rate on ImageNet",
-                (
-                    "{}, divided by {} when the validation error stopped improving, three times "
-                    "in about {} epochs",
-                    0.01,
-                    10,
-                    90,
-                ),
+                ("{}, divided by {} when the validation error stopped improving, three times in "
+                 "about {} epochs", 0.01, 10, 90),
                 "section 5",
             ),
         ),
         conditions=(
-            at_most(
-                "drop",
-                "300 to 500 steps after the division the error is at most {bound:word} of what it "
-                "was",
-                0.5,
-            ),
-            at_most(
-                "against_constant",
-                "at the end it is at most {bound} times that of the constant rate",
-                0.6,
-            ),
-            at_least(
-                "too_early",
-                "a rate 100 times smaller from the start ends at no less than the error of the "
-                "constant rate",
-                1.0,
-            ),
+            at_most("drop", "300 to 500 steps after the division the error is at most "
+                    "{bound:word} of what it was", 0.5),
+            at_most("against_constant", "at the end it is at most {bound} times that of the "
+                    "constant rate", 0.6),
+            at_least("too_early", "a rate 100 times smaller from the start ends at no less than "
+                     "the error of the constant rate", 1.0),
         ),
         controls=(
             Control(
-                "no-noise",
-                "the noise: full-batch descent on labels without noise",
+                "no-noise", "the noise: full-batch descent on labels without noise",
                 {"drop": 0.15, "against_constant": 0.3},
                 (
-                    at_most(
-                        "last[constant]",
-                        "it learns the teacher to a squared error of {bound}",
-                        0.05,
-                    ),
+                    at_most("last[constant]", "it learns the teacher to a squared error of {bound}",
+                            0.05),
                 ),
             ),
             Control(
-                "from-teacher",
-                "the distance to go: the students start as the teacher, so that no rate is too "
-                "small",
-                {"too_early": 0.5},
+                "from-teacher", "the distance to go: the students start as the teacher, so that "
+                "no rate is too small", {"too_early": 0.5},
                 (
-                    at_most(
-                        "last[constant]",
-                        "the constant rate keeps it at a floor, at most {bound}",
-                        0.05,
-                    ),
+                    at_most("last[constant]", "the constant rate keeps it at a floor, at most "
+                            "{bound}", 0.05),
                 ),
             ),
         ),
         disputed="That the gain is only less noise is disputed: on real networks decay is said to "
         "help because it lets them learn more complex patterns later {cite}`you2019`.",
     ),
-)
+)  # fmt: skip
 
 NAMES = {"constant": "constant", "divided": "divided by 10, twice", "small": "100 times smaller"}
 

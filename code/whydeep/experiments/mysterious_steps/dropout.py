@@ -96,98 +96,66 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="hinton2012-dropout",
-        cite="hinton2012",
+        id="hinton2012-dropout", cite="hinton2012", kind="effect", expected=REPRODUCED,
         sentence="Leaving out a random half of the hidden units at each training example greatly "
         "reduces the overfitting of a large network on a small training set.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "errors on the 10,000 test images of MNIST",
-                (
-                    "{} without; about {} with half of the hidden units left out; about {} with a "
-                    "fifth of the pixels left out too",
-                    160,
-                    130,
-                    110,
-                ),
+                ("{} without; about {} with half of the hidden units left out; about {} with a "
+                 "fifth of the pixels left out too", 160, 130, 110),
                 "Figure 1 and text",
             ),
         ),
         conditions=(
-            at_least(
-                "gain",
-                "with 30 % of the labels drawn anew, dropout lowers the test error by at least "
-                "{bound}",
-                0.05,
-            ),
-            at_most(
-                "loss_ratio",
-                "with clean labels, dropout brings the test loss to at most {bound} times what it "
-                "is without",
-                0.82,
-            ),
+            at_least("gain", "with 30 % of the labels drawn anew, dropout lowers the test error "
+                     "by at least {bound}", 0.05),
+            at_most("loss_ratio", "with clean labels, dropout brings the test loss to at most "
+                    "{bound} times what it is without", 0.82),
         ),
         controls=(
             Control(
-                "gradient-only",
-                "the leaving out: as often as dropout would leave a unit out, it is not updated, "
-                "but it stays in the network",
-                {"gain": 0.03, "loss_ratio": 0.04},
+                "gradient-only", "the leaving out: as often as dropout would leave a unit out, it "
+                "is not updated, but it stays in the network", {"gain": 0.03, "loss_ratio": 0.04},
                 (
-                    at_most(
-                        "train[noisy, dropout, -1]",
-                        "it learns: it errs on at most {bound:word} of the noisy training labels",
-                        0.25,
-                    ),
+                    at_most("train[noisy, dropout, -1]", "it learns: it errs on at most "
+                            "{bound:word} of the noisy training labels", 0.25),
                 ),
                 by_design="the arm with dropout becomes the one that skips updates",
             ),
         ),
-        disputed="That units which rely on one another are the trouble is hard to measure. Dropout "
-        "has other readings, among them an adaptive penalty {cite}`wager2013`, and used early in "
-        "training it can lower the training loss {cite}`liu2023`.",
+        disputed="That units which rely on one another are the trouble is hard to measure. "
+        "Dropout has other readings, among them an adaptive penalty {cite}`wager2013`, and used "
+        "early in training it can lower the training loss {cite}`liu2023`.",
     ),
     Claim(
         id="bubeck2015-dropout-as-gradient-mask",
-        cite="bubeck2015",
+        cite="bubeck2015", kind="effect", expected=REPRODUCED,
         sentence="To update a random half of the columns at each step, as the post words it, is "
         "not dropout: it errs as if nothing had been done, until the units are left out of the "
         "forward pass as well.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             ("the post's wording", "no number", "{cite:t}`bubeck2015`, 'Some mysterious steps'"),
         ),
         conditions=(
-            at_least(
-                "lead",
-                "with 30 % of the labels drawn anew, dropout errs on at least {bound} less of the "
-                "test examples than masked gradients do",
-                0.05,
-            ),
-            at_most(
-                "worded_off", "masked gradients err as often as no dropout, to within {bound}", 0.04
-            ),
+            at_least("lead", "with 30 % of the labels drawn anew, dropout errs on at least "
+                     "{bound} less of the test examples than masked gradients do", 0.05),
+            at_most("worded_off", "masked gradients err as often as no dropout, to within {bound}",
+                    0.04),
         ),
         controls=(
             Control(
-                "left-out-too",
-                "the difference in the forward pass: the units of the columns that are not updated "
-                "are left out, for the whole batch",
+                "left-out-too", "the difference in the forward pass: the units of the columns "
+                "that are not updated are left out, for the whole batch",
                 {"lead": 0.015, "worded_off": 0.015},
                 (
-                    at_most(
-                        "error[noisy, worded, -1]",
-                        "it learns: it errs on at most {bound} of the test examples",
-                        0.4,
-                    ),
+                    at_most("error[noisy, worded, -1]", "it learns: it errs on at most {bound} of "
+                            "the test examples", 0.4),
                 ),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 NAMES = {"none": "no dropout", "worded": "half of the columns updated", "dropout": "dropout"}
 

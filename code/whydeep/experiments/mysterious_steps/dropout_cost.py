@@ -94,50 +94,35 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="krizhevsky2012-dropout-cost",
-        cite="krizhevsky2012",
+        cite="krizhevsky2012", kind="account", expected=NO_VERDICT,
         sentence="Without dropout the network overfits substantially, and dropout about doubles "
         "the number of steps to convergence.",
-        kind="account",
-        expected=NO_VERDICT,
         paper=(("steps to convergence", "about twice as many", "section 4.2"),),
         conditions=(
-            at_most(
-                "off_two",
-                "dropout multiplies the epochs to convergence by 2, to within a factor of "
-                "{bound:2^}",
-                float(np.log2(1.6)),
-            ),
-            at_least(
-                "overfit",
-                "without dropout the test loss is at least {bound} times what it is with dropout",
-                1.13,
-            ),
+            at_most("off_two", "dropout multiplies the epochs to convergence by 2, to within a "
+                    "factor of {bound:2^}", float(np.log2(1.6))),
+            at_least("overfit", "without dropout the test loss is at least {bound} times what it "
+                     "is with dropout", 1.13),
         ),
         controls=(
             Control(
-                "hardly-any",
-                "nearly all of the dropout: the rate is one twentieth",
+                "hardly-any", "nearly all of the dropout: the rate is one twentieth",
                 {"off_two": 0.1, "overfit": 0.05},
                 (
-                    at_most(
-                        "final_train_with",
-                        "it learns: it errs on at most {bound:word} of the training examples",
-                        0.1,
-                    ),
+                    at_most("final_train_with", "it learns: it errs on at most {bound:word} of "
+                            "the training examples", 0.1),
                 ),
             ),
         ),
         disputed="Networks that end in an average of each channel have no large dense layers "
         "{cite}`lin2014`, so that dropout has little to act on there.",
-        changes=(
-            "Registered, after calibration, as an effect that is reproduced, with the two "
-            "conditions and the control of this module. The recorded run of seeds 0 to 4 was void: "
-            "both conditions held, but the control, which trains at a rate of one twentieth, was "
-            "to have a ratio of test losses of at most 1.080 and had 1.082. No bound was moved and "
-            "no setting changed; the claim gets no verdict.",
-        ),
+        changes=("Registered, after calibration, as an effect that is reproduced, with the two "
+                 "conditions and the control of this module. The recorded run of seeds 0 to 4 was "
+                 "void: both conditions held, but the control, which trains at a rate of one "
+                 "twentieth, was to have a ratio of test losses of at most 1.080 and had 1.082. "
+                 "No bound was moved and no setting changed; the claim gets no verdict.",),
     ),
-)
+)  # fmt: skip
 NAMES = dict(zip(ARMS, ("no dropout", "dropout"), strict=True))
 
 

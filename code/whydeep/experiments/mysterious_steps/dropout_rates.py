@@ -92,47 +92,32 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="srivastava2014-why-one-half",
-        cite="srivastava2014",
+        id="srivastava2014-why-one-half", cite="srivastava2014", kind="effect", expected=REPRODUCED,
         sentence="A dropout rate of one half is a default and not an optimum, since the best rate "
         "depends on the noise in the labels and on the width.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(("a reader's question", "is one half arbitrary?", "{cite:t}`bavarian2015`"),),
         conditions=(
-            at_least(
-                "half_helps",
-                "for a wide network on noisy labels, a rate of one half lowers the test error of a "
-                "rate of one tenth by at least {bound}",
-                0.03,
-            ),
-            at_least(
-                "half_hurts",
-                "for a narrow network on clean labels it raises it by at least {bound}",
-                0.03,
-            ),
+            at_least("half_helps", "for a wide network on noisy labels, a rate of one half lowers "
+                     "the test error of a rate of one tenth by at least {bound}", 0.03),
+            at_least("half_hurts", "for a narrow network on clean labels it raises it by at least "
+                     "{bound}", 0.03),
         ),
         controls=(
             Control(
-                "wide-clean",
-                "noise and narrowness: both sweeps are of the wide network on clean labels",
-                {"half_helps": 0.02, "half_hurts": 0.015},
+                "wide-clean", "noise and narrowness: both sweeps are of the wide network on clean "
+                "labels", {"half_helps": 0.02, "half_hurts": 0.015},
                 (
-                    at_most(
-                        "lowest_wide",
-                        "it learns: at its best rate it errs on at most {bound} of the test "
-                        "examples",
-                        0.3,
-                    ),
+                    at_most("lowest_wide", "it learns: at its best rate it errs on at most "
+                            "{bound} of the test examples", 0.3),
                 ),
                 by_design="one sweep stands for both",
             ),
         ),
         disputed="The argument that one half regularises most rests on masks that are not divided "
-        "by the share that is kept {cite}`baldi2013`; with the division the penalty grows with the "
-        "rate without end {cite}`wager2013`.",
+        "by the share that is kept {cite}`baldi2013`; with the division the penalty grows with "
+        "the rate without end {cite}`wager2013`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -85,62 +85,41 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="cohen2021-edge-of-stability",
-        cite="cohen2021",
+        id="cohen2021-edge-of-stability", cite="cohen2021", kind="effect", expected=REPRODUCED,
         sentence="Full-batch gradient descent first raises the largest curvature of the loss to "
         "$2/\\eta$ and then hovers there; the loss rises in many single steps, and still falls "
         "over many.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "sharpness in the course of full-batch descent",
-                "hovers right at, or just above, $2/\\eta$",
-                "abstract and Figure 1",
-            ),
+            ("sharpness in the course of full-batch descent", "hovers right at, or just above, "
+             "$2/\\eta$", "abstract and Figure 1"),
         ),
         conditions=(
-            at_most(
-                "hover_off",
-                "in the second half of training the median of sharpness over $2/\\eta$ lies "
-                "within {bound} of 1",
-                0.15,
-            ),
-            at_least(
-                "rises",
-                "in the second half the loss rises in at least {bound:word} of the steps",
-                0.2,
-            ),
-            at_most(
-                "loss_ratio",
-                "and is at most {bound} times as large at its end as at its beginning",
-                0.7,
-            ),
+            at_most("hover_off", "in the second half of training the median of sharpness over "
+                    "$2/\\eta$ lies within {bound} of 1", 0.15),
+            at_least("rises", "in the second half the loss rises in at least {bound:word} of the "
+                     "steps", 0.2),
+            at_most("loss_ratio", "and is at most {bound} times as large at its end as at its "
+                    "beginning", 0.7),
         ),
         controls=(
             Control(
-                "small-rate",
-                "the large learning rate: a third of it, for as many steps",
+                "small-rate", "the large learning rate: a third of it, for as many steps",
                 {"hover_off": 0.3, "rises": 0.15},
                 (
-                    at_least(
-                        "sharpening",
-                        "its sharpness grows as well, by a factor of at least {bound}",
-                        1.3,
-                    ),
+                    at_least("sharpening", "its sharpness grows as well, by a factor of at least "
+                             "{bound}", 1.3),
                     at_most("learned", "it learns: its loss falls to at most {bound:word}", 0.5),
                 ),
             ),
             Control(
-                "last-layer",
-                "the freedom to change the curvature: only the last layer learns, on which the "
-                "loss is quadratic, at a rate just beyond 2 / curvature",
+                "last-layer", "the freedom to change the curvature: only the last layer learns, "
+                "on which the loss is quadratic, at a rate just beyond 2 / curvature",
                 {"loss_ratio": 0.5},
                 (at_most("hover_off", "its sharpness is as near to the limit, to {bound}", 0.15),),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 NAMES = {MAIN: r"$\eta$ = 0.3", "small-rate": r"$\eta$ = 0.1", "last-layer": "last layer only"}
 

@@ -225,45 +225,27 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="gal2017-adaptive-rate",
-        cite="gal2017",
+        id="gal2017-adaptive-rate", cite="gal2017", kind="effect", expected=PARTLY,
         sentence="The dropout rate can be learned through a relaxed mask and a variational "
         "objective, and fewer examples give a higher rate.",
-        kind="effect",
-        expected=PARTLY,
         missed=("excess",),
         paper=(
-            (
-                "what the method is for",
-                "automatic tuning of the dropout probability in large models",
-                "{cite:t}`gal2017`, abstract",
-            ),
+            ("what the method is for", "automatic tuning of the dropout probability in large "
+             "models", "{cite:t}`gal2017`, abstract"),
         ),
         conditions=(
-            at_least(
-                "fall",
-                "the rate learned from 50 examples exceeds that from 5,000 by {bound} or more",
-                0.2,
-            ),
-            at_most(
-                "excess",
-                "for every number of examples the test loss is within {bound:%} % of that of the "
-                "best fixed rate",
-                0.05,
-            ),
+            at_least("fall", "the rate learned from 50 examples exceeds that from 5,000 by "
+                     "{bound} or more", 0.2),
+            at_most("excess", "for every number of examples the test loss is within {bound:%} % "
+                    "of that of the best fixed rate", 0.05),
         ),
         controls=(
             Control(
-                "loss-alone",
-                "the variational objective: the rates descend the loss under dropout alone",
-                {"fall": 0.1, "excess": 0.1},
+                "loss-alone", "the variational objective: the rates descend the loss under "
+                "dropout alone", {"fall": 0.1, "excess": 0.1},
                 (
-                    at_most(
-                        "excess_most",
-                        "from 5,000 examples it learns as well as the best fixed rate, within "
-                        "{bound:%} %",
-                        0.1,
-                    ),
+                    at_most("excess_most", "from 5,000 examples it learns as well as the best "
+                            "fixed rate, within {bound:%} %", 0.1),
                 ),
             ),
         ),
@@ -271,7 +253,7 @@ CLAIMS = (
         "And another variational account of dropout learns a rate for every weight, not for a "
         "layer {cite}`kingma2015`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

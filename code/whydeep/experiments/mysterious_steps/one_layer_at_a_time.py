@@ -114,51 +114,35 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="leroux2015-one-layer-at-a-time",
-        cite="leroux2015",
+        id="leroux2015-one-layer-at-a-time", cite="leroux2015", kind="effect", expected=PARTLY,
         sentence="If a single layer is trained and the rest stay frozen, training any layer but "
         "the last hardly lowers the training loss.",
-        kind="effect",
-        expected=PARTLY,
         missed=("left[small, W_1]", "lead[he]"),
         paper=(("any layer but the last", "'almost no effect at all', no number", "the comment"),),
         conditions=(
-            at_least(
-                "lead[small]",
-                "in a tanh network with small weights, training $V$ alone takes more of the loss "
-                "away than training $W_1$ alone, by {bound:word} of the start",
-                0.2,
-            ),
-            at_least(
-                "left[small, W_1]",
-                "there, training $W_1$ alone leaves at least {bound:word} of the loss",
-                0.9,
-            ),
-            at_least(
-                "lead[he]",
-                "in a ReLU network with He's weights, too, training $V$ alone takes more of the "
-                "loss away than training $W_1$ alone, by {bound:word} of the start",
-                0.2,
-            ),
+            at_least("lead[small]", "in a tanh network with small weights, training $V$ alone "
+                     "takes more of the loss away than training $W_1$ alone, by {bound:word} of "
+                     "the start", 0.2),
+            at_least("left[small, W_1]", "there, training $W_1$ alone leaves at least "
+                     "{bound:word} of the loss", 0.9),
+            at_least("lead[he]", "in a ReLU network with He's weights, too, training $V$ alone "
+                     "takes more of the loss away than training $W_1$ alone, by {bound:word} of "
+                     "the start", 0.2),
         ),
         controls=(
             Control(
-                "relu-small-weights",
-                "the non-linearity that squashes: ReLU, with the same small weights",
-                {"lead[small]": 0.2, "left[small, W_1]": 0.2, "lead[he]": 0.1},
+                "relu-small-weights", "the non-linearity that squashes: ReLU, with the same small "
+                "weights", {"lead[small]": 0.2, "left[small, W_1]": 0.2, "lead[he]": 0.1},
                 (
-                    at_most(
-                        "left[small, V]",
-                        "training $V$ alone still leaves at most {bound:word} of the loss",
-                        2 / 3,
-                    ),
+                    at_most("left[small, V]", "training $V$ alone still leaves at most "
+                            "{bound:word} of the loss", 2 / 3),
                 ),
             ),
         ),
         disputed="Layers trained one after the other, each with a classifier of its own, come "
         "close to joint training on ImageNet {cite}`belilovsky2019`.",
     ),
-)
+)  # fmt: skip
 
 NETWORKS = {
     "small": "tanh, small weights",

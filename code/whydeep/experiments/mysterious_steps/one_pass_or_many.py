@@ -190,64 +190,38 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="hardt2016-one-pass-or-many",
-        cite="nakkiran2021",
+        id="hardt2016-one-pass-or-many", cite="nakkiran2021", kind="effect", expected=REPRODUCED,
         sentence="Over many passes the test error of a network stays close to that of as many "
         "steps on fresh examples, until the training error is gone; with noisy labels it parts "
         "from it.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "50,000 examples for 100 passes against 5,000,000 for one",
-                "curves nearly equal until training has converged",
-                "Figure 1",
-            ),
-            (
-                "convex losses: stability after steps with learning rates $\\eta_t$",
-                "$(2 L^2 / n) \\sum_t \\eta_t$",
-                "{cite:t}`hardt2016`, Theorem 3.8",
-            ),
+            ("50,000 examples for 100 passes against 5,000,000 for one", "curves nearly equal "
+             "until training has converged", "Figure 1"),
+            ("convex losses: stability after steps with learning rates $\\eta_t$",
+             "$(2 L^2 / n) \\sum_t \\eta_t$", "{cite:t}`hardt2016`, Theorem 3.8"),
         ),
         conditions=(
-            at_most(
-                "gap_first",
-                "on clean labels, until the re-used examples are fitted (training error 8 %), "
-                "re-using costs at most {bound} on average",
-                0.05,
-            ),
-            at_least(
-                "gap_second",
-                "with 30 % of the labels drawn anew, it costs at least {bound} in the end",
-                0.08,
-            ),
+            at_most("gap_first", "on clean labels, until the re-used examples are fitted "
+                    "(training error 8 %), re-using costs at most {bound} on average", 0.05),
+            at_least("gap_second", "with 30 % of the labels drawn anew, it costs at least {bound} "
+                     "in the end", 0.08),
         ),
         controls=(
             Control(
-                "both-noisy",
-                "the clean labels: the first comparison too has 30 % of the labels drawn anew",
-                {"gap_first": 0.015},
+                "both-noisy", "the clean labels: the first comparison too has 30 % of the labels "
+                "drawn anew", {"gap_first": 0.015},
                 (
-                    at_most(
-                        "train[first, -1]",
-                        "the re-used examples are learned by heart all the same: training error "
-                        "of at most {bound}",
-                        0.15,
-                    ),
+                    at_most("train[first, -1]", "the re-used examples are learned by heart all "
+                            "the same: training error of at most {bound}", 0.15),
                 ),
                 by_design="the two comparisons are one",
             ),
             Control(
-                "both-clean",
-                "the noise: the second comparison too has clean labels",
+                "both-clean", "the noise: the second comparison too has clean labels",
                 {"gap_second": 0.02},
                 (
-                    at_most(
-                        "train[second, -1]",
-                        "the re-used examples are learned by heart: training error of at most "
-                        "{bound}",
-                        0.08,
-                    ),
+                    at_most("train[second, -1]", "the re-used examples are learned by heart: "
+                            "training error of at most {bound}", 0.08),
                 ),
                 by_design="the two comparisons are one",
             ),
@@ -255,7 +229,7 @@ CLAIMS = (
         disputed="The same passes over the same pictures with random labels end in chance on new "
         "ones {cite}`zhang2017`: the number of passes alone decides nothing.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

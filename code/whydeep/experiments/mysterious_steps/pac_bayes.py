@@ -217,76 +217,51 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="mcallester2013-pac-bayes-dropout",
-        cite="mcallester2013",
-        sentence="A PAC-Bayes theorem bounds the expected loss of the network under dropout by its "
-        "training loss under dropout plus a penalty on the squared weights that shrinks by the "
-        "factor $1 - a$ when a share $a$ of the units is dropped.",
-        kind="effect",
-        expected=REPRODUCED,
+        cite="mcallester2013", kind="effect", expected=REPRODUCED,
+        sentence="A PAC-Bayes theorem bounds the expected loss of the network under dropout by "
+        "its training loss under dropout plus a penalty on the squared weights that shrinks by "
+        "the factor $1 - a$ when a share $a$ of the units is dropped.",
         paper=(
-            (
-                "penalty on the weights under dropout",
-                "$\\frac{1 - a}{2} \\lVert w \\rVert^2$",
-                "{cite:t}`mcallester2013`; derived on this page",
-            ),
+            ("penalty on the weights under dropout", "$\\frac{1 - a}{2} \\lVert w \\rVert^2$",
+             "{cite:t}`mcallester2013`; derived on this page"),
         ),
         conditions=(
-            at_least(
-                "smallest_gap", "the bound is nowhere below the error on the test examples", 0.0
-            ),
-            at_most(
-                "bound[0.5]",
-                "with half of the weights dropped it says something: at most {bound}, where "
-                "guessing has 0.5",
-                0.45,
-            ),
+            at_least("smallest_gap", "the bound is nowhere below the error on the test examples",
+                     0.0),
+            at_most("bound[0.5]", "with half of the weights dropped it says something: at most "
+                    "{bound}, where guessing has 0.5", 0.45),
             at_most("cost_half", "it is at most {bound} above that without dropout", 0.03),
-            at_least(
-                "fixed_gain",
-                "weights learned without noise have a bound that dropout lowers by {bound} or more",
-                0.05,
-            ),
+            at_least("fixed_gain", "weights learned without noise have a bound that dropout "
+                     "lowers by {bound} or more", 0.05),
         ),
         controls=(
             Control(
-                "prior-learned",
-                "a prior that has not seen the examples: it is centred at the weights learned, "
-                "from 300 examples with random labels",
-                {"smallest_gap": 0.05},
+                "prior-learned", "a prior that has not seen the examples: it is centred at the "
+                "weights learned, from 300 examples with random labels", {"smallest_gap": 0.05},
                 (
-                    at_most(
-                        "training_error[0.0]",
-                        "the weights fit their random labels, with a training error of at most "
-                        "{bound}",
-                        0.4,
-                    ),
+                    at_most("training_error[0.0]", "the weights fit their random labels, with a "
+                            "training error of at most {bound}", 0.4),
                 ),
             ),
             Control(
-                "random-labels",
-                "what there is to learn: labels are random",
-                {"bound[0.5]": 0.05},
+                "random-labels", "what there is to learn: labels are random", {"bound[0.5]": 0.05},
                 (at_least("smallest_gap", "the bound holds here too", 0.0),),
             ),
             Control(
-                "without-factor",
-                "the factor $1 - a$: the penalty is that without dropout",
+                "without-factor", "the factor $1 - a$: the penalty is that without dropout",
                 {"cost_half": 0.015, "fixed_gain": 0.04},
                 (
-                    at_most(
-                        "bound[0.0]",
-                        "without dropout the bound is as good as before, at most {bound}",
-                        0.45,
-                    ),
+                    at_most("bound[0.0]", "without dropout the bound is as good as before, at "
+                            "most {bound}", 0.45),
                 ),
             ),
         ),
-        disputed="It bounds the loss of the noisy network, with noise of unit size on every weight "
-        "that is kept, not that of the network which one uses in the end; its author suggests that "
-        "another of his bounds, by the variance of training, may say more about dropout "
-        "{cite}`mcallester2013`.",
+        disputed="It bounds the loss of the noisy network, with noise of unit size on every "
+        "weight that is kept, not that of the network which one uses in the end; its author "
+        "suggests that another of his bounds, by the variance of training, may say more about "
+        "dropout {cite}`mcallester2013`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

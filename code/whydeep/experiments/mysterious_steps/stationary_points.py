@@ -149,70 +149,43 @@ def _goes_down(rate: str) -> tuple[Condition]:
 
 CLAIMS = (
     Claim(
-        id="bottou1998-sgd-nonconvex",
-        cite="bottou1998",
+        id="bottou1998-sgd-nonconvex", cite="bottou1998", kind="effect", expected=REPRODUCED,
         sentence="With steps whose sum diverges and whose squares have a finite sum, SGD drives "
         "the gradient of a non-convex loss to zero, whereas a constant step leaves a floor "
-        "proportional to it and steps with a finite sum stop anywhere; which minimum is reached is "
-        "another matter.",
-        kind="effect",
-        expected=REPRODUCED,
+        "proportional to it and steps with a finite sum stop anywhere; which minimum is reached "
+        "is another matter.",
         paper=(
-            (
-                "the gradient",
-                "goes to zero with probability one",
-                "the part on losses that need not be convex",
-            ),
+            ("the gradient", "goes to zero with probability one", "the part on losses that need "
+             "not be convex"),
         ),
         conditions=(
-            at_most(
-                "falls",
-                "with steps falling as $t^{-3/4}$ the squared gradient of the last steps is at "
-                "most {bound} of what it was after a tenth of them",
-                0.3,
-            ),
-            at_least(
-                "floors",
-                "the floor of the constant rate 0.1 is at least {bound} times that of 0.01",
-                7.0,
-            ),
-            at_least(
-                "stuck",
-                "with a finite sum of steps the same ratio is at least {bound}: nothing moves any "
-                "more",
-                0.9,
-            ),
-            at_most(
-                "share[decreasing]",
-                "with the decreasing steps at most {bound:word} of the runs end at the global "
-                "minimum",
-                0.1,
-            ),
+            at_most("falls", "with steps falling as $t^{-3/4}$ the squared gradient of the last "
+                    "steps is at most {bound} of what it was after a tenth of them", 0.3),
+            at_least("floors", "the floor of the constant rate 0.1 is at least {bound} times that "
+                     "of 0.01", 7.0),
+            at_least("stuck", "with a finite sum of steps the same ratio is at least {bound}: "
+                     "nothing moves any more", 0.9),
+            at_most("share[decreasing]", "with the decreasing steps at most {bound:word} of the "
+                    "runs end at the global minimum", 0.1),
         ),
         controls=(
             Control(
-                "no-decrease",
-                "the decrease: the same first step all along",
-                {"falls": 0.3},
+                "no-decrease", "the decrease: the same first step all along", {"falls": 0.3},
                 _goes_down("decreasing"),
                 by_design="a rate that does not decrease is the constant one",
             ),
             Control(
-                "fading-noise",
-                "noise that stays: here it fades with the gradient, as on data that a network fits "
-                "exactly",
-                {"floors": 3.0},
+                "fading-noise", "noise that stays: here it fades with the gradient, as on data "
+                "that a network fits exactly", {"floors": 3.0},
                 _goes_down("constant_0.01"),
             ),
             Control(
-                "sum-diverges",
-                "the finite sum: steps that fall as $1/t$ in its place",
+                "sum-diverges", "the finite sum: steps that fall as $1/t$ in its place",
                 {"stuck": 0.3},
                 _goes_down("finite"),
             ),
             Control(
-                "one-well",
-                "the second well: a tilt that leaves each coordinate one minimum",
+                "one-well", "the second well: a tilt that leaves each coordinate one minimum",
                 {"share[decreasing]": 0.5},
                 _goes_down("decreasing"),
             ),
@@ -220,7 +193,7 @@ CLAIMS = (
         disputed="For networks more is known by now: wide ones reach zero training loss "
         "{cite}`allenzhu2018b`, deep linear ones have no bad local minima {cite}`kawaguchi2016`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -163,52 +163,36 @@ LEARNS = at_most(
 )
 CLAIMS = (
     Claim(
-        id="dropout-as-model-averaging",
-        cite="baldi2013",
+        id="dropout-as-model-averaging", cite="baldi2013", kind="exact", expected=HOLDS,
         sentence="The network with scaled weights that is used after training computes the "
-        "normalised geometric mean of exponentially many thinned networks, exactly for one softmax "
-        "layer and approximately otherwise.",
-        kind="exact",
-        expected=HOLDS,
+        "normalised geometric mean of exponentially many thinned networks, exactly for one "
+        "softmax layer and approximately otherwise.",
         paper=(
             ("one softmax layer", "equality", "theorem on the normalised geometric mean"),
-            (
-                "small networks of ReLUs",
-                "nearly the same, also against the exact mean",
-                "{cite:t}`wardefarley2014`",
-            ),
+            ("small networks of ReLUs", "nearly the same, also against the exact mean",
+             "{cite:t}`wardefarley2014`"),
         ),
         conditions=(
             EXACT,
-            at_least(
-                "difference[hidden]",
-                "with a hidden layer of ReLUs after the mask, some log-probability differs by at "
-                "least {bound}",
-                0.01,
-            ),
-            at_most(
-                "distance[hidden]",
-                "and yet its probabilities lie, in the mean over test examples, within {bound} of "
-                "the mean's (half the sum of the differences)",
-                0.1,
-            ),
+            at_least("difference[hidden]", "with a hidden layer of ReLUs after the mask, some "
+                     "log-probability differs by at least {bound}", 0.01),
+            at_most("distance[hidden]", "and yet its probabilities lie, in the mean over test "
+                    "examples, within {bound} of the mean's (half the sum of the differences)",
+                    0.1),
         ),
         controls=(
             Control(
-                "unscaled",
-                "the scaling: inputs are as strong as they were where they were kept",
+                "unscaled", "the scaling: inputs are as strong as they were where they were kept",
                 {"difference[softmax]": 0.1, "distance[hidden]": 0.02},
                 (LEARNS,),
             ),
             Control(
-                "linear",
-                "the ReLU: the hidden layer is linear",
-                {"difference[hidden]": 0.005},
+                "linear", "the ReLU: the hidden layer is linear", {"difference[hidden]": 0.005},
                 (EXACT, LEARNS),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -13,19 +13,18 @@ or one that departs from the exact values.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Float, Int
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
-from whydeep.evidence.results import MAIN, Result
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
+from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
 
 if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
@@ -52,6 +51,9 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"independent": {"curvatures": "independent"}}
 DIMENSIONS = (2, 5, 10, 50)
 """The dimensions of the matrices that are raised."""
+RAISED = {f"{n}": f"{n} directions" for n in DIMENSIONS} | {
+    "limit": "ever more directions (theory)"
+}
 SHIFTS = np.round(np.arange(0, 3.05, 0.1), 1)
 """How far they are raised, in units of sqrt(D)."""
 
@@ -129,8 +131,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
     ``share`` (D = 1 to ``largest``): draws without a negative eigenvalue. ``landscape``: the same
     share among the critical points of an isotropic Gaussian landscape, that is, of the matrix plus
-    N(0, 1) times the identity, weighted by |det|. ``raised_D``: share after adding s sqrt(D) times
-    the identity, for the s of SHIFTS. Runs on the CPU in float64 whatever the ``device``.
+    N(0, 1) times the identity, weighted by |det|. ``raised``: share after adding s sqrt(D) times
+    the identity, for the s of SHIFTS, and its limit for ever larger D. On the CPU in float64.
     """
     small, large = (s.numpy() for s in chance.members(2))
     dimensions = list(range(1, settings.largest + 1))
@@ -150,16 +152,13 @@ def run(settings: Settings, chance: Chance) -> Result:
         share.append(minima / settings.draws)
         landscape.append(weight_of_minima / weight)
 
-    raised = {}
+    raised = []
     for dimension in DIMENSIONS:
         h = hessians(settings.raised, dimension, large, settings.curvatures)
         lowest = np.linalg.eigvalsh(np.moveaxis(h, -1, 0))[:, 0] / math.sqrt(dimension)
-        raised[f"raised_{dimension}"] = (
-            (lowest > -SHIFTS[:, None]).mean(1).astype(np.float32),
-            "share of draws",
-        )
+        raised.append((lowest > -SHIFTS[:, None]).mean(1))
     # Semicircle law: all eigenvalues beyond -2 sqrt(D); independent ones have no such edge.
-    limit = (SHIFTS > 2) * (settings.curvatures == "coupled")
+    raised.append((SHIFTS > 2) * (settings.curvatures == "coupled"))
     share = np.array(share)
     exact = np.array([trap_probability(dimension) for dimension in dimensions])
     error = np.sqrt(exact * (1 - exact) / settings.draws)
@@ -171,116 +170,74 @@ def run(settings: Settings, chance: Chance) -> Result:
         departure=(np.abs((share - exact) / error).max(), "standard errors"),
         bend=((falls[1:] / falls[:-1]).max(), "ratio of ratios"),
         last_fall=(falls[2], "ratio"),
-        one_direction=(share[0], "share of draws"),
+        half=(abs(share[0] - 0.5), "probability"),
         dimensions=(dimensions, "directions"),
         draws=(settings.draws, "random matrices a dimension"),
         draws_raised=(settings.raised, "random matrices a dimension"),
         shifts=(SHIFTS, "units of sqrt(D)"),
-        raised_limit=(limit.astype(np.float32), "share of draws"),
-        **raised,
+        raised=Quantity(np.array(raised, np.float32), "share of draws", D=RAISED, shift=SHIFTS),
     )
-
-
-def _condition(name: str, says: str, bound: float, unit: str) -> Condition:
-    return Condition(name, says, lambda result: float(result[name]), "<=", bound, unit)
 
 
 CLAIMS = (
     Claim(
-        id="lecun2016-box-random-matrix",
-        cite="lecun2016",
-        sentence="It is hard to build a box in many dimensions: the chance that a random symmetric "
-        "Hessian curves upwards in all directions falls faster with each direction added.",
-        kind="effect",
-        expected=REPRODUCED,
+        id="lecun2016-box-random-matrix", cite="lecun2016", kind="effect", expected=REPRODUCED,
+        sentence="It is hard to build a box in many dimensions: the chance that a random "
+        "symmetric Hessian curves upwards in all directions falls faster with each direction "
+        "added.",
         paper=(
             ("LeCun's answer", "no number", "the first question"),
-            (
-                "chance of a minimum in $D$ directions, $D$ large",
-                r"$\exp\big(-\tfrac{\log 3}{4} D^2\big)$",
-                "{cite:t}`dean2006`, abstract",
-            ),
+            ("chance of a minimum in $D$ directions, $D$ large", "$\\exp\\big(-\\tfrac{\\log 3}{4} "
+             "D^2\\big)$", "{cite:t}`dean2006`, abstract"),
         ),
         conditions=(
-            _condition(
-                "departure",
-                "at no dimension does the share depart from the exact value by more than {bound} "
-                "standard errors",
-                4.0,
-                "standard errors",
-            ),
-            _condition(
-                "bend",
-                "each further direction cuts the share by a larger factor than the one before: "
-                "the ratio of successive ratios is at most {bound}",
-                0.75,
-                "ratio of ratios",
-            ),
-            _condition(
-                "last_fall",
-                "the fourth direction leaves at most {bound} of the boxes of three",
-                0.15,
-                "ratio",
-            ),
+            at_most("departure", "at no dimension does the share depart from the exact value by "
+                    "more than {bound} standard errors", 4.0),
+            at_most("bend", "each further direction cuts the share by a larger factor than the "
+                    "one before: the ratio of successive ratios is at most {bound}", 0.75),
+            at_most("last_fall", "the fourth direction leaves at most {bound} of the boxes of "
+                    "three", 0.15),
         ),
         controls=(
             Control(
-                "independent",
-                "the coupling of the curvatures, which makes them push each other apart: D "
-                "independent curvatures of the same size, each a coin",
+                "independent", "the coupling of the curvatures, which makes them push each other "
+                "apart: D independent curvatures of the same size, each a coin",
                 {"departure": 20.0, "bend": 0.15, "last_fall": 0.2},
-                (
-                    Condition(
-                        "half",
-                        "one direction is a fair coin, to within {bound}",
-                        lambda result: abs(float(result["one_direction"]) - 0.5),
-                        "<=",
-                        0.01,
-                        "probability",
-                    ),
-                ),
+                (at_most("half", "one direction is a fair coin, to within {bound}", 0.01),),
             ),
         ),
         disputed="The Hessians of trained networks are not such matrices: most of their "
         "eigenvalues lie near zero and a few stand out {cite}`sagun2016`. And bad local minima of "
         "networks do exist {cite}`safran2018`.",
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Share of minima against the dimension, with the exact curve and the control."""
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.8))
-        first = next(iter(runs[MAIN].values()))
-        n = first["dimensions"]
-        more = np.arange(1, 9)
+    n, more = first(runs, "dimensions"), np.arange(1, 9)
+    square = {"ms": 11, "mfc": "none", "marker": "s", "mew": 1.2}
+    shown = (
+        ("blue", MAIN, "share", "random symmetric Hessian", {"ms": 6}),
+        ("vermillion", "independent", "share", "independent curvatures (control)", square),
+        ("green", MAIN, "landscape", "random landscape, all heights", {"ms": 6, "marker": "^"}),
+    )
+    with panels(size=(6.4, 3.8)) as (drawn, axes):
         axes.plot(more, 0.5**more, **figures.THEORY | {"alpha": 0.5}, label="$2^{-D}$: D coins")
         axes.plot(more, [trap_probability(int(m)) for m in more], **figures.THEORY, label="exact")
-        shown = [(MAIN, "share", "random symmetric Hessian", {"ms": 6})]
-        if "independent" in runs:
-            about = {"ms": 11, "mfc": "none", "marker": "s", "mew": 1.2}
-            shown += [("independent", "share", "independent curvatures (control)", about)]
-        shown += [(MAIN, "landscape", "random landscape, all heights", {"ms": 6, "marker": "^"})]
-        for row, (variant, quantity, label, about) in enumerate(shown):
-            values = np.array([result[quantity] for result in runs[variant].values()])
-            colour = list(figures.COLOURS.values())[row]
+        for name, variant, quantity, label, about in shown:
+            colour = figures.COLOURS[name]
             about = {"color": colour, "mec": colour, "ls": "none"} | about
-            figures.band(axes, n, values, label=label, **about)
-        axes.set(
-            yscale="log",
-            ylim=(3e-10, 1),
-            xlabel="dimension $D$",
-            ylabel="share that are minima",
-        )
+            figures.band(axes, n, over_seeds(runs, quantity, variant), label=label, **about)
+        axes.set(xlabel="dimension $D$", ylabel="share that are minima", ylim=(3e-10, 1))
+        axes.set_yscale("log")
         axes.legend(loc="lower left")
-    seeds = len(runs[MAIN])
     return figures.Figure(
         drawn,
         label="fig-box",
         caption="The share of minima among random critical points against the number of "
-        f"directions, means over {figures.count(seeds)} of "
-        f"{int(first['draws']):,} random matrices a dimension. "
+        f"directions, means over {figures.count(len(runs[MAIN]))} of "
+        f"{int(first(runs, 'draws')):,} random matrices a dimension. "
         "For a random symmetric Hessian it falls faster with every direction, along the exact "
         "curve (dashed, drawn on to where no draw would find a minimum any more).",
         alt="Shares on a logarithmic axis against dimensions one to eight. The curve of random "
@@ -291,32 +248,30 @@ def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
     )
 
 
-LABELS = {f"raised_{n}": f"{n} directions" for n in DIMENSIONS} | {
-    "raised_limit": "ever more directions (theory)"
-}
-GROUPS = {MAIN: "coupled curvatures", "independent": "independent curvatures"}
+PLOT = Plot(
+    sweep=Axis("shift of all curvatures, in units of √D"),
+    at="shifts",
+    y=Axis("share of minima", "%"),
+    series={f"raised[{D}]": label for D, label in RAISED.items()},
+    factor=100.0,
+    variants={MAIN: "coupled curvatures", "independent": "independent curvatures"},
+)
 
 
-def explorer(runs: Mapping[str, Mapping[int, Result]]) -> SweepExplorer:
+def explorer(runs: Runs) -> SweepExplorer:
     """How far must all curvatures be raised before a critical point is a minimum?"""
-    from whydeep.widgets import Axis, Prediction, SweepExplorer  # pages need it, the CLI does not
+    from whydeep.widgets import Prediction  # pages need it, the CLI does not
 
-    share = np.mean([result["raised_50"] for result in runs[MAIN].values()], axis=0)
+    share = over_seeds(runs, "raised[50]").mean(0)
     half = SHIFTS[int(np.argmax(share >= 0.5))]
     options = (0.5, 1.0, 2.0, 4.0)
-    return SweepExplorer.from_runs(
+    return PLOT.explorer(
         runs,
         key="raised",
         title="Share of minima when all curvatures are raised",
         about="Move along the shift, from the typical height of the landscape (0) down towards its "
         "floor. Where does the share of minima rise, and how sharply, in 2 directions and in 50? "
         "Then make the curvatures independent: is there still one place where all curves rise?",
-        series=LABELS,
-        variants=GROUPS,
-        sweep=Axis("shift of all curvatures, in units of √D"),
-        sweep_values="shifts",
-        factor=100.0,
-        y=Axis("share of minima", "%"),
         predict=Prediction(
             "With 50 directions: how far must all curvatures be raised, in units of √D, before "
             "half of the critical points are minima?",

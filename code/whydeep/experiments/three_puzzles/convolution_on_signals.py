@@ -12,11 +12,9 @@ or one that is as good after the scramble; or a dense network that minds the scr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,11 +23,13 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 
 from whydeep.chance import Chance
-from whydeep.descent import train
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_most
-from whydeep.evidence.results import MAIN, Result
+from whydeep.descent import SGD, train
+from whydeep.device import current
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Dense, Network, initialise
 from whydeep.show import figures
+from whydeep.show.plot import Runs, first, over_seeds, panels
 
 PAGE = "three-puzzles/three-puzzles"
 LENGTH = 40
@@ -53,18 +53,14 @@ TEMPLATES = (
 class Settings:
     """``examples`` training and ``test`` test signals, drawn afresh by every seed.
 
-    ``steps`` of SGD train each network. ``scrambled`` shuffles the readings of all signals in one
+    ``sgd`` trains each network. ``scrambled`` shuffles the readings of all signals in one
     fixed order before anything else is done; ``network`` is "convolutional" or "dense", the network
     that is compared with a dense one.
     """
 
     examples: int = 4000
     test: int = 1000
-    steps: int = 600
-    batch_size: int = 50
-    learning_rate: float = 0.05
-    momentum: float = 0.9
-    weight_decay: float = 1e-3
+    sgd: SGD = SGD(lr=0.05, steps=600, batch=50, momentum=0.9, decay=1e-3)
     channels: int = 25
     units: int = 100
     scrambled: bool = False
@@ -74,6 +70,7 @@ class Settings:
 SCALES = {"quick": Settings()}
 VARIANTS = {"scrambled": {"scrambled": True}, "dense": {"network": "dense"}}
 NETWORKS = ("convolutional", "dense")
+READINGS = {"signals": "signals as they are", "scrambled": "readings scrambled"}
 
 
 def shapes() -> Float[np.ndarray, "10 12"]:
@@ -147,59 +144,50 @@ class Strided(Network):
 
 
 def run(settings: Settings, chance: Chance) -> Result:
-    """Test and training errors of both networks, on the signals and on scrambled ones; fractions.
+    """Test and training errors of both networks, on the signals and on scrambled ones.
 
-    ``error_convolutional`` is that of ``settings.network``: in the variant "dense" another dense
-    network stands in the convolutional one's place. Also three signals of each shape, to look at.
+    The arm "convolutional" holds ``settings.network``: in the variant "dense" another dense network
+    stands in the convolutional one's place.
     """
-    draw, first, second, *starts = chance.members(5)
-    x, labels = signals(settings.examples + settings.test, draw.numpy())
-    order = second.numpy().permutation(LENGTH)
-    if settings.scrambled:
-        x = x[:, first.numpy().permutation(LENGTH)]
+    draw, from_start, later, *starts = chance.members(5)
     n = settings.examples
-    x = (x - x[:n].mean()) / x[:n].std()
+    x, labels = signals(n + settings.test, draw.numpy())
+    order = later.numpy().permutation(LENGTH)
+    if settings.scrambled:
+        x = x[:, from_start.numpy().permutation(LENGTH)]
+    x = torch.from_numpy((x - x[:n].mean()) / x[:n].std())
     y = torch.from_numpy(labels)
 
-    found = {}
-    for name, start in zip(NETWORKS, starts, strict=True):
-        kind = settings.network if name == "convolutional" else name
-        for suffix, readings in (("", x), ("_scrambled", x[:, order])):
-            z = torch.from_numpy(np.ascontiguousarray(readings))
+    wrong = torch.zeros(len(NETWORKS), len(READINGS), len(y), dtype=torch.float64)
+    for i, (kind, start) in enumerate(zip((settings.network, "dense"), starts, strict=True)):
+        for j, z in enumerate((x, x[:, order])):
             if kind == "convolutional":
                 network, z = partial(Strided, settings.channels), z[:, None, None]
             else:
                 network = partial(Dense, (LENGTH, settings.units, settings.units, 10))
             trained = train(
-                network,
-                z[:n],
-                y[:n],
-                seeds=[start],
-                steps=settings.steps,
-                batch_size=settings.batch_size,
-                lr=settings.learning_rate,
-                momentum=settings.momentum,
-                weight_decay=settings.weight_decay,
-                device=device,
+                network, z[:n], y[:n], seeds=[start], device=current(), **settings.sgd.how
             )
-            wrong = (trained.predict(z)[0].cpu() != y).double()
-            found[f"error_{name}{suffix}"] = (wrong[n:].mean(), "fraction of test examples")
-            found[f"train_error_{name}{suffix}"] = (
-                wrong[:n].mean(),
-                "fraction of training examples",
-            )
-    return Result(**found, examples=(n, "training examples"))
+            wrong[i, j] = trained.predict(z)[0].cpu() != y
+    error, train_error = wrong[..., n:].mean(-1), wrong[..., :n].mean(-1)
+    (plain, scrambled), (dense, _) = error.tolist()
+    both, unit = {"network": NETWORKS, "readings": READINGS}, "fraction of test examples"
+    return Result(
+        error=Quantity(error, unit, **both),
+        train_error=Quantity(train_error, "fraction of training examples", **both),
+        lead=(dense - plain, unit),
+        cost=(scrambled - plain, unit),
+        examples=(n, "training examples"),
+    )
 
 
 CLAIMS = (
     Claim(
         id="lecun2016-convnets-natural-signals",
-        cite="lecun2016",
+        cite="lecun2016", kind="effect", expected=REPRODUCED,
         sentence="A convolutional network wins on signals with local structure that may stand "
         "anywhere, and scrambling the readings takes its lead away, while a dense network does "
         "not notice.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             ("LeCun's answer", "no number", "the third question"),
             (
@@ -209,84 +197,61 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            Condition(
-                "lead",
-                "the test error of the convolutional network is at least {bound} below that of the "
-                "dense network",
-                lambda result: float(result["error_dense"] - result["error_convolutional"]),
-                ">=",
-                0.1,
-                "fraction of test examples",
-            ),
-            Condition(
-                "cost",
-                "scrambling the readings raises the test error of the convolutional network by at "
-                "least {bound}",
-                lambda result: float(
-                    result["error_convolutional_scrambled"] - result["error_convolutional"]
-                ),
-                ">=",
-                0.15,
-                "fraction of test examples",
-            ),
+            at_least("lead", "the test error of the convolutional network is at least {bound} "
+                     "below that of the dense network", 0.1),
+            at_least("cost", "scrambling the readings raises the test error of the convolutional "
+                     "network by at least {bound}", 0.15),
         ),
         controls=(
             Control(
-                "scrambled",
-                "that neighbours belong together, from the start: all signals are scrambled "
-                "already before the comparison begins, which a dense network cannot notice",
-                {"lead": 0.05, "cost": 0.1},
+                "scrambled", "that neighbours belong together, from the start: all signals are "
+                "scrambled already before the comparison begins, which a dense network cannot "
+                "notice", {"lead": 0.05, "cost": 0.1},
                 (
-                    at_most("error_dense", "the dense network still errs on at most {bound}", 0.5),
-                    at_most(
-                        "train_error_convolutional",
-                        "the convolutional network still learns, to a training error of {bound}",
-                        0.4,
-                    ),
+                    at_most("error[dense, signals]", "the dense network still errs on at most "
+                            "{bound}", 0.5),
+                    at_most("train_error[convolutional, signals]", "the convolutional network "
+                            "still learns, to a training error of {bound}", 0.4),
                 ),
             ),
             Control(
-                "dense",
-                "the wiring: a second dense network in the place of the convolutional one",
+                "dense", "the wiring: a second dense network in the place of the convolutional one",
                 {"cost": 0.1},
-                (at_most("error_convolutional", "it learns, to a test error of {bound}", 0.5),),
+                (
+                    at_most("error[convolutional, signals]", "it learns, to a test error of "
+                            "{bound}", 0.5),
+                ),
             ),
         ),
         disputed="With enough data, networks without this wiring do as well on photographs "
         "{cite}`dosovitskiy2021`.",
     ),
-)
-
-GROUPS = {"": "signals as they are", "_scrambled": "readings scrambled"}
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Test errors of both networks, on signals and on scrambled ones; one dot a seed."""
-    results = list(runs[MAIN].values())
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.4))
-        for row, (suffix, label) in enumerate(GROUPS.items()):
-            colour = figures.COLOURS[("blue", "vermillion")[row]]
-            errors = np.array(
-                [[100 * float(r[f"error_{n}{suffix}"]) for n in NETWORKS] for r in results]
-            )
+    error = over_seeds(runs, "error", factor=100)
+    with panels(size=(6.4, 3.4)) as (drawn, axes):
+        for row, (label, colour) in enumerate(
+            zip(READINGS.values(), ("blue", "vermillion"), strict=True)
+        ):
             figures.bars(
-                axes, np.arange(len(NETWORKS)) + 0.36 * (row - 0.5), errors, label=label,
-                colour=colour, marker="os"[row], hatch="//" if row else None,
+                axes, np.arange(len(NETWORKS)) + 0.36 * (row - 0.5), error[..., row], label=label,
+                colour=figures.COLOURS[colour], marker="os"[row], hatch="//" if row else None,
             )  # fmt: skip
         axes.axhline(90, **figures.THEORY, label="a guess")
         axes.set_xticks(range(2), [f"{name} network" for name in NETWORKS])
         axes.set(ylabel="test error (%)", ylim=(0, 100))
         axes.grid(axis="x", visible=False)
         axes.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, 1.16))
-    seeds = len(results)
     return figures.Figure(
         drawn,
         label="fig-signals",
         caption="Test error of a convolutional and a dense network on MNIST-1D, from "
-        f"{int(results[0]['examples']):,} training examples: bars are means over "
-        f"{figures.count(seeds)}, each dot is one seed, and a guess is wrong nine times in ten "
-        "(dashed). Scrambling the readings costs the convolutional network its lead; the dense "
+        f"{int(first(runs, 'examples')):,} training examples: bars are means over "
+        f"{figures.count(len(error))}, each dot is one seed, and a guess is wrong nine times in "
+        "ten (dashed). Scrambling the readings costs the convolutional network its lead; the dense "
         "network does not notice.",
         alt="Bar chart. On signals as they are the convolutional network has by far the lower test "
         "error. With scrambled readings its error rises to that of the dense network, whose two "

@@ -10,17 +10,17 @@ What would refute it: an OR of fewer ANDs, or a tree that errs on one of the 2^N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Bool
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import HOLDS, Claim, Condition, Control
+from whydeep.evidence.claims import HOLDS, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.show import figures
+from whydeep.show.plot import Runs, panels
 
 PAGE = "three-puzzles/three-puzzles"
 Implicant = tuple[int, int]
@@ -149,65 +149,48 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
-def _none(name: str, says: str, unit: str) -> Condition:
-    return Condition(name, says, lambda result: float(result[name]), "<=", 0.0, unit)
-
-
 CLAIMS = (
     Claim(
-        id="lecun2016-depth-concise",
-        cite="lecun2016",
+        id="lecun2016-depth-concise", cite="lecun2016", kind="exact", expected=HOLDS,
         sentence="Several steps in a row can write a function with far fewer parts than one wide "
-        "step: parity of $N$ bits takes $2^{N-1}$ ANDs under one OR, and $4(N-1)$ gates as a tree.",
-        kind="exact",
-        expected=HOLDS,
+        "step: parity of $N$ bits takes $2^{N-1}$ ANDs under one OR, and $4(N-1)$ gates as a "
+        "tree.",
         paper=(
             ("LeCun's answer", "no number", "the second question"),
             ("parity as an OR of ANDs; as a tree", "$2^{N-1}$; $4(N-1)$", "textbook fact"),
         ),
         conditions=(
-            _none("off", "the smallest OR of ANDs has $2^{N-1}$ terms, for every $N$", "ANDs"),
-            Condition(
-                "gain",
-                "at 8 bits it has at least {bound} ANDs for each gate of the tree",
-                lambda result: float(result["gain"]),
-                ">=",
-                4.0,
-                "ANDs a gate",
-            ),
-            _none("wrong_tree", "the tree is right on every input", "inputs"),
+            at_most("off", "the smallest OR of ANDs has $2^{N-1}$ terms, for every $N$", 0.0),
+            at_least("gain", "at 8 bits it has at least {bound} ANDs for each gate of the tree",
+                     4.0),
+            at_most("wrong_tree", "the tree is right on every input", 0.0),
         ),
         controls=(
             Control(
-                "and",
-                "what makes parity hard to write flat, that every single bit can turn it: the AND "
-                "of all bits, by the same two procedures",
-                {"off": 100.0, "gain": 3.0},
+                "and", "what makes parity hard to write flat, that every single bit can turn it: "
+                "the AND of all bits, by the same two procedures", {"off": 100.0, "gain": 3.0},
                 (
-                    _none("wrong_tree", "its tree is right on every input", "inputs"),
-                    _none("wrong_flat", "its OR of ANDs is right on every input", "inputs"),
+                    at_most("wrong_tree", "its tree is right on every input", 0.0),
+                    at_most("wrong_flat", "its OR of ANDs is right on every input", 0.0),
                 ),
             ),
             Control(
-                "half-a-gate",
-                "half of each XOR: its OR alone",
-                {"wrong_tree": 1.0},
-                (_none("wrong_flat", "the OR of ANDs is still right", "inputs"),),
+                "half-a-gate", "half of each XOR: its OR alone", {"wrong_tree": 1.0},
+                (at_most("wrong_flat", "the OR of ANDs is still right", 0.0),),
             ),
         ),
         disputed="That few parts suffice to write a function does not say that training finds "
         "them {cite}`malach2021`.",
     ),
-)
+)  # fmt: skip
 
 
-def figure(runs: Mapping[str, Mapping[int, Result]]) -> figures.Figure:
+def figure(runs: Runs) -> figures.Figure:
     """Parts of the flat form and of the tree against the number of bits, on the theory's curves."""
     result = next(iter(runs[MAIN].values()))
     N = result["N"]
     more = np.linspace(2, 20, 100)
-    with figures.style():
-        drawn, axes = plt.subplots(figsize=(6.4, 3.6))
+    with panels(size=(6.4, 3.6)) as (drawn, axes):
         axes.plot(N, result["terms"], ls="none", ms=7, label="one wide step: ANDs under one OR")
         axes.plot(N, result["gates"], ls="none", ms=7, label="a tree of XORs: gates")
         axes.plot(more, 2 ** (more - 1), **figures.THEORY, label="$2^{N-1}$ and $4(N-1)$")

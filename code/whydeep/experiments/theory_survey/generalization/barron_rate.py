@@ -263,81 +263,46 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="barron1993-rate",
-        cite="barron1993",
+        id="barron1993-rate", cite="barron1993", kind="effect", expected=REPRODUCED,
         sentence="If a function's Fourier transform has a finite first moment $C$, then $m$ units "
-        "chosen for it reach a squared error of order $C^2/m$ however many inputs there are, while "
-        "no $m$ functions chosen in advance beat $m^{-2/d}$ on all such functions.",
-        kind="effect",
-        expected=REPRODUCED,
+        "chosen for it reach a squared error of order $C^2/m$ however many inputs there are, "
+        "while no $m$ functions chosen in advance beat $m^{-2/d}$ on all such functions.",
         paper=(
-            (
-                "squared error of $m$ units on a ball of radius $r$",
-                "at most $(2 r C_f)^2/m$",
-                "{cite:t}`barron1993`, Theorem 1",
-            ),
-            (
-                "squared error of $m$ fixed functions, worst case",
-                "at least of order $m^{-2/d}$",
-                "{cite:t}`barron1993`, Theorem 6",
-            ),
+            ("squared error of $m$ units on a ball of radius $r$", "at most $(2 r C_f)^2/m$",
+             "{cite:t}`barron1993`, Theorem 1"),
+            ("squared error of $m$ fixed functions, worst case", "at least of order $m^{-2/d}$",
+             "{cite:t}`barron1993`, Theorem 6"),
         ),
         conditions=(
-            at_most(
-                "slope_off",
-                "for each number of inputs from 1 to 20 the slope of log error over log units lies "
-                "within {bound} of $-1$",
-                0.3,
-            ),
-            at_most(
-                "spread_of_constants",
-                "with 512 units the largest error over the numbers of inputs is at most "
-                "{bound:word} times the smallest",
-                3.0,
-            ),
-            at_most(
-                "gap",
-                "for each number of inputs the error lies within a factor of $e^{{bound}} = "
-                "{bound:e^}$ of its exact mean, averaged over the numbers of units",
-                0.4,
-            ),
-            at_least(
-                "advantage",
-                "with 20 inputs, on a wave that the first 512 functions of the Fourier basis "
-                "lack, 512 units have at most 1/{bound} of its squared error",
-                10.0,
-            ),
-            at_least(
-                "fixed_over_lower",
-                "the squared error of the fixed basis is nowhere below the lower bound for fixed "
-                "functions",
-                1.0,
-            ),
+            at_most("slope_off", "for each number of inputs from 1 to 20 the slope of log error "
+                    "over log units lies within {bound} of $-1$", 0.3),
+            at_most("spread_of_constants", "with 512 units the largest error over the numbers of "
+                    "inputs is at most {bound:word} times the smallest", 3.0),
+            at_most("gap", "for each number of inputs the error lies within a factor of "
+                    "$e^{{bound}} = {bound:e^}$ of its exact mean, averaged over the numbers of "
+                    "units", 0.4),
+            at_least("advantage", "with 20 inputs, on a wave that the first 512 functions of the "
+                     "Fourier basis lack, 512 units have at most 1/{bound} of its squared error",
+                     10.0),
+            at_least("fixed_over_lower", "the squared error of the fixed basis is nowhere below "
+                     "the lower bound for fixed functions", 1.0),
         ),
         controls=(
             Control(
-                "drawn-in-advance",
-                "that the units are drawn for the function: the same kind of unit, drawn for "
-                "others, with outer weights fitted by least squares",
+                "drawn-in-advance", "that the units are drawn for the function: the same kind of "
+                "unit, drawn for others, with outer weights fitted by least squares",
                 {"slope_off": 0.3, "spread_of_constants": 20.0, "gap": 1.0, "advantage": 5.0},
                 (
-                    at_most(
-                        "error[1, -1]",
-                        "with one input they fit well, to a squared error of at most "
-                        "$10^{{bound:log10}} C^2$",
-                        1e-4,
-                    ),
+                    at_most("error[1, -1]", "with one input they fit well, to a squared error of "
+                            "at most $10^{{bound:log10}} C^2$", 1e-4),
                 ),
             ),
             Control(
-                "chosen-afterwards",
-                "that the functions are fixed in advance: in their place come units drawn for the "
-                "wave in question",
-                {"fixed_over_lower": 0.5},
+                "chosen-afterwards", "that the functions are fixed in advance: in their place "
+                "come units drawn for the wave in question", {"fixed_over_lower": 0.5},
                 (
-                    at_most(
-                        "slope_off", "its units still fall with a slope within {bound} of $-1$", 0.3
-                    ),
+                    at_most("slope_off", "its units still fall with a slope within {bound} of $-1$",
+                            0.3),
                 ),
                 by_design="the fixed functions become the drawn units",
             ),
@@ -346,7 +311,7 @@ CLAIMS = (
         "constant; and the rate is not the last word, since the best units do a little better "
         "{cite}`siegel2024`. Nothing is said about finding the units by training.",
     ),
-)
+)  # fmt: skip
 
 
 PLOT = Plot(

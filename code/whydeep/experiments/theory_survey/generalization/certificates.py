@@ -394,13 +394,10 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="dziugaite2017-nonvacuous",
-        cite="dziugaite2017",
+        id="dziugaite2017-nonvacuous", cite="dziugaite2017", kind="effect", expected=REPRODUCED,
         sentence="A Gaussian around the solution of SGD, chosen to make a PAC-Bayes bound small, "
         "has an error that is bounded far below one half, with more weights than examples; a "
         "prior learned from half of the examples lowers the bound.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "bound on the error, binary MNIST, one hidden layer of 600 units",
@@ -409,139 +406,94 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "certificate[start]",
-                "with a prior around the start the bound is at most {bound}, where guessing has "
-                "0.5",
-                0.35,
-            ),
+            at_most("certificate[start]", "with a prior around the start the bound is at most "
+                    "{bound}, where guessing has 0.5", 0.35),
             at_least("slack[start]", "it is not below the error of $Q$ on the test examples", 0.0),
-            at_least(
-                "gain_half", "a prior from half of the examples lowers it by {bound} or more", 0.015
-            ),
+            at_least("gain_half", "a prior from half of the examples lowers it by {bound} or more",
+                     0.015),
         ),
         controls=(
             Control(
-                "random-labels",
-                "what there is to learn: labels are random",
+                "random-labels", "what there is to learn: labels are random",
                 {"certificate[start]": 0.1, "gain_half": 0.01},
                 (at_least("slack[start]", "the bound holds here too", 0.0),),
             ),
             Control(
-                "leak",
-                "a prior that has not seen the examples: it is centred at weights learned from "
-                "all of them, with random labels",
-                {"slack[start]": 0.1},
+                "leak", "a prior that has not seen the examples: it is centred at weights learned "
+                "from all of them, with random labels", {"slack[start]": 0.1},
                 (
-                    at_most(
-                        "train_plain",
-                        "these weights fit the random labels, with at most {bound} errors",
-                        0.2,
-                    ),
+                    at_most("train_plain", "these weights fit the random labels, with at most "
+                            "{bound} errors", 0.2),
                 ),
             ),
         ),
-        disputed="It certifies the network with noise on its weights, not that of SGD. With priors "
-        "learned from a part of the examples bounds come close to the test error "
+        disputed="It certifies the network with noise on its weights, not that of SGD. With "
+        "priors learned from a part of the examples bounds come close to the test error "
         "{cite}`perezortiz2021`, which is then largely the work of that part.",
     ),
     Claim(
         id="mackinlay-q3-decent-error-bound",
-        cite="mackinlay2019",
+        cite="mackinlay2019", kind="effect", expected=REPRODUCED,
         sentence="A decent bound on the error exists: within a few points from examples held out, "
         "looser from the training examples alone by PAC-Bayes or compression, and none by the "
         "norms or the number of the weights.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "the question",
-                '"Can I know a decent error bound?"',
-                "{cite:t}`mackinlay2019`; the answer is ours",
-            ),
+            ("the question", '"Can I know a decent error bound?"', "{cite:t}`mackinlay2019`; the "
+             "answer is ours"),
         ),
         conditions=(
-            at_most(
-                "slack[held]",
-                "the bound from 1,000 examples held out is at most {bound} above the test error",
-                0.05,
-            ),
-            at_least(
-                "least_slack",
-                "none of the four bounds that are not vacuous is below the test error of its own "
-                "classifier by more than {bound:abs}, three standard errors of 8,000 test "
-                "pictures",
-                -0.01,
-            ),
-            at_least(
-                "held_first",
-                "that from held-out examples is no larger than that of the best PAC-Bayes prior",
-                0.0,
-            ),
-            at_most(
-                "certificate[few]",
-                "that of a network compressed to few bytes is at most {bound}",
-                0.35,
-            ),
-            at_least(
-                "log_norms",
-                "that by the norms is vacuous, at least 1: its logarithm is at least {bound}",
-                0.0,
-            ),
-            at_least(
-                "certificate[count]",
-                "that by the number of weights is vacuous, at least {bound}",
-                1.0,
-            ),
+            at_most("slack[held]", "the bound from 1,000 examples held out is at most {bound} "
+                    "above the test error", 0.05),
+            at_least("least_slack", "none of the four bounds that are not vacuous is below the "
+                     "test error of its own classifier by more than {bound:abs}, three standard "
+                     "errors of 8,000 test pictures", -0.01),
+            at_least("held_first", "that from held-out examples is no larger than that of the "
+                     "best PAC-Bayes prior", 0.0),
+            at_most("certificate[few]", "that of a network compressed to few bytes is at most "
+                    "{bound}", 0.35),
+            at_least("log_norms", "that by the norms is vacuous, at least 1: its logarithm is at "
+                     "least {bound}", 0.0),
+            at_least("certificate[count]", "that by the number of weights is vacuous, at least "
+                     "{bound}", 1.0),
         ),
         controls=(
             Control(
-                "few-held-out",
-                "most of the held-out examples: 40 are left",
+                "few-held-out", "most of the held-out examples: 40 are left",
                 {"slack[held]": 0.02, "held_first": 0.01},
                 (
-                    at_least(
-                        "least_slack", "the bounds hold here too, to within {bound:abs}", -0.01
-                    ),
+                    at_least("least_slack", "the bounds hold here too, to within {bound:abs}",
+                             -0.01),
                 ),
             ),
             Control(
-                "leak",
-                "the rules: what should have been held out was learned from, with random labels",
-                {"least_slack": 0.1},
+                "leak", "the rules: what should have been held out was learned from, with random "
+                "labels", {"least_slack": 0.1},
                 (
-                    at_most(
-                        "train_plain",
-                        "the network fits its random labels, with at most {bound} errors",
-                        0.2,
-                    ),
+                    at_most("train_plain", "the network fits its random labels, with at most "
+                            "{bound} errors", 0.2),
                 ),
             ),
             Control(
-                "random-labels",
-                "what there is to learn: labels are random",
+                "random-labels", "what there is to learn: labels are random",
                 {"certificate[few]": 0.1},
                 (
-                    at_least(
-                        "least_slack", "the bounds hold here too, to within {bound:abs}", -0.01
-                    ),
+                    at_least("least_slack", "the bounds hold here too, to within {bound:abs}",
+                             -0.01),
                 ),
             ),
             Control(
-                "small-plane",
-                "size and difficulty: no hidden layer, four pixels, and two easy classes",
-                {"log_norms": 0.05, "certificate[count]": 0.4},
+                "small-plane", "size and difficulty: no hidden layer, four pixels, and two easy "
+                "classes", {"log_norms": 0.05, "certificate[count]": 0.4},
                 (
-                    at_most(
-                        "train_plain", "the classes are learned, with at most {bound} errors", 0.05
-                    ),
+                    at_most("train_plain", "the classes are learned, with at most {bound} errors",
+                            0.05),
                 ),
             ),
         ),
-        disputed="A bound from held-out examples certifies and does not explain; and data that was "
-        "held out is data not learned from.",
+        disputed="A bound from held-out examples certifies and does not explain; and data that "
+        "was held out is data not learned from.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -181,75 +181,45 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="xie2017-diverse-units",
-        cite="xie2017",
-        sentence="With one hidden layer of ReLU units the residual is at most the gradient divided "
-        "by the least singular value of the extended feature matrix, so with diverse units, which "
-        "make it large, a stationary point has a small training loss.",
-        kind="effect",
-        expected=REPRODUCED,
+        id="xie2017-diverse-units", cite="xie2017", kind="effect", expected=REPRODUCED,
+        sentence="With one hidden layer of ReLU units the residual is at most the gradient "
+        "divided by the least singular value of the extended feature matrix, so with diverse "
+        "units, which make it large, a stationary point has a small training loss.",
         paper=(
-            (
-                "training loss at stationary points, if the units are diverse",
-                "arbitrarily small",
-                "{cite:t}`xie2017`, abstract",
-            ),
+            ("training loss at stationary points, if the units are diverse", "arbitrarily small",
+             "{cite:t}`xie2017`, abstract"),
         ),
         conditions=(
-            at_most(
-                "largest_ratio",
-                "at no step looked at is the residual above {bound} times gradient over least "
-                "singular value",
-                1.001,
-            ),
-            at_most(
-                "order",
-                "the rank correlation of the least singular value before training with the final "
-                "training loss is at most ${bound}$",
-                -0.6,
-            ),
-            at_most(
-                "log_loss[180]",
-                "with directions from the whole sphere the final training loss is at most "
-                "$10^{{bound}}$",
-                -5.0,
-            ),
+            at_most("largest_ratio", "at no step looked at is the residual above {bound} times "
+                    "gradient over least singular value", 1.001),
+            at_most("order", "the rank correlation of the least singular value before training "
+                    "with the final training loss is at most ${bound}$", -0.6),
+            at_most("log_loss[180]", "with directions from the whole sphere the final training "
+                    "loss is at most $10^{{bound}}$", -5.0),
         ),
         controls=(
             Control(
-                "fifth-least",
-                "that it is the least singular value: the inequality is tried with the fifth least",
-                {"largest_ratio": 0.1},
+                "fifth-least", "that it is the least singular value: the inequality is tried with "
+                "the fifth least", {"largest_ratio": 0.1},
                 (
-                    at_most(
-                        "log_loss[180]",
-                        "the same networks are trained to a loss of at most $10^{{bound}}$",
-                        -5.0,
-                    ),
+                    at_most("log_loss[180]", "the same networks are trained to a loss of at most "
+                            "$10^{{bound}}$", -5.0),
                 ),
             ),
             Control(
-                "whole-sphere",
-                "the differences in diversity: all networks draw from the whole sphere",
-                {"order": 0.1},
+                "whole-sphere", "the differences in diversity: all networks draw from the whole "
+                "sphere", {"order": 0.1},
                 (
-                    at_most(
-                        "log_loss[180]",
-                        "they are trained to a loss of at most $10^{{bound}}$",
-                        -5.0,
-                    ),
+                    at_most("log_loss[180]", "they are trained to a loss of at most $10^{{bound}}$",
+                            -5.0),
                 ),
             ),
             Control(
-                "copied",
-                "diverse units: as many of them, but 25 share each direction",
+                "copied", "diverse units: as many of them, but 25 share each direction",
                 {"log_loss[180]": 0.8},
                 (
-                    at_most(
-                        "shrinkage",
-                        "training has brought every gradient down to {bound:word} or less",
-                        0.2,
-                    ),
+                    at_most("shrinkage", "training has brought every gradient down to "
+                            "{bound:word} or less", 0.2),
                 ),
             ),
         ),
@@ -257,7 +227,7 @@ CLAIMS = (
         "examples. The same matrix, as a kernel matrix, is the heart of the theory of very wide "
         "networks {cite}`jacot2018,allenzhu2018b`, whose units hardly move {cite}`chizat2019`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -139,11 +139,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="zhang2017-explicit-regularization",
-        cite="zhang2017",
-        sentence="Augmentation, weight decay and dropout change the test error little, and none of "
-        "them is needed for a small one or enough for it: random labels are learned with each.",
-        kind="effect",
-        expected=REPRODUCED,
+        cite="zhang2017", kind="effect", expected=REPRODUCED,
+        sentence="Augmentation, weight decay and dropout change the test error little, and none "
+        "of them is needed for a small one or enough for it: random labels are learned with each.",
         paper=(
             (
                 "CIFAR-10, Inception, test accuracy: augmentation and decay; augmentation; decay; "
@@ -159,40 +157,26 @@ CLAIMS = (
         ),
         conditions=(
             at_most("spread", "the eight combinations lie within {bound} of test error", 0.05),
-            at_least(
-                "random_labels_cost",
-                "without any of them, random labels cost at least {bound} of test error",
-                0.5,
-            ),
-            at_most(
-                "random_not_learned",
-                "with each alone, all but {bound} of the random labels are learned",
-                0.15,
-            ),
+            at_least("random_labels_cost", "without any of them, random labels cost at least "
+                     "{bound} of test error", 0.5),
+            at_most("random_not_learned", "with each alone, all but {bound} of the random labels "
+                    "are learned", 0.15),
         ),
         controls=(
             Control(
-                "noisy-labels",
-                "the true labels: half of them are drawn anew",
+                "noisy-labels", "the true labels: half of them are drawn anew",
                 {"spread": 0.03, "random_labels_cost": 0.05},
                 (
-                    at_most(
-                        "best",
-                        "the best combination errs on at most {bound} of the test examples",
-                        0.6,
-                    ),
+                    at_most("best", "the best combination errs on at most {bound} of the test "
+                            "examples", 0.6),
                 ),
             ),
             Control(
-                "strong-dropout",
-                "the mildness: dropout leaves out half of the units",
+                "strong-dropout", "the mildness: dropout leaves out half of the units",
                 {"random_not_learned": 0.1},
                 (
-                    at_most(
-                        "test_true[dropout]",
-                        "on true labels its test error is at most {bound}",
-                        0.35,
-                    ),
+                    at_most("test_true[dropout]", "on true labels its test error is at most "
+                            "{bound}", 0.35),
                 ),
             ),
         ),
@@ -200,7 +184,7 @@ CLAIMS = (
         "augmentation, and a stronger dropout does keep noise from being memorised "
         "{cite}`arpit2017`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -154,12 +154,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-finite-sample-expressivity",
-        cite="zhang2017",
+        id="zhang2017-finite-sample-expressivity", cite="zhang2017", kind="exact", expected=HOLDS,
         sentence="A network with one hidden layer of ReLU units and $2n + d$ weights can give any "
         "labels to $n$ different points in $d$ dimensions.",
-        kind="exact",
-        expected=HOLDS,
         paper=(("number of weights", "$2n + d$", "Theorem 1; proof in Appendix C"),),
         conditions=(
             at_most("rounding", "every label is met to within what rounding allows", 1.0),
@@ -167,21 +164,18 @@ CLAIMS = (
         ),
         controls=(
             Control(
-                "one-unit-fewer",
-                "the last threshold: one unit fewer, the weights that are left fitted by least "
-                "squares",
-                {"rounding": 1000.0},
+                "one-unit-fewer", "the last threshold: one unit fewer, the weights that are left "
+                "fitted by least squares", {"rounding": 1000.0},
                 (at_most("too_many", "it lacks {bound} weights and no more", 2.0),),
             ),
             Control(
-                "own-directions",
-                "the shared direction: each unit has one of its own",
+                "own-directions", "the shared direction: each unit has one of its own",
                 {"too_many": 100.0},
                 (at_most("worst", "it meets all labels as well, to $10^{{bound:log10}}$", 1e-6),),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -169,64 +169,38 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bach2017-convex-neural-networks",
-        cite="bach2017",
+        id="bach2017-convex-neural-networks", cite="bach2017", kind="effect", expected=REPRODUCED,
         sentence="A layer of ReLU units with an $\\ell_1$-type penalty on the units adapts to a "
         "direction hidden in the inputs, however many there are; the kernel of the same units "
         "does not.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "adapts to the dependence on a subspace of few dimensions",
-                "shown for the $\\ell_1$-type norm",
-                "{cite:t}`bach2017`, abstract",
-            ),
+            ("adapts to the dependence on a subspace of few dimensions", "shown for the "
+             "$\\ell_1$-type norm", "{cite:t}`bach2017`, abstract"),
             ("an algorithm in polynomial time", "left open", "{cite:t}`bach2017`, abstract"),
         ),
         conditions=(
-            at_least(
-                "ratio",
-                "with 20 inputs the kernel's test error is at least {bound:word} times the "
-                "network's",
-                10.0,
-            ),
-            at_most(
-                "network[40]",
-                "with 40 inputs the network's test error is at most {bound} of the label's "
-                "variance",
-                0.06,
-            ),
-            at_least(
-                "aligned[20]",
-                "with 20 inputs the units' mean squared cosine with the direction is at least "
-                "{bound}",
-                0.7,
-            ),
+            at_least("ratio", "with 20 inputs the kernel's test error is at least {bound:word} "
+                     "times the network's", 10.0),
+            at_most("network[40]", "with 40 inputs the network's test error is at most {bound} of "
+                    "the label's variance", 0.06),
+            at_least("aligned[20]", "with 20 inputs the units' mean squared cosine with the "
+                     "direction is at least {bound}", 0.7),
         ),
         controls=(
             Control(
-                "radial",
-                "the hidden direction: the label depends on the length of $x$ alone",
+                "radial", "the hidden direction: the label depends on the length of $x$ alone",
                 {"ratio": 8.0, "network[40]": 0.3, "aligned[20]": 0.4},
                 (
-                    at_most(
-                        "training[20]",
-                        "its training error with 20 inputs is at most {bound} of the variance",
-                        0.15,
-                    ),
+                    at_most("training[20]", "its training error with 20 inputs is at most {bound} "
+                            "of the variance", 0.15),
                 ),
             ),
             Control(
-                "frozen",
-                "that the units can turn: the inner weights stay as drawn",
+                "frozen", "that the units can turn: the inner weights stay as drawn",
                 {"ratio": 8.0, "network[40]": 0.3, "aligned[20]": 0.4},
                 (
-                    at_most(
-                        "network[5]",
-                        "with 5 inputs its test error is at most {bound} of the variance",
-                        0.5,
-                    ),
+                    at_most("network[5]", "with 5 inputs its test error is at most {bound} of the "
+                            "variance", 0.5),
                 ),
             ),
         ),
@@ -234,7 +208,7 @@ CLAIMS = (
         "networks finds the solution in the limit {cite}`chizat2020`, and for finitely many "
         "examples there is an exact convex program {cite}`pilanci2020`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -143,13 +143,10 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-kernel-interpolation",
-        cite="zhang2017",
+        id="zhang2017-kernel-interpolation", cite="zhang2017", kind="effect", expected=PARTLY,
         sentence="A kernel machine that fits all training labels exactly, without a penalty, "
-        "generalises well, although it fits random labels as exactly; and the norm, which it makes "
-        "least, does not explain it: better features have a larger norm.",
-        kind="effect",
-        expected=PARTLY,
+        "generalises well, although it fits random labels as exactly; and the norm, which it "
+        "makes least, does not explain it: better features have a larger norm.",
         missed=("norm_of_better",),
         paper=(
             (
@@ -165,59 +162,43 @@ CLAIMS = (
             ("CIFAR-10, Gaussian kernel on pixels, test error", ("{} %", 46), "section 5"),
         ),
         conditions=(
-            at_most(
-                "not_fitted", "true and random labels are fitted, but for {bound} of them", 0.001
-            ),
-            at_most(
-                "error[pixels]",
-                "the exact fit of the true labels has a test error of at most {bound}",
-                0.26,
-            ),
+            at_most("not_fitted", "true and random labels are fitted, but for {bound} of them",
+                    0.001),
+            at_most("error[pixels]", "the exact fit of the true labels has a test error of at "
+                    "most {bound}", 0.26),
             at_least("norm_ratio", "random labels take at least {bound} times the norm", 1.5),
-            at_least(
-                "norm_of_better",
-                "the better features have at least {bound} times the norm of pixels",
-                1.2,
-            ),
+            at_least("norm_of_better", "the better features have at least {bound} times the norm "
+                     "of pixels", 1.2),
         ),
         controls=(
             Control(
-                "ridge",
-                "the exact fit: a penalty on the norm",
-                {"not_fitted": 0.05},
+                "ridge", "the exact fit: a penalty on the norm", {"not_fitted": 0.05},
                 (
-                    at_most(
-                        "error[pixels]",
-                        "it still generalises, with a test error of at most {bound}",
-                        0.3,
-                    ),
+                    at_most("error[pixels]", "it still generalises, with a test error of at most "
+                            "{bound}", 0.3),
                 ),
             ),
             Control(
-                "linear",
-                "the kernel: the least-norm fit of a linear map to the pixels",
+                "linear", "the kernel: the least-norm fit of a linear map to the pixels",
                 {"error[pixels]": 0.1},
                 (
-                    at_most(
-                        "not_fitted", "it fits all labels as well, but for {bound} of them", 0.001
-                    ),
+                    at_most("not_fitted", "it fits all labels as well, but for {bound} of them",
+                            0.001),
                 ),
             ),
             Control(
-                "pointed",
-                "what examples have in common: the kernel is so narrow that each sees itself only",
-                {"norm_ratio": 0.3, "norm_of_better": 0.1},
+                "pointed", "what examples have in common: the kernel is so narrow that each sees "
+                "itself only", {"norm_ratio": 0.3, "norm_of_better": 0.1},
                 (
-                    at_most(
-                        "not_fitted", "it fits all labels as well, but for {bound} of them", 0.001
-                    ),
+                    at_most("not_fitted", "it fits all labels as well, but for {bound} of them",
+                            0.001),
                 ),
             ),
         ),
         disputed="With noise in the labels exact fits are not harmless: their error is tempered, "
         "between the best and chance {cite}`mallinar2022`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -101,80 +101,54 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="arpit2017-memorization",
-        cite="arpit2017",
-        sentence="A network learns the pattern before the noise: right labels are fitted first and "
-        "the test error rises while wrong ones are memorised; and a well-chosen dropout holds "
+        id="arpit2017-memorization", cite="arpit2017", kind="effect", expected=REPRODUCED,
+        sentence="A network learns the pattern before the noise: right labels are fitted first "
+        "and the test error rises while wrong ones are memorised; and a well-chosen dropout holds "
         "memorising back without harm on true labels.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "networks on real data and on noise, with and without regularisation",
-                "simple patterns are learned first; tuned dropout hinders training on noise and "
-                "does not compromise generalisation on real data (no number)",
-                "abstract",
-            ),
+            ("networks on real data and on noise, with and without regularisation",
+             "simple patterns are learned first; tuned dropout hinders training on noise and does "
+             "not compromise generalisation on real data (no number)", "abstract"),
         ),
         conditions=(
-            at_least(
-                "lead",
-                "right labels are at some time fitted more than wrong ones, by at least {bound}",
-                0.4,
-            ),
-            at_least(
-                "rise", "from that time to the end the test error rises by at least {bound}", 0.08
-            ),
-            at_least(
-                "held_back", "dropout leaves at least {bound} fewer of the wrong labels fitted", 0.4
-            ),
-            at_most(
-                "cost", "on true labels dropout raises the test error by at most {bound}", 0.02
-            ),
+            at_least("lead", "right labels are at some time fitted more than wrong ones, by at "
+                     "least {bound}", 0.4),
+            at_least("rise", "from that time to the end the test error rises by at least {bound}",
+                     0.08),
+            at_least("held_back", "dropout leaves at least {bound} fewer of the wrong labels "
+                     "fitted", 0.4),
+            at_most("cost", "on true labels dropout raises the test error by at most {bound}",
+                    0.02),
         ),
         controls=(
             Control(
-                "all-random",
-                "the pattern: all labels are drawn anew, and some are right by chance",
-                {"lead": 0.15, "rise": 0.02},
+                "all-random", "the pattern: all labels are drawn anew, and some are right by "
+                "chance", {"lead": 0.15, "rise": 0.02},
                 (
-                    at_least(
-                        "wrong[noisy_plain, -1]",
-                        "the network memorises: it fits at least {bound} of the wrong labels",
-                        0.9,
-                    ),
+                    at_least("wrong[noisy_plain, -1]", "the network memorises: it fits at least "
+                             "{bound} of the wrong labels", 0.9),
                 ),
             ),
             Control(
-                "gradient-only",
-                "the leaving out: as often as dropout would leave a unit out, it is not updated, "
-                "but it stays in the network",
-                {"held_back": 0.1},
+                "gradient-only", "the leaving out: as often as dropout would leave a unit out, it "
+                "is not updated, but it stays in the network", {"held_back": 0.1},
                 (
-                    at_least(
-                        "right[noisy_dropout, -1]",
-                        "the network learns: it fits at least {bound} of the right labels",
-                        0.9,
-                    ),
+                    at_least("right[noisy_dropout, -1]", "the network learns: it fits at least "
+                             "{bound} of the right labels", 0.9),
                 ),
             ),
             Control(
-                "untuned",
-                "the tuning: nine units in ten are left out",
-                {"cost": 0.1},
+                "untuned", "the tuning: nine units in ten are left out", {"cost": 0.1},
                 (
-                    at_least(
-                        "held_back",
-                        "it holds memorising back, by at least {bound} of the wrong labels",
-                        0.4,
-                    ),
+                    at_least("held_back", "it holds memorising back, by at least {bound} of the "
+                             "wrong labels", 0.4),
                 ),
             ),
         ),
         disputed="Where kinds of examples are rare, the best test error needs some memorising: a "
         "rare example cannot be told from a wrong label {cite}`feldman2020`.",
     ),
-)
+)  # fmt: skip
 
 
 PLOT = Plot(

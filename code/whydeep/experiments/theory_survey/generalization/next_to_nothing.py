@@ -147,50 +147,35 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="rosenfeld2018-learn-next-to-nothing",
-        cite="rosenfeld2018",
+        cite="rosenfeld2018", kind="effect", expected=PARTLY,
         sentence="A convolutional network of which most filters stay as they were drawn, and only "
         "a small part is learned, is about as accurate as one that learns everything.",
-        kind="effect",
-        expected=PARTLY,
         missed=("deficit_eighth",),
         paper=(
-            (
-                "learning a small part of deep convolutional networks",
-                "often on a par with learning everything",
-                "abstract",
-            ),
+            ("learning a small part of deep convolutional networks", "often on a par with "
+             "learning everything", "abstract"),
         ),
         conditions=(
-            at_least(
-                "ratio_eighth",
-                "learning an eighth of the filters and the classifier gives at least {bound} of "
-                "the accuracy of learning all",
-                0.92,
-            ),
-            at_most(
-                "deficit_eighth", "on a par: it loses at most {bound:%} point of accuracy", 0.01
-            ),
+            at_least("ratio_eighth", "learning an eighth of the filters and the classifier gives "
+                     "at least {bound} of the accuracy of learning all", 0.92),
+            at_most("deficit_eighth", "on a par: it loses at most {bound:%} point of accuracy",
+                    0.01),
         ),
         controls=(
             Control(
-                "left-out",
-                "the frozen filters: those that do not learn are left out",
+                "left-out", "the frozen filters: those that do not learn are left out",
                 {"ratio_eighth": 0.02, "deficit_eighth": 0.02},
                 (
-                    at_least(
-                        "accuracy[eighth]",
-                        "what is left still learns: it is right on at least {bound} of the test "
-                        "examples",
-                        0.4,
-                    ),
+                    at_least("accuracy[eighth]", "what is left still learns: it is right on at "
+                             "least {bound} of the test examples", 0.4),
                 ),
             ),
         ),
-        disputed="At a larger scale a gap remains: with nothing learned but the scale and shift of "
-        "the normalisation, deep networks reach 82 % on CIFAR-10 and 32 % on ImageNet "
+        disputed="At a larger scale a gap remains: with nothing learned but the scale and shift "
+        "of the normalisation, deep networks reach 82 % on CIFAR-10 and 32 % on ImageNet "
         "{cite}`frankle2021`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

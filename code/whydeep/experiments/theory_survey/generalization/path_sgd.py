@@ -270,61 +270,40 @@ FASTER = "the training loss after ten epochs is at most {bound} times that of SG
 
 CLAIMS = (
     Claim(
-        id="neyshabur2015-path-sgd",
-        cite="neyshabur2015path",
+        id="neyshabur2015-path-sgd", cite="neyshabur2015path", kind="effect", expected=PARTLY,
         sentence="A ReLU network stays the same function when a unit's incoming weights are "
         "multiplied and its outgoing ones divided by the same factor; SGD then takes another "
         "course, Path-SGD the same; and Path-SGD trains faster and generalises somewhat better.",
-        kind="effect",
-        expected=PARTLY,
         missed=("ratio[sgd, balanced]",),
         paper=(
-            (
-                "against SGD and AdaGrad, two-layer networks on four sets of pictures",
-                "faster on all four, better test examples on half of them",
-                "as the reviews published by the conference sum it up",
-            ),
+            ("against SGD and AdaGrad, two-layer networks on four sets of pictures",
+             "faster on all four, better test examples on half of them", "as the reviews "
+             "published by the conference sum it up"),
         ),
         conditions=(
-            at_most(
-                "apart[path, -1]",
-                "after 50 Path-SGD steps on the same batches, the twins' scores differ by at most "
-                "$10^{{bound:log10}}$ of the largest",
-                1e-9,
-            ),
+            at_most("apart[path, -1]", "after 50 Path-SGD steps on the same batches, the twins' "
+                    "scores differ by at most $10^{{bound:log10}}$ of the largest", 1e-9),
             at_most("ratio[sgd, unbalanced]", f"from the unbalanced start {FASTER}", 0.9),
             at_most("ratio[sgd, balanced]", f"from He's start {FASTER}", 0.9),
-            at_least(
-                "gain[sgd, unbalanced]",
-                "from the unbalanced start the test error is no higher than that of SGD",
-                0.0,
-            ),
+            at_least("gain[sgd, unbalanced]", "from the unbalanced start the test error is no "
+                     "higher than that of SGD", 0.0),
         ),
         controls=(
             Control(
-                "shuffled-scales",
-                "the paths: each gradient is divided by the path scale of another weight of its "
-                "layer",
-                {
-                    "apart[path, -1]": 0.1,
-                    "ratio[sgd, unbalanced]": 0.2,
-                    "ratio[sgd, balanced]": 0.02,
-                    "gain[sgd, unbalanced]": 0.02,
-                },
+                "shuffled-scales", "the paths: each gradient is divided by the path scale of "
+                "another weight of its layer",
+                {"apart[path, -1]": 0.1, "ratio[sgd, unbalanced]": 0.2,
+                 "ratio[sgd, balanced]": 0.02, "gain[sgd, unbalanced]": 0.02},
                 (
-                    at_most(
-                        "loss[path, balanced, -1]",
-                        "from He's start it learns: a loss of at most {bound}, where guessing has "
-                        "2.3",
-                        1.0,
-                    ),
+                    at_most("loss[path, balanced, -1]", "from He's start it learns: a loss of at "
+                            "most {bound}, where guessing has 2.3", 1.0),
                 ),
             ),
         ),
         disputed="That a norm is kept small need not tell how a network generalises: of more than "
         "forty measures tried on over 10,000 networks, some fail surprisingly {cite}`jiang2020`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -60,7 +60,13 @@ class Settings:
     sgd: SGD = SGD(lr=0.03, epochs=60, batch=50, momentum=0.9)
 
 
-SCALES = {"quick": Settings()}
+SCALES = {
+    "quick": Settings(),
+    "gpu": Settings(
+        examples=10_000, tests=2000, hidden=(1024, 1024), every=10,
+        sgd=SGD(lr=0.03, epochs=200, batch=50, momentum=0.9),
+    ),
+}  # fmt: skip
 VARIANTS = {
     "no-hidden-layer": {"hidden": ()},
     "half-random": {"shares": (0.0, 0.125, 0.25, 0.375, 0.5)},
@@ -152,13 +158,10 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-random-labels",
-        cite="zhang2017",
+        id="zhang2017-random-labels", cite="zhang2017", kind="effect", expected=REPRODUCED,
         sentence="A network that does well on true labels also learns random labels, shuffled "
         "pixels and pictures of noise to zero training error, with unchanged settings and in not "
         "much more time; so what it could learn does not explain why it generalises.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             (
                 "CIFAR-10, Inception without regularisation, training and test accuracy: true "
@@ -174,42 +177,27 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "not_learned",
-                "each of the five kinds of data is learned, to a training error of at most {bound}",
-                0.01,
-            ),
-            at_most(
-                "not_in_time",
-                "in 3.5 times the epochs that the true labels take, random labels are learned to "
-                "a training error of at most {bound}",
-                0.05,
-            ),
+            at_most("not_learned", "each of the five kinds of data is learned, to a training "
+                    "error of at most {bound}", 0.01),
+            at_most("not_in_time", "in 3.5 times the epochs that the true labels take, random "
+                    "labels are learned to a training error of at most {bound}", 0.05),
             at_least("rise", "random labels raise the test error by at least {bound}", 0.5),
         ),
         controls=(
             Control(
-                "no-hidden-layer",
-                "the hidden layers: logistic regression on the same pictures",
+                "no-hidden-layer", "the hidden layers: logistic regression on the same pictures",
                 {"not_learned": 0.1, "not_in_time": 0.1},
                 (
-                    at_most(
-                        "test[true, -1]",
-                        "it does well on true labels, with a test error of at most {bound}",
-                        0.35,
-                    ),
+                    at_most("test[true, -1]", "it does well on true labels, with a test error of "
+                            "at most {bound}", 0.35),
                 ),
             ),
             Control(
-                "half-random",
-                "half of the randomness: at most one label in two is drawn anew",
+                "half-random", "half of the randomness: at most one label in two is drawn anew",
                 {"rise": 0.1},
                 (
-                    at_most(
-                        "reached[random]",
-                        "it learns these labels as well, to a training error of at most {bound}",
-                        0.01,
-                    ),
+                    at_most("reached[random]", "it learns these labels as well, to a training "
+                            "error of at most {bound}", 0.01),
                 ),
             ),
         ),
@@ -217,7 +205,7 @@ CLAIMS = (
         "a pattern {cite}`arpit2017`. Linear models and kernel machines fit noise as well, and "
         "bounds that look at the data can explain both {cite}`wilson2025`.",
     ),
-)
+)  # fmt: skip
 
 
 NAMES = ("true labels", "random labels", "pixels shuffled", "shuffled, each its way",

@@ -182,108 +182,68 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="golowich2018-size-independent",
-        cite="golowich2018",
+        id="golowich2018-size-independent", cite="golowich2018", kind="effect", expected=REPRODUCED,
         sentence="The Rademacher complexity of ReLU networks whose Frobenius norms have a bounded "
         "product does not depend on the width, grows at most like $\\sqrt{L}$ with the depth in "
         "place of $2^L$, and falls like $n^{-1/2}$; as a bound on the error of trained networks "
         "it is vacuous.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "bound on the complexity",
-                "$B\\,(\\sqrt{2 \\ln 2 \\cdot L} + 1) \\prod_\\ell \\lVert W_\\ell \\rVert_F / "
-                "\\sqrt{n}$",
-                "{cite:t}`golowich2018`, Theorem 1",
-            ),
+            ("bound on the complexity", "$B\\,(\\sqrt{2 \\ln 2 \\cdot L} + 1) \\prod_\\ell \\lVert "
+             "W_\\ell \\rVert_F / \\sqrt{n}$", "{cite:t}`golowich2018`, Theorem 1"),
         ),
         conditions=(
-            at_most(
-                "width_ratio",
-                "from 10 to 160 units what is reached grows by a factor of at most {bound}",
-                1.1,
-            ),
-            at_most(
-                "closest", "no width and no depth reaches more than the theorem's curve allows", 1.0
-            ),
-            at_most(
-                "depth_excess",
-                "from 2 to 8 matrices what is reached grows by no more than the curve",
-                1.0,
-            ),
-            at_most(
-                "slope",
-                "it falls with the number of examples, like a power of at most {bound}",
-                -0.22,
-            ),
-            at_least(
-                "separates",
-                "random labels in place of true ones raise the product of the norms over the "
-                "margin: the logarithm of the ratio is at least {bound}, a factor of {bound:e^}",
-                0.25,
-            ),
-            at_least(
-                "bare[0]",
-                "for true labels the bound is vacuous even without its constants: at least {bound} "
-                "where no error rate exceeds 1",
-                10.0,
-            ),
+            at_most("width_ratio", "from 10 to 160 units what is reached grows by a factor of at "
+                    "most {bound}", 1.1),
+            at_most("closest", "no width and no depth reaches more than the theorem's curve allows",
+                    1.0),
+            at_most("depth_excess", "from 2 to 8 matrices what is reached grows by no more than "
+                    "the curve", 1.0),
+            at_most("slope", "it falls with the number of examples, like a power of at most "
+                    "{bound}", -0.22),
+            at_least("separates", "random labels in place of true ones raise the product of the "
+                     "norms over the margin: the logarithm of the ratio is at least {bound}, a "
+                     "factor of {bound:e^}", 0.25),
+            at_least("bare[0]", "for true labels the bound is vacuous even without its constants: "
+                     "at least {bound} where no error rate exceeds 1", 10.0),
         ),
         controls=(
             Control(
-                "unit-norms",
-                "the norm of the layer: the weights of each unit have length 1 instead",
-                {"width_ratio": 1.0, "closest": 5.0, "depth_excess": 10.0},
+                "unit-norms", "the norm of the layer: the weights of each unit have length 1 "
+                "instead", {"width_ratio": 1.0, "closest": 5.0, "depth_excess": 10.0},
                 (
-                    at_least(
-                        "least",
-                        "the climb arrives somewhere: at {bound} or more for every width and depth",
-                        0.05,
-                    ),
+                    at_least("least", "the climb arrives somewhere: at {bound} or more for every "
+                             "width and depth", 0.05),
                 ),
             ),
             Control(
-                "labels-as-signs",
-                "the randomness of the signs: they are the true labels",
+                "labels-as-signs", "the randomness of the signs: they are the true labels",
                 {"slope": 0.01},
                 (
-                    at_least(
-                        "least",
-                        "the climb arrives somewhere: at {bound} or more for every width and depth",
-                        0.05,
-                    ),
+                    at_least("least", "the climb arrives somewhere: at {bound} or more for every "
+                             "width and depth", 0.05),
                 ),
             ),
             Control(
-                "margin-only",
-                "the norms: what is compared is one over the margin",
+                "margin-only", "the norms: what is compared is one over the margin",
                 {"separates": 0.05},
                 (
-                    at_most(
-                        "worst_fit",
-                        "both networks fit their labels, with at most {bound} errors in training",
-                        0.02,
-                    ),
+                    at_most("worst_fit", "both networks fit their labels, with at most {bound} "
+                            "errors in training", 0.02),
                 ),
             ),
             Control(
-                "plane",
-                "depth and difficulty: no hidden layer, and two classes that a plane separates",
-                {"bare[0]": 5.0},
+                "plane", "depth and difficulty: no hidden layer, and two classes that a plane "
+                "separates", {"bare[0]": 5.0},
                 (
-                    at_most(
-                        "fit_true",
-                        "true labels are fitted, with at most {bound} errors in training",
-                        0.02,
-                    ),
+                    at_most("fit_true", "true labels are fitted, with at most {bound} errors in "
+                            "training", 0.02),
                 ),
             ),
         ),
         disputed="The factor for the depth can often be removed {cite}`sellke2023`. Bounds by "
         "norms can grow with the number of examples while the error falls {cite}`nagarajan2019`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

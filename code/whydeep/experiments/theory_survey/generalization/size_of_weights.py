@@ -151,81 +151,55 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bartlett1998-size-of-weights",
-        cite="bartlett1998",
+        id="bartlett1998-size-of-weights", cite="bartlett1998", kind="effect", expected=REPRODUCED,
         sentence="For networks that classify with a margin the size of the weights bounds the "
         "error, and not their number; as a number the bound is vacuous.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "error above the margin error, two layers, sums of magnitudes at most $A$",
-                "$A^3 \\sqrt{\\ln N / n}$",
-                "{cite:t}`bartlett1998`, abstract, without logarithms of $A$ and $n$",
-            ),
+            ("error above the margin error, two layers, sums of magnitudes at most $A$",
+             "$A^3 \\sqrt{\\ln N / n}$", "{cite:t}`bartlett1998`, abstract, without logarithms of "
+             "$A$ and $n$"),
         ),
         conditions=(
-            at_least(
-                "by_size",
-                "test errors are ranked like $A / \\gamma$: a rank correlation of at least {bound}",
-                0.8,
-            ),
-            at_most(
-                "by_width",
-                "they do not rise with the number of weights: at equal length of $z$ the rank "
-                "correlation with the width is at most {bound}",
-                0.0,
-            ),
-            at_least(
-                "bare_least",
-                "the bound is vacuous for every network, even without its constants and "
-                "logarithms: at least {bound}, where no error rate exceeds 1",
-                10.0,
-            ),
+            at_least("by_size", "test errors are ranked like $A / \\gamma$: a rank correlation of "
+                     "at least {bound}", 0.8),
+            at_most("by_width", "they do not rise with the number of weights: at equal length of "
+                    "$z$ the rank correlation with the width is at most {bound}", 0.0),
+            at_least("bare_least", "the bound is vacuous for every network, even without its "
+                     "constants and logarithms: at least {bound}, where no error rate exceeds 1",
+                     10.0),
         ),
         controls=(
             Control(
-                "random-labels",
-                "what there is to learn: labels are random, in training and test",
+                "random-labels", "what there is to learn: labels are random, in training and test",
                 {"by_size": 0.2},
                 (
-                    at_most(
-                        "worst_fit", "every network fits its random labels without an error", 0.0
-                    ),
+                    at_most("worst_fit", "every network fits its random labels without an error",
+                            0.0),
                     at_least("spread_of_size", "sizes differ by a factor of {bound} or more", 3.0),
                 ),
             ),
             Control(
-                "fewer-units",
-                "the choice of small weights: with fewer units than examples there is only one "
-                "least-squares solution",
-                {"by_width": 0.3},
+                "fewer-units", "the choice of small weights: with fewer units than examples there "
+                "is only one least-squares solution", {"by_width": 0.3},
                 (
-                    at_most(
-                        "best_error",
-                        "the best of these networks has learned: its test error is at most {bound}",
-                        0.35,
-                    ),
+                    at_most("best_error", "the best of these networks has learned: its test error "
+                            "is at most {bound}", 0.35),
                 ),
             ),
             Control(
-                "few-inputs",
-                "difficulty: pictures of four pixels, of two classes that are easy to tell apart",
-                {"bare_least": 5.0},
+                "few-inputs", "difficulty: pictures of four pixels, of two classes that are easy "
+                "to tell apart", {"bare_least": 5.0},
                 (
-                    at_most(
-                        "worst_fit",
-                        "every network fits its labels, with at most {bound} errors in training",
-                        0.1,
-                    ),
+                    at_most("worst_fit", "every network fits its labels, with at most {bound} "
+                            "errors in training", 0.1),
                 ),
             ),
         ),
-        disputed="Our hidden layers are random and only the last one is learned. Norms of networks "
-        "whose layers are all learned can grow with the number of examples "
+        disputed="Our hidden layers are random and only the last one is learned. Norms of "
+        "networks whose layers are all learned can grow with the number of examples "
         "{cite}`nagarajan2019`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -103,75 +103,45 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bartlett2017-spectral-margin",
-        cite="bartlett2017",
+        id="bartlett2017-spectral-margin", cite="bartlett2017", kind="effect", expected=REPRODUCED,
         sentence="The spectral complexity of a network over its margin bounds the excess risk, is "
         "larger for random labels than for true ones, and follows the excess risk through "
         "training; as a number the bound is vacuous.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "bound, up to constants and logarithms",
-                "$\\lVert X \\rVert_F R_A / (\\gamma n)$",
-                "{cite:t}`bartlett2017`, Theorem 1.1",
-            ),
-            (
-                "complexity and excess risk, true and random labels",
-                "in direct correlation",
-                "abstract and Figure 1, for AlexNet on CIFAR-10",
-            ),
+            ("bound, up to constants and logarithms", "$\\lVert X \\rVert_F R_A / (\\gamma n)$",
+             "{cite:t}`bartlett2017`, Theorem 1.1"),
+            ("complexity and excess risk, true and random labels", "in direct correlation",
+             "abstract and Figure 1, for AlexNet on CIFAR-10"),
         ),
         conditions=(
-            at_least(
-                "separates",
-                "random labels in place of true ones raise $R_A / \\gamma$: the logarithm of the "
-                "ratio is at least {bound}, a factor of {bound:e^}",
-                0.25,
-            ),
-            at_least(
-                "tracking",
-                "along training $R_A$ and the excess risk are ranked alike: a rank correlation of "
-                "at least {bound}, on average over the shares of random labels",
-                0.8,
-            ),
-            at_least(
-                "bare[0]",
-                "for true labels the bound is vacuous even without its constants and logarithms: "
-                "at least {bound}, where no error rate exceeds 1",
-                10.0,
-            ),
+            at_least("separates", "random labels in place of true ones raise $R_A / \\gamma$: the "
+                     "logarithm of the ratio is at least {bound}, a factor of {bound:e^}", 0.25),
+            at_least("tracking", "along training $R_A$ and the excess risk are ranked alike: a "
+                     "rank correlation of at least {bound}, on average over the shares of random "
+                     "labels", 0.8),
+            at_least("bare[0]", "for true labels the bound is vacuous even without its constants "
+                     "and logarithms: at least {bound}, where no error rate exceeds 1", 10.0),
         ),
         controls=(
             Control(
-                "margin-only",
-                "the norms: what is compared is one over the margin",
+                "margin-only", "the norms: what is compared is one over the margin",
                 {"separates": 0.05, "tracking": 0.5},
                 (
-                    at_most(
-                        "worst_fit",
-                        "all networks fit their labels, with at most {bound} errors in training",
-                        0.02,
-                    ),
+                    at_most("worst_fit", "all networks fit their labels, with at most {bound} "
+                            "errors in training", 0.02),
                 ),
             ),
             Control(
-                "one-pass",
-                "the second look at an example: 10,000 examples, each seen once, so that nothing "
-                "is overfitted",
-                {"tracking": 0.3},
+                "one-pass", "the second look at an example: 10,000 examples, each seen once, so "
+                "that nothing is overfitted", {"tracking": 0.3},
                 (at_least("growth", "$R_A$ grows here too, by a factor of {bound} or more", 1.5),),
             ),
             Control(
-                "plane",
-                "depth and difficulty: no hidden layer, and two classes that a plane separates",
-                {"bare[0]": 5.0},
+                "plane", "depth and difficulty: no hidden layer, and two classes that a plane "
+                "separates", {"bare[0]": 5.0},
                 (
-                    at_most(
-                        "train_error[-1, 0]",
-                        "true labels are fitted, with at most {bound} errors in training",
-                        0.02,
-                    ),
+                    at_most("train_error[-1, 0]", "true labels are fitted, with at most {bound} "
+                            "errors in training", 0.02),
                 ),
             ),
         ),
@@ -179,7 +149,7 @@ CLAIMS = (
         "{cite}`nagarajan2019`, and over many hyperparameters spectral measures go against the "
         "error rather than with it {cite}`jiang2020`.",
     ),
-)
+)  # fmt: skip
 
 PLOT = Plot(
     sweep=Axis("share of random labels"),

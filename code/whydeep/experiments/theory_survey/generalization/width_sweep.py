@@ -206,54 +206,36 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="neyshabur2015-real-inductive-bias",
-        cite="neyshabur2015",
+        cite="neyshabur2015", kind="effect", expected=REPRODUCED,
         sentence="A hidden layer wider than the labels need, noisy ones included, lowers the test "
-        "error further, without regularisation: the number of units does not measure the capacity.",
-        kind="effect",
-        expected=REPRODUCED,
+        "error further, without regularisation: the number of units does not measure the "
+        "capacity.",
         paper=(
-            (
-                "what controls the capacity of networks",
-                "something that plays a central part, and is not their size",
-                "abstract",
-            ),
+            ("what controls the capacity of networks", "something that plays a central part, and "
+             "is not their size", "abstract"),
         ),
         conditions=(
-            at_most(
-                "ratio[clean]",
-                "with clean labels, 256 units err at most {bound} times as often as the 8 that fit",
-                0.9,
-            ),
-            at_most(
-                "ratio[noisy]",
-                "with a fifth of the labels redrawn, 256 units err at most {bound} times as often "
-                "as the 20 that fit",
-                0.9,
-            ),
+            at_most("ratio[clean]", "with clean labels, 256 units err at most {bound} times as "
+                    "often as the 8 that fit", 0.9),
+            at_most("ratio[noisy]", "with a fifth of the labels redrawn, 256 units err at most "
+                    "{bound} times as often as the 20 that fit", 0.9),
         ),
         controls=(
             Control(
-                "copied-units",
-                "the new units: wider networks hold copies of the units that were there before",
-                {"ratio[clean]": 0.1, "ratio[noisy]": 0.1},
+                "copied-units", "the new units: wider networks hold copies of the units that were "
+                "there before", {"ratio[clean]": 0.1, "ratio[noisy]": 0.1},
                 (
-                    at_most(
-                        "train[clean, -1]",
-                        "the widest network fits clean labels, but for at most {bound:%} %",
-                        0.02,
-                    ),
-                    at_most(
-                        "train[noisy, -1]",
-                        "the widest network fits noisy labels, but for at most {bound:%} %",
-                        0.02,
-                    ),
+                    at_most("train[clean, -1]", "the widest network fits clean labels, but for at "
+                            "most {bound:%} %", 0.02),
+                    at_most("train[noisy, -1]", "the widest network fits noisy labels, but for at "
+                            "most {bound:%} %", 0.02),
                 ),
             ),
         ),
         disputed="The test error may peak where the labels are only just fitted, so that part of "
         "the descent beyond is the way down from a peak {cite}`belkin2019,nakkiran2020`.",
     ),
-)
+)  # fmt: skip
 
 PLOT = Plot(
     sweep=Axis("hidden units", log=True),

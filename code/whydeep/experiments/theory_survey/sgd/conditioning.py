@@ -197,71 +197,43 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="shalev2017-conditioning",
-        cite="shalev2017",
-        sentence="Recovering the kinks of a curve from its heights is a convex linear problem, but "
-        "its condition number grows at least as $n^{3.5}$, so that gradient descent does not "
+        id="shalev2017-conditioning", cite="shalev2017", kind="effect", expected=REPRODUCED,
+        sentence="Recovering the kinks of a curve from its heights is a convex linear problem, "
+        "but its condition number grows at least as $n^{3.5}$, so that gradient descent does not "
         "finish; a convolution is better, and preconditioning a convolution solves it.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(("condition number", "at least of order $n^{3.5}$", "theorem on encoding curves"),),
         conditions=(
-            at_least(
-                "exponent",
-                "from 10 to 160 places the condition number grows at least as $n^{{bound}}$",
-                3.5,
-            ),
-            at_most(
-                "factor", "at each size it is within a factor of {bound:10^} of $1.294\\, n^4$", 0.3
-            ),
-            at_least(
-                "dense_10000",
-                "after 10,000 steps with 100 places at least {bound:word} of the mean squared "
-                "kinks is not found by the dense map",
-                0.5,
-            ),
-            at_least(
-                "gain",
-                "to find all but 1% the convolution needs 1/{bound:10^} of the dense map's steps "
-                "or fewer",
-                1.0,
-            ),
-            at_most(
-                "scaled_500",
-                "after 500 steps the preconditioned convolution has found all but $10^{{bound}}$",
-                -6.0,
-            ),
+            at_least("exponent", "from 10 to 160 places the condition number grows at least as "
+                     "$n^{{bound}}$", 3.5),
+            at_most("factor", "at each size it is within a factor of {bound:10^} of $1.294\\, n^4$",
+                    0.3),
+            at_least("dense_10000", "after 10,000 steps with 100 places at least {bound:word} of "
+                     "the mean squared kinks is not found by the dense map", 0.5),
+            at_least("gain", "to find all but 1% the convolution needs 1/{bound:10^} of the dense "
+                     "map's steps or fewer", 1.0),
+            at_most("scaled_500", "after 500 steps the preconditioned convolution has found all "
+                    "but $10^{{bound}}$", -6.0),
         ),
         controls=(
             Control(
-                "rotation",
-                "the curve: what is observed is a random rotation of the kinks",
+                "rotation", "the curve: what is observed is a random rotation of the kinks",
                 {"exponent": 2.0, "factor": 2.0, "dense_10000": 0.3, "gain": 2.0},
                 (
-                    at_most(
-                        "dense_500",
-                        "its dense map is found within 500 steps, but for {bound}",
-                        1e-3,
-                    ),
+                    at_most("dense_500", "its dense map is found within 500 steps, but for {bound}",
+                            1e-3),
                 ),
             ),
             Control(
-                "diagonal",
-                "what the preconditioner knows of how neighbours vary together: its three inputs "
-                "are scaled one by one",
-                {"scaled_500": 3.0},
+                "diagonal", "what the preconditioner knows of how neighbours vary together: its "
+                "three inputs are scaled one by one", {"scaled_500": 3.0},
                 (
-                    at_most(
-                        "scaled_later",
-                        "its iteration gets there too, but for $10^{{bound:log10}}$, after "
-                        "1e9 steps",
-                        1e-6,
-                    ),
+                    at_most("scaled_later", "its iteration gets there too, but for "
+                            "$10^{{bound:log10}}$, after 1e9 steps", 1e-6),
                 ),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

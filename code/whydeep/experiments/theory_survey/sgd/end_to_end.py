@@ -209,56 +209,36 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="shalev2017-end-to-end",
-        cite="shalev2017",
+        id="shalev2017-end-to-end", cite="shalev2017", kind="effect", expected=REPRODUCED,
         sentence="When the label is the product of $k$ answers, the signal in the gradient of "
         "training on the label alone vanishes against its noise as $k$ grows, and training fails "
         "abruptly; supervising the answers works.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(("tuples of pictures", "$k = 1, \\dots, 4$", "experiment on tuples of pictures"),),
         conditions=(
-            at_most(
-                "accuracy[label, k=5]",
-                "with 5 answers training on the label alone is right on at most {bound:%}% of "
-                "fresh examples",
-                0.6,
-            ),
-            at_least(
-                "accuracy[answers, k=5]",
-                "with a second loss on the answers it is right on at least {bound:%}%",
-                0.9,
-            ),
-            at_most(
-                "fall",
-                "from 1 to 3 answers the squared signal over the variance falls by a factor of "
-                "{bound:10^} or more",
-                -2.0,
-            ),
+            at_most("accuracy[label, k=5]", "with 5 answers training on the label alone is right "
+                    "on at most {bound:%}% of fresh examples", 0.6),
+            at_least("accuracy[answers, k=5]", "with a second loss on the answers it is right on "
+                     "at least {bound:%}%", 0.9),
+            at_most("fall", "from 1 to 3 answers the squared signal over the variance falls by a "
+                    "factor of {bound:10^} or more", -2.0),
         ),
         controls=(
             Control(
-                "sum",
-                "the product: the label is the sign of the answers' sum",
+                "sum", "the product: the label is the sign of the answers' sum",
                 {"accuracy[label, k=5]": 0.3, "fall": 1.0},
                 (
-                    at_least(
-                        "accuracy[answers, k=5]",
-                        "with the answers it is learned too: right on at least {bound:%}%",
-                        0.9,
-                    ),
+                    at_least("accuracy[answers, k=5]", "with the answers it is learned too: right "
+                             "on at least {bound:%}%", 0.9),
                 ),
             ),
             Control(
-                "other-answers",
-                "what the answers tell of the label: the second loss teaches the sides of another "
-                "plane",
-                {"accuracy[answers, k=5]": 0.3},
+                "other-answers", "what the answers tell of the label: the second loss teaches the "
+                "sides of another plane", {"accuracy[answers, k=5]": 0.3},
                 (at_least("told", "it learns those sides, at least {bound} of them", 0.9),),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 PLOT = Plot(
     sweep=Axis("answers k"),

@@ -181,20 +181,14 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="arora2018-implicit-acceleration",
-        cite="arora2018",
+        id="arora2018-implicit-acceleration", cite="arora2018", kind="effect", expected=REPRODUCED,
         sentence="A layer that adds no function acts as a preconditioner that favours the way "
         "already gone; on a convex problem, fourth powers of residuals, it can make gradient "
         "descent faster.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "end-to-end rule of depth $N$, one output",
-                "$w \\leftarrow w - \\eta\\, \\lVert w \\rVert^{2 - 2/N} "
-                "(\\nabla + (N - 1) \\operatorname{Pr}_w \\nabla)$",
-                "the end-to-end update rule",
-            ),
+            ("end-to-end rule of depth $N$, one output", "$w \\leftarrow w - \\eta\\, \\lVert w "
+             "\\rVert^{2 - 2/N} (\\nabla + (N - 1) \\operatorname{Pr}_w \\nabla)$",
+             "the end-to-end update rule"),
             (
                 "regression with fourth powers of residuals",
                 ("depths {} and {} are faster than depth {}, each at its best rate", 2, 3, 1),
@@ -202,59 +196,39 @@ CLAIMS = (
             ),
         ),
         conditions=(
-            at_most(
-                "ratio[depth=2]",
-                "at $p = 4$ depth 2 needs at most {bound} times the steps of depth 1",
-                0.8,
-            ),
-            at_most(
-                "ratio[depth=3]",
-                "at $p = 4$ depth 3 needs at most {bound} times the steps of depth 1",
-                0.8,
-            ),
-            at_most(
-                "rule_off[depth=2]",
-                "at a tenth of its best rate, depth 2 stays within {bound:%} % of the end-to-end "
-                "rule",
-                0.2,
-            ),
+            at_most("ratio[depth=2]", "at $p = 4$ depth 2 needs at most {bound} times the steps "
+                    "of depth 1", 0.8),
+            at_most("ratio[depth=3]", "at $p = 4$ depth 3 needs at most {bound} times the steps "
+                    "of depth 1", 0.8),
+            at_most("rule_off[depth=2]", "at a tenth of its best rate, depth 2 stays within "
+                    "{bound:%} % of the end-to-end rule", 0.2),
         ),
         controls=(
             Control(
-                "squares",
-                "the power above two: squares of the residuals, $p = 2$",
+                "squares", "the power above two: squares of the residuals, $p = 2$",
                 {"ratio[depth=2]": 1.0, "ratio[depth=3]": 1.0},
                 (
-                    at_most(
-                        "needed[depth=3]",
-                        "every depth arrives, the slowest within {bound} steps",
-                        400.0,
-                    ),
+                    at_most("needed[depth=3]", "every depth arrives, the slowest within {bound} "
+                            "steps", 400.0),
                 ),
             ),
             Control(
-                "without-projection",
-                "from the rule, the term along the weights",
+                "without-projection", "from the rule, the term along the weights",
                 {"rule_off[depth=2]": 0.15},
                 (
-                    at_most(
-                        "needed[depth=2]",
-                        "the product that it is compared with arrives, within {bound} steps",
-                        1500.0,
-                    ),
+                    at_most("needed[depth=2]", "the product that it is compared with arrives, "
+                            "within {bound} steps", 1500.0),
                 ),
             ),
         ),
-        changes=(
-            "A first record counted a learning rate if four in five starts arrived, and the fifth "
-            "had flown off at the best rates of the products. Now none may fly off, there are 61 "
-            "rates instead of 75, and a run has 1,400 steps at most instead of 1,600; calibration "
-            "and record were run again, with the same bounds.",
-        ),
+        changes=("A first record counted a learning rate if four in five starts arrived, and the "
+                 "fifth had flown off at the best rates of the products. Now none may fly off, "
+                 "there are 61 rates instead of 75, and a run has 1,400 steps at most instead of "
+                 "1,600; calibration and record were run again, with the same bounds.",),
         disputed="Depth can also slow gradient descent down: a product of $N$ numbers may need a "
         "time that grows exponentially with $N$ {cite}`shamir2018`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

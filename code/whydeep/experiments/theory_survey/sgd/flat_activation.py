@@ -154,67 +154,43 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="shalev2017-flat-activation",
-        cite="shalev2017",
+        id="shalev2017-flat-activation", cite="shalev2017", kind="effect", expected=PARTLY,
         sentence="Through a piecewise-flat non-linearity the gradient is zero almost everywhere; "
         "putting 1 for its derivative in the backward pass learns the target, while smoothing the "
         "jumps is slow or inaccurate.",
-        kind="effect",
-        expected=PARTLY,
         missed=("error[slope=50, -1]",),
         paper=(
-            (
-                "the forward-only update",
-                "converges, after {cite:t}`kalai2009`",
-                "theorem on flat activations",
-            ),
+            ("the forward-only update", "converges, after {cite:t}`kalai2009`",
+             "theorem on flat activations"),
         ),
         conditions=(
-            at_least(
-                "error[gradient, -1]",
-                "gradient descent through the staircase leaves an error of at least {bound} of the "
-                "variance of the targets",
-                0.9,
-            ),
-            at_most(
-                "error[forward, -1]", "the forward-only update leaves at most {bound} of it", 0.01
-            ),
-            at_most(
-                "factor",
-                "its error is within a factor of {bound:10^} of the prediction, as long as that "
-                "is above 0.003",
-                0.36,
-            ),
-            at_least(
-                "error[slope=50, -1]",
-                "with jumps smoothed to sigmoids of slope 50 a stair, gradient descent leaves at "
-                "least {bound} of it",
-                0.1,
-            ),
+            at_least("error[gradient, -1]", "gradient descent through the staircase leaves an "
+                     "error of at least {bound} of the variance of the targets", 0.9),
+            at_most("error[forward, -1]", "the forward-only update leaves at most {bound} of it",
+                    0.01),
+            at_most("factor", "its error is within a factor of {bound:10^} of the prediction, as "
+                    "long as that is above 0.003", 0.36),
+            at_least("error[slope=50, -1]", "with jumps smoothed to sigmoids of slope 50 a stair, "
+                     "gradient descent leaves at least {bound} of it", 0.1),
         ),
         controls=(
             Control(
-                "identity",
-                "the stairs: the non-linearity is the identity",
+                "identity", "the stairs: the non-linearity is the identity",
                 {"error[gradient, -1]": 0.8, "error[slope=50, -1]": 0.05},
                 (
-                    at_most(
-                        "error[forward, -1]",
-                        "the forward-only update learns it, all but {bound}",
-                        0.01,
-                    ),
+                    at_most("error[forward, -1]", "the forward-only update learns it, all but "
+                            "{bound}", 0.01),
                 ),
                 by_design="without stairs nothing is smoothed: both updates are the gradient",
             ),
             Control(
-                "periodic",
-                "that the stairs only rise: they go up and down in turn",
+                "periodic", "that the stairs only rise: they go up and down in turn",
                 {"error[forward, -1]": 0.5, "factor": 0.5},
                 (at_least("moved", "the update does move the weights, by at least {bound}", 0.1),),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -115,70 +115,41 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="choromanska2015-spinglass-band",
-        cite="choromanska2015",
+        cite="choromanska2015", kind="effect", expected=REPRODUCED,
         sentence="Descent in a spherical spin glass stops in a band of energies just above the "
         "threshold $-E_\\infty(p)$, and the band narrows as the number of spins grows.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "energy per spin below which almost all stationary points are minima, $p = 3$",
-                "$-2\\sqrt{2/3} = -1.633$",
-                "{cite:t}`auffinger2013`, definition of $E_\\infty$",
-            ),
-            (
-                "local minima outside the band",
-                "their number falls exponentially with the size of the network",
-                "abstract, for the glass that stands for the network",
-            ),
+            ("energy per spin below which almost all stationary points are minima, $p = 3$",
+             "$-2\\sqrt{2/3} = -1.633$", "{cite:t}`auffinger2013`, definition of $E_\\infty$"),
+            ("local minima outside the band", "their number falls exponentially with the size of "
+             "the network", "abstract, for the glass that stands for the network"),
         ),
         conditions=(
-            at_most(
-                "gap",
-                "with 96 spins the mean energy in the end is at most {bound} from the threshold of "
-                "infinitely many",
-                0.12,
-            ),
-            at_most(
-                "gap_ratio", "that distance is at most {bound} times the one with 12 spins", 0.5
-            ),
-            at_most(
-                "narrowing",
-                "the spread over the starts is at most {bound} times the one with 12 spins",
-                0.5,
-            ),
-            at_least(
-                "spread[-1]",
-                "it is a band and no single energy: with 96 spins the starts still spread by "
-                "{bound}",
-                0.015,
-            ),
+            at_most("gap", "with 96 spins the mean energy in the end is at most {bound} from the "
+                    "threshold of infinitely many", 0.12),
+            at_most("gap_ratio", "that distance is at most {bound} times the one with 12 spins",
+                    0.5),
+            at_most("narrowing", "the spread over the starts is at most {bound} times the one "
+                    "with 12 spins", 0.5),
+            at_least("spread[-1]", "it is a band and no single energy: with 96 spins the starts "
+                     "still spread by {bound}", 0.015),
         ),
         controls=(
             Control(
-                "eight-coupled",
-                "the coupling of all spins: only eight of them take part in the energy, in a "
-                "space of as many dimensions",
+                "eight-coupled", "the coupling of all spins: only eight of them take part in the "
+                "energy, in a space of as many dimensions",
                 {"gap": 0.1, "gap_ratio": 0.2, "narrowing": 0.15},
                 (
-                    at_most(
-                        "unfinished",
-                        "every walker has come to rest: no gradient above {bound}",
-                        0.3,
-                    ),
+                    at_most("unfinished", "every walker has come to rest: no gradient above "
+                            "{bound}", 0.3),
                 ),
             ),
             Control(
-                "pairs",
-                "the third spin of each product: a quadratic form has one valley and its mirror "
-                "image",
-                {"spread[-1]": 0.01},
+                "pairs", "the third spin of each product: a quadratic form has one valley and its "
+                "mirror image", {"spread[-1]": 0.01},
                 (
-                    at_most(
-                        "unfinished",
-                        "every walker has come to rest: no gradient above {bound}",
-                        0.3,
-                    ),
+                    at_most("unfinished", "every walker has come to rest: no gradient above "
+                            "{bound}", 0.3),
                 ),
             ),
         ),
@@ -187,7 +158,7 @@ CLAIMS = (
         "several degrees, descent from a prepared start ends below the threshold "
         "{cite}`folena2020`.",
     ),
-)
+)  # fmt: skip
 
 NAMES = {
     MAIN: "three spins a term",

@@ -186,67 +186,40 @@ ENOUGH = (
 )
 CLAIMS = (
     Claim(
-        id="braydean2007-index-energy",
-        cite="braydean2007",
+        id="braydean2007-index-energy", cite="braydean2007", kind="effect", expected=REPRODUCED,
         sentence="In a random landscape of many dimensions the height of a critical point fixes "
         "its share of downward directions: high ones are saddles with many ways out, and minima "
         "are rare and lie low.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "index and height of critical points",
-                "tied together when the dimension is large",
-                "the letter's main result",
-            ),
-            (
-                "minima among all critical points, here",
-                r"$\mathrm{e}^{-N/3}$, roughly, for the 3-spin glass",
-                "follows from {cite:t}`auffinger2013`",
-            ),
+            ("index and height of critical points", "tied together when the dimension is large",
+             "the letter's main result"),
+            ("minima among all critical points, here", "$\\mathrm{e}^{-N/3}$, roughly, for the "
+             "3-spin glass", "follows from {cite:t}`auffinger2013`"),
         ),
         conditions=(
-            at_least(
-                "spearman",
-                "at 30 spins energy and index have a rank correlation of at least {bound}",
-                0.93,
-            ),
-            at_most(
-                "departure[-1]",
-                "at 30 spins the index is within {bound} (root mean square) of the half-circle's",
-                0.05,
-            ),
+            at_least("spearman", "at 30 spins energy and index have a rank correlation of at "
+                     "least {bound}", 0.93),
+            at_most("departure[-1]", "at 30 spins the index is within {bound} (root mean square) "
+                    "of the half-circle's", 0.05),
             at_most("narrows", "that is at most {bound} of what it is at 8 spins", 0.6),
-            at_most(
-                "common",
-                "from 3 spins to 7 the share of minima falls faster than that of a quadratic form, "
-                "1/N: times N it falls to at most {bound}",
-                0.75,
-            ),
+            at_most("common", "from 3 spins to 7 the share of minima falls faster than that of a "
+                    "quadratic form, 1/N: times N it falls to at most {bound}", 0.75),
         ),
         controls=(
             Control(
-                "without-shift",
-                "what the height adds to all curvatures: the index is counted at the same points "
-                "without it",
+                "without-shift", "what the height adds to all curvatures: the index is counted at "
+                "the same points without it",
                 {"spearman": 0.3, "departure[-1]": 0.05, "narrows": 0.1},
                 ENOUGH,
             ),
             Control(
-                "quadratic",
-                "the randomness beyond a quadratic form: the 2-spin glass, whose critical points "
-                "are the eigenvectors of one matrix",
-                {"common": 0.15},
+                "quadratic", "the randomness beyond a quadratic form: the 2-spin glass, whose "
+                "critical points are the eigenvectors of one matrix", {"common": 0.15},
                 (
                     *ENOUGH,
-                    Condition(
-                        "complete",
-                        "all 2N critical points are found, to within {bound:%} %",
-                        lambda result: abs(float(result["complete"]) - 1),
-                        "<=",
-                        0.02,
-                        "ratio of numbers",
-                    ),
+                    Condition("complete", "all 2N critical points are found, to within {bound:%} %",
+                              lambda result: abs(float(result["complete"]) - 1), "<=", 0.02,
+                              "ratio of numbers"),
                 ),
                 by_design="the energies of all critical points are known, and found",
             ),
@@ -254,7 +227,7 @@ CLAIMS = (
         disputed="How low a search gets is another matter than where the minima are: in mixed "
         "glasses, descent from a cool start goes below the threshold {cite}`folena2020`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

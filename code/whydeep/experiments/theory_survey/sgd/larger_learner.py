@@ -63,7 +63,10 @@ class Settings:
     forms: str = "ab"
 
 
-SCALES = {"quick": Settings()}
+SCALES = {
+    "quick": Settings(),
+    "gpu": Settings(tries=200, teachers=20, examples=100_000, steps=4000),
+}
 VARIANTS = {"three-units": {"units": 3, "forms": "a"}, "copies": {"copies": True, "forms": "b"}}
 
 
@@ -162,69 +165,42 @@ def run(settings: Settings, chance: Chance) -> Result:
     return Result(**found)
 
 
+# A control runs one of the tasks only: what it did not measure is not a number.
 CLAIMS = (
     Claim(
-        id="livni2014-overspecification",
-        cite="livni2014",
+        id="livni2014-overspecification", cite="livni2014", kind="effect", expected=PARTLY,
         sentence="A learner of the very size of the network that made the labels is hard to train "
         "in the worst case; one that is larger, over-specified, is easier to train.",
-        kind="effect",
-        expected=PARTLY,
         missed=("ratio[large]",),
-        # A control runs one of the tasks only: what it did not measure is not a number.
         conditions=(
-            at_least(
-                "freed",
-                "(a) two units more than the teacher's 15 free at least {bound:%} % of all starts",
-                0.4,
-                default=math.nan,
-            ),
-            at_most(
-                "ratio[small]",
-                "(b) for a teacher of 8 units, 32 units end with at most {bound} times the test "
-                "error of 8",
-                0.4,
-                default=math.nan,
-            ),
-            at_most(
-                "ratio[large]",
-                "(b) for a teacher of 15 units, 60 units end with at most {bound} times the test "
-                "error of 15",
-                0.4,
-                default=math.nan,
-            ),
+            at_least("freed", "(a) two units more than the teacher's 15 free at least {bound:%} % "
+                     "of all starts", 0.4, default=math.nan),
+            at_most("ratio[small]", "(b) for a teacher of 8 units, 32 units end with at most "
+                    "{bound} times the test error of 8", 0.4, default=math.nan),
+            at_most("ratio[large]", "(b) for a teacher of 15 units, 60 units end with at most "
+                    "{bound} times the test error of 15", 0.4, default=math.nan),
         ),
         controls=(
             Control(
-                "three-units",
-                "bad minima: for a teacher of three orthonormal units none are known",
-                {"freed": 0.3},
+                "three-units", "bad minima: for a teacher of three orthonormal units none are "
+                "known", {"freed": 0.3},
                 (
-                    at_least(
-                        "found[-1]",
-                        "the larger learner finds the teacher from at least {bound:%} % of the "
-                        "starts",
-                        0.95,
-                    ),
+                    at_least("found[-1]", "the larger learner finds the teacher from at least "
+                             "{bound:%} % of the starts", 0.95),
                 ),
                 by_design="no start gets stuck, for any seed",
             ),
             Control(
-                "copies",
-                "the difference of the units: the larger learner has four copies of each",
+                "copies", "the difference of the units: the larger learner has four copies of each",
                 {"ratio[small]": 0.3, "ratio[large]": 0.3},
                 (
-                    at_most(
-                        "error[small, more, -1]",
-                        "the learner of copies learns: its error is at most {bound:word} of the "
-                        "labels' variance",
-                        0.2,
-                    ),
+                    at_most("error[small, more, -1]", "the learner of copies learns: its error is "
+                            "at most {bound:word} of the labels' variance", 0.2),
                 ),
             ),
         ),
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -206,57 +206,41 @@ SAME_CHANCE = (
 
 CLAIMS = (
     Claim(
-        id="shalev2017-parity",
-        cite="shalev2017",
+        id="shalev2017-parity", cite="shalev2017", kind="effect", expected=REPRODUCED,
         sentence="At any weights the gradient is almost the same for every parity: its variance "
         "over parities of $d$ signs is of order $2^{-d}$, so that no gradient method can tell "
         "which parity it is asked to learn.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "variance of the gradient over orthogonal targets",
-                "at most $G(w)^2 / \\lvert \\mathcal H \\rvert$",
-                "main theorem on parities",
-            ),
+            ("variance of the gradient over orthogonal targets", "at most $G(w)^2 / \\lvert "
+             "\\mathcal H \\rvert$", "main theorem on parities"),
         ),
         conditions=(
-            at_most(
-                "gap",
-                "from 3 to 11 signs the measured variance is within a factor of {bound:2^} of "
-                "$2^{-d}$ times the mean squared gradient of the output",
-                1.0,
-            ),
+            at_most("gap", "from 3 to 11 signs the measured variance is within a factor of "
+                    "{bound:2^} of $2^{-d}$ times the mean squared gradient of the output", 1.0),
             at_most("slope_off", "its slope is within {bound} of one halving a bit", 0.15),
-            at_most(
-                "accuracy",
-                "trained on a parity of 15 of 30 signs, a network is right on at most {bound:%}% "
-                "of fresh examples",
-                0.55,
-            ),
+            at_most("accuracy", "trained on a parity of 15 of 30 signs, a network is right on at "
+                    "most {bound:%}% of fresh examples", 0.55),
         ),
         controls=(
             Control(
-                "threshold",
-                "orthogonality: targets are signs of random weighted sums, so two of them agree "
-                "more than by chance, or less",
+                "threshold", "orthogonality: targets are signs of random weighted sums, so two of "
+                "them agree more than by chance, or less",
                 {"gap": 3.0, "slope_off": 0.4, "accuracy": 0.3},
                 SAME_CHANCE,
             ),
             Control(
-                "sparse",
-                "the many targets: parities of 3 of the 30 signs, of which there are 4,060",
-                {"accuracy": 0.3},
+                "sparse", "the many targets: parities of 3 of the 30 signs, of which there are "
+                "4,060", {"accuracy": 0.3},
                 SAME_CHANCE,
             ),
         ),
         disputed="It bounds gradients over *all* examples with some error. SGD on few examples at "
         "a time, with gradients exact enough, can learn whatever can be learned from examples, "
-        "parities included {cite}`abbe2020,abbe2021`; sparse parities are learned about as fast as "
-        "statistical queries allow {cite}`barak2022`; and the parity of *all* signs is learned "
+        "parities included {cite}`abbe2020,abbe2021`; sparse parities are learned about as fast "
+        "as statistical queries allow {cite}`barak2022`; and the parity of *all* signs is learned "
         "from first weights that are random signs, not from normal ones {cite}`abbe2025`.",
     ),
-)
+)  # fmt: skip
 
 FAMILIES = {MAIN: "parities", "threshold": "threshold functions"}
 PLOT = Plot(

@@ -336,67 +336,45 @@ COUNTED = (
 )
 CLAIMS = (
     Claim(
-        id="dauphin2014-saddle-points",
-        cite="dauphin2014",
-        sentence="At critical points of small networks the share of downward directions grows with "
-        "the training loss, as in random landscapes; Newton's method is drawn to such saddles, and "
-        "with the absolute values of the curvatures it leaves them.",
-        kind="effect",
-        expected=PARTLY,
+        id="dauphin2014-saddle-points", cite="dauphin2014", kind="effect", expected=PARTLY,
+        sentence="At critical points of small networks the share of downward directions grows "
+        "with the training loss, as in random landscapes; Newton's method is drawn to such "
+        "saddles, and with the absolute values of the curvatures it leaves them.",
         missed=("network",),
         paper=(
             ("training loss and index, small networks on images", "rise together", "figure 1"),
             ("saddle-free Newton against SGD and Newton", "reaches a lower loss", "abstract"),
         ),
         conditions=(
-            at_least(
-                "linear",
-                "at the 64 critical points of a linear autoencoder loss and index have a rank "
-                "correlation of at least {bound}",
-                0.9,
-            ),
-            at_least(
-                "network",
-                "at those found of a tanh network of 8 weights it is at least {bound}",
-                0.6,
-            ),
-            at_least(
-                "trapped[newton]",
-                "from at least {bound} of the starts Newton's method ends at a saddle",
-                0.4,
-            ),
-            at_least(
-                "reached[saddle-free]",
-                "from at least {bound} of them the saddle-free method ends at the minimum",
-                0.9,
-            ),
+            at_least("linear", "at the 64 critical points of a linear autoencoder loss and index "
+                     "have a rank correlation of at least {bound}", 0.9),
+            at_least("network", "at those found of a tanh network of 8 weights it is at least "
+                     "{bound}", 0.6),
+            at_least("trapped[newton]", "from at least {bound} of the starts Newton's method ends "
+                     "at a saddle", 0.4),
+            at_least("reached[saddle-free]", "from at least {bound} of them the saddle-free "
+                     "method ends at the minimum", 0.9),
         ),
         controls=(
             Control(
-                "anywhere",
-                "that the points are critical: random weights of both networks",
+                "anywhere", "that the points are critical: random weights of both networks",
                 {"linear": 0.5, "network": 0.2},
                 COUNTED,
             ),
             Control(
-                "swapped",
-                "the absolute values, which the other of the two methods gets",
+                "swapped", "the absolute values, which the other of the two methods gets",
                 {"trapped[newton]": 0.2, "reached[saddle-free]": 0.5},
                 (
                     *COUNTED,
-                    at_least(
-                        "reached[newton]",
-                        "the method that now has them reaches the minimum from at least {bound} of "
-                        "the starts",
-                        0.9,
-                    ),
+                    at_least("reached[newton]", "the method that now has them reaches the minimum "
+                             "from at least {bound} of the starts", 0.9),
                 ),
             ),
         ),
         disputed="Searches for critical points of networks mostly stop at points that are not "
         "critical {cite}`frye2021`, and training may never come near one {cite}`lipton2016`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -155,64 +155,38 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+# The variant of four spins trains no networks: there is nothing to differ.
 CLAIMS = (
     Claim(
-        id="sagun2014-gd-sgd-same-floor",
-        cite="sagun2014",
+        id="sagun2014-gd-sgd-same-floor", cite="sagun2014", kind="effect", expected=REPRODUCED,
         sentence="In spin glasses of many spins and in networks, gradient descent and its noisy "
         "version reach the same level within the same number of steps: noise does not end lower.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "levels of gradient descent and of stochastic gradient descent",
-                "the same, within the same number of steps",
-                "abstract",
-            ),
+            ("levels of gradient descent and of stochastic gradient descent",
+             "the same, within the same number of steps", "abstract"),
         ),
         conditions=(
-            at_most(
-                "difference",
-                "with 64 spins the mean energies in the end, with noise and without, differ by at "
-                "most {bound:%} %",
-                0.03,
-            ),
-            at_most(
-                "network_difference",
-                "the training losses of networks from batches of 40 and from all 400 examples "
-                "differ by at most {bound:%} %",
-                0.06,
-                # The variant of four spins trains no networks: there is nothing to differ.
-                default=0.0,
-            ),
+            at_most("difference", "with 64 spins the mean energies in the end, with noise and "
+                    "without, differ by at most {bound:%} %", 0.03),
+            at_most("network_difference", "the training losses of networks from batches of 40 and "
+                    "from all 400 examples differ by at most {bound:%} %", 0.06, default=0.0),
         ),
         controls=(
             Control(
-                "four-spins",
-                "the many spins: glasses of four",
-                {"difference": 0.05},
+                "four-spins", "the many spins: glasses of four", {"difference": 0.05},
                 (
-                    Condition(
-                        "comparable",
-                        "noise does not throw the walkers off: the difference is at most a "
-                        "{bound:word}",
-                        lambda result: float(result["difference"]),
-                        "<=",
-                        0.5,
-                        "share of the energy",
-                    ),
+                    Condition("comparable", "noise does not throw the walkers off: the difference "
+                              "is at most a {bound:word}",
+                              lambda result: float(result["difference"]), "<=", 0.5,
+                              "share of the energy"),
                 ),
             ),
             Control(
-                "hot",
-                "the end of the noise: the temperature stays, and batches hold four examples",
-                {"difference": 0.1, "network_difference": 0.2},
+                "hot", "the end of the noise: the temperature stays, and batches hold four "
+                "examples", {"difference": 0.1, "network_difference": 0.2},
                 (
-                    at_most(
-                        "loss[small]",
-                        "its networks learn: training loss below {bound}, where chance has 2.3",
-                        2.2,
-                    ),
+                    at_most("loss[small]", "its networks learn: training loss below {bound}, "
+                            "where chance has 2.3", 2.2),
                 ),
             ),
         ),
@@ -220,7 +194,7 @@ CLAIMS = (
         "networks alike: {cite:t}`keskar2017` report that large batches end in sharper minima "
         "with a larger test error.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -178,52 +178,32 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="song2017-sq-hardness",
-        cite="song2017",
+        id="song2017-sq-hardness", cite="song2017", kind="effect", expected=REPRODUCED,
         sentence="Some small targets with one hidden layer, waves along a random direction, take "
         "exponentially many statistical queries to learn on benign inputs, and the error of "
         "training jumps at a critical sharpness of the wave.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "statistical queries, of tolerance inverse in the dimension",
-                "exponentially many",
-                "abstract",
-            ),
+            ("statistical queries, of tolerance inverse in the dimension", "exponentially many",
+             "abstract"),
             ("training error", "a phase transition", "abstract"),
         ),
         conditions=(
-            at_least(
-                "error[s=2]",
-                "at sharpness 2 the network leaves at least {bound} of the variance, as if it had "
-                "seen nothing",
-                0.9,
-            ),
+            at_least("error[s=2]", "at sharpness 2 the network leaves at least {bound} of the "
+                     "variance, as if it had seen nothing", 0.9),
             at_most("error[s=0.5]", "at sharpness 1/2 it leaves at most {bound}", 0.05),
-            at_most(
-                "crossing_off",
-                "the error passes 1/2 within {bound} of the sharpness at which the trace of the "
-                "direction sinks into the noise",
-                0.25,
-            ),
-            at_most(
-                "overlap_off",
-                "at each sharpness that trace is within {bound} of the predicted squared cosine",
-                0.45,
-            ),
+            at_most("crossing_off", "the error passes 1/2 within {bound} of the sharpness at "
+                    "which the trace of the direction sinks into the noise", 0.25),
+            at_most("overlap_off", "at each sharpness that trace is within {bound} of the "
+                    "predicted squared cosine", 0.45),
         ),
         controls=(
             Control(
-                "direction-given",
-                "the search: the network sees only the part of its input along the direction",
-                {"error[s=2]": 0.5, "crossing_off": 0.4, "overlap_off": 0.4},
+                "direction-given", "the search: the network sees only the part of its input along "
+                "the direction", {"error[s=2]": 0.5, "crossing_off": 0.4, "overlap_off": 0.4},
                 (at_most("error[s=0.5]", "it learns the smooth wave, all but {bound}", 0.05),),
             ),
             Control(
-                "few-examples",
-                "the examples: 200 in place of 10,000",
-                {"error[s=0.5]": 0.5},
+                "few-examples", "the examples: 200 in place of 10,000", {"error[s=0.5]": 0.5},
                 (at_most("error_seen[s=0.5]", "it fits those it has, all but {bound}", 0.2),),
             ),
         ),
@@ -231,7 +211,7 @@ CLAIMS = (
         "statistical queries, learns such waves; with a little noise they are hard for every "
         "algorithm, if certain problems on lattices are {cite}`song2021`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

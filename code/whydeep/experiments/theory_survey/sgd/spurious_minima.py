@@ -159,13 +159,10 @@ ARRIVED = (
 )
 CLAIMS = (
     Claim(
-        id="safran2018-spurious-minima",
-        cite="safran2018",
+        id="safran2018-spurious-minima", cite="safran2018", kind="effect", expected=REPRODUCED,
         sentence="A ReLU network that has exactly the size of its teacher has bad local minima, "
         "gradient descent falls into them more often the larger both are, and one or two extra "
         "units take nearly all of them away.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
             ("sizes with bad local minima", "$6 \\le k \\le 20$", "abstract; proved by computer"),
             ("chance to fall into one", "“quite high, and increasing”", "abstract"),
@@ -174,60 +171,41 @@ CLAIMS = (
         conditions=(
             at_least("stuck_small", "at least {bound} of the students of 10 units get stuck", 0.15),
             at_least("rise", "with 15 units it is at least {bound} more", 0.2),
-            at_least(
-                "lowest",
-                "where a student of 10 units is stuck, the loss curves upwards in all 100 "
-                "directions: the least curvature is at least {bound}",
-                0.005,
-            ),
-            at_most(
-                "one_more",
-                "with 11 units for a teacher of 10 at most a fifth as many are stuck",
-                0.0,
-            ),
-            at_most(
-                "two_more",
-                "with 17 units for a teacher of 15 at most a fifth as many are stuck",
-                0.0,
-            ),
+            at_least("lowest", "where a student of 10 units is stuck, the loss curves upwards in "
+                     "all 100 directions: the least curvature is at least {bound}", 0.005),
+            at_most("one_more", "with 11 units for a teacher of 10 at most a fifth as many are "
+                    "stuck", 0.0),
+            at_most("two_more", "with 17 units for a teacher of 15 at most a fifth as many are "
+                    "stuck", 0.0),
         ),
         controls=(
             Control(
-                "few-units",
-                "the number of units: teachers and students of 3 and 5, below the theorem's 6",
-                {"stuck_small": 0.1, "rise": 0.1},
+                "few-units", "the number of units: teachers and students of 3 and 5, below the "
+                "theorem's 6", {"stuck_small": 0.1, "rise": 0.1},
                 ARRIVED,
             ),
             Control(
-                "inputs",
-                "the extra units: as many further weights, but spent on inputs, so that the loss "
-                "has as many dimensions",
-                {"one_more": 0.1, "two_more": 0.2},
+                "inputs", "the extra units: as many further weights, but spent on inputs, so that "
+                "the loss has as many dimensions", {"one_more": 0.1, "two_more": 0.2},
                 ARRIVED,
             ),
             Control(
-                "halved",
-                "the exact size: the same functions written with 11 units, one unit in two halves",
-                {"lowest": 0.05},
+                "halved", "the exact size: the same functions written with 11 units, one unit in "
+                "two halves", {"lowest": 0.05},
                 (
                     *ARRIVED,
-                    at_most(
-                        "moved", "halving leaves the loss as it is, to $10^{{bound:log10}}$", 1e-9
-                    ),
-                    at_most(
-                        "slope",
-                        "it is still a critical point: no entry of the gradient above "
-                        "$10^{{bound:log10}}$",
-                        1e-6,
-                    ),
+                    at_most("moved", "halving leaves the loss as it is, to $10^{{bound:log10}}$",
+                            1e-9),
+                    at_most("slope", "it is still a critical point: no entry of the gradient "
+                            "above $10^{{bound:log10}}$", 1e-6),
                 ),
             ),
         ),
         disputed="Not the existence of the minima, but what extra units do, is open: one extra "
-        "unit turns the minima that are known into saddles, which does not show that no others are "
-        "left {cite}`safran2021`.",
+        "unit turns the minima that are known into saddles, which does not show that no others "
+        "are left {cite}`safran2021`.",
     ),
-)
+)  # fmt: skip
 
 NAMES = {0: "as many units as the teacher", 1: "one more", 2: "two more"}
 PLOT = Plot(

@@ -166,88 +166,58 @@ def run(settings: Settings, chance: Chance) -> Result:
     return Result(**found, **told)
 
 
+# A control runs one of the tasks only: what it did not measure is not a number.
 CLAIMS = (
     Claim(
         id="mackinlay-q2-is-overparameterization-essential",
-        cite="mackinlay2019",
+        cite="mackinlay2019", kind="effect", expected=REPRODUCED,
         sentence="More weights than needed are not needed to express the solution; gradient "
         "descent needs some of them to find it; and for new data they do no harm.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "students of the teacher's size $k$ with bad minima",
-                "$6 \\le k \\le 20$",
-                "{cite:t}`safran2018`, abstract",
-            ),
+            ("students of the teacher's size $k$ with bad minima", "$6 \\le k \\le 20$",
+             "{cite:t}`safran2018`, abstract"),
         ),
-        # A control runs one of the tasks only: what it did not measure is not a number.
         conditions=(
-            at_least(
-                "find",
-                "to find: students of 22 units find the teacher of 15 from a share of starts that "
-                "is larger by at least {bound} than for students of 15",
-                0.4,
-                default=math.nan,
-            ),
-            at_least(
-                "express",
-                "to express: made small after training, to 15 units, they keep that lead, at "
-                "least {bound}",
-                0.4,
-                default=math.nan,
-            ),
-            at_most(
-                "error_ratio",
-                "to generalise: on noisy labels 256 units have at most {bound} times the test "
-                "error of 32",
-                1.15,
-                default=math.nan,
-            ),
+            at_least("find", "to find: students of 22 units find the teacher of 15 from a share "
+                     "of starts that is larger by at least {bound} than for students of 15", 0.4,
+                     default=math.nan),
+            at_least("express", "to express: made small after training, to 15 units, they keep "
+                     "that lead, at least {bound}", 0.4, default=math.nan),
+            at_most("error_ratio", "to generalise: on noisy labels 256 units have at most {bound} "
+                    "times the test error of 32", 1.15, default=math.nan),
         ),
         controls=(
             Control(
-                "three-units",
-                "bad minima: for a teacher of three orthonormal units none are known",
-                {"find": 0.3},
+                "three-units", "bad minima: for a teacher of three orthonormal units none are "
+                "known", {"find": 0.3},
                 (
-                    at_least(
-                        "found[wide]",
-                        "the wide students find the teacher from at least {bound:%} % of the "
-                        "starts",
-                        0.95,
-                    ),
+                    at_least("found[wide]", "the wide students find the teacher from at least "
+                             "{bound:%} % of the starts", 0.95),
                 ),
                 by_design="every wide start finds the teacher, for any seed",
             ),
             Control(
-                "merge-first",
-                "the training of the wide student: it is made small before",
+                "merge-first", "the training of the wide student: it is made small before",
                 {"express": 0.3},
                 (
-                    at_least(
-                        "found[wide]",
-                        "left wide, the same starts find the teacher, at least {bound:%} % of them",
-                        0.95,
-                    ),
+                    at_least("found[wide]", "left wide, the same starts find the teacher, at "
+                             "least {bound:%} % of them", 0.95),
                 ),
             ),
             Control(
-                "frozen",
-                "gradient descent on all weights: the first layer stays random, the rest is the "
-                "shortest least-squares fit, and the width grows to the number of examples",
-                {"error_ratio": 0.5},
+                "frozen", "gradient descent on all weights: the first layer stays random, the "
+                "rest is the shortest least-squares fit, and the width grows to the number of "
+                "examples", {"error_ratio": 0.5},
                 (
-                    at_most(
-                        "error[narrow]", "before it grows, its test error is at most {bound}", 0.4
-                    ),
+                    at_most("error[narrow]", "before it grows, its test error is at most {bound}",
+                            0.4),
                 ),
             ),
         ),
         disputed="A small network may train as well from the right start: from the weights with "
         "which it began as a part of a large one {cite}`frankle2019`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:

@@ -65,7 +65,10 @@ class Settings:
     small_output: bool = False
 
 
-SCALES = {"quick": Settings()}
+SCALES = {
+    "quick": Settings(),
+    "gpu": Settings(examples=100, pool=1200, widths=(16, 64, 256, 1024, 2048), steps=1000),
+}
 VARIANTS = {
     "twins": {"twins": True, "widths": (4, 128), "rates": (4.0,)},
     "fourth-power": {"quartic": True, "rates": (0.1,), "widths": (4, 128)},
@@ -189,72 +192,46 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="allenzhu2018b-overparam-convergence",
-        cite="allenzhu2018b",
+        cite="allenzhu2018b", kind="effect", expected=REPRODUCED,
         sentence="A network that is wide enough fits any labels of inputs that differ: gradient "
         "descent from random weights loses training loss at a linear rate, and stays near its "
         "start.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "width that is enough, $n$ examples and $L$ layers",
-                "polynomial in $n$, $L$ and the inverse of the least distance of two inputs",
-                "Theorem 1",
-            ),
+            ("width that is enough, $n$ examples and $L$ layers", "polynomial in $n$, $L$ and the "
+             "inverse of the least distance of two inputs", "Theorem 1"),
             ("its degree in $n$", ("{}", 24), "as {cite:t}`zou2019`, abstract, report it"),
         ),
         conditions=(
-            at_least(
-                "digits_gained",
-                "128 units a layer end at a loss at least {bound:10^} times below that of 4 units",
-                2.0,
-            ),
-            at_least(
-                "rate_kept",
-                "the second half of the steps gains at least {bound:word} as many digits as the "
-                "first",
-                0.5,
-            ),
-            at_most(
-                "slope",
-                "from 16 units on, the distance moved falls at least as fast as the power "
-                "${bound}$ of the width",
-                -0.35,
-            ),
+            at_least("digits_gained", "128 units a layer end at a loss at least {bound:10^} times "
+                     "below that of 4 units", 2.0),
+            at_least("rate_kept", "the second half of the steps gains at least {bound:word} as "
+                     "many digits as the first", 0.5),
+            at_most("slope", "from 16 units on, the distance moved falls at least as fast as the "
+                    "power ${bound}$ of the width", -0.35),
         ),
         controls=(
             Control(
-                "twins",
-                "the distance between inputs: two of them coincide and have opposite labels",
-                {"digits_gained": 0.5},
+                "twins", "the distance between inputs: two of them coincide and have opposite "
+                "labels", {"digits_gained": 0.5},
                 (
-                    at_most(
-                        "loss_others",
-                        "the network learns: without the two its loss is at most {bound}",
-                        1e-3,
-                    ),
+                    at_most("loss_others", "the network learns: without the two its loss is at "
+                            "most {bound}", 1e-3),
                 ),
             ),
             Control(
-                "fourth-power",
-                "a loss that is steep wherever it is not zero: fourth powers are flat at zero",
-                {"rate_kept": 0.1},
+                "fourth-power", "a loss that is steep wherever it is not zero: fourth powers are "
+                "flat at zero", {"rate_kept": 0.1},
                 (
-                    at_most(
-                        "loss[-1, -1]",
-                        "the widest network learns: its squared residual is at most {bound}",
-                        0.8,
-                    ),
+                    at_most("loss[-1, -1]", "the widest network learns: its squared residual is "
+                            "at most {bound}", 0.8),
                 ),
             ),
             Control(
-                "small-output",
-                "the scale of the output: the last layer starts smaller by the root of the width",
-                {"slope": 0.2},
+                "small-output", "the scale of the output: the last layer starts smaller by the "
+                "root of the width", {"slope": 0.2},
                 (
-                    at_most(
-                        "loss[-1, -1]", "the widest network fits: its loss is at most {bound}", 0.01
-                    ),
+                    at_most("loss[-1, -1]", "the widest network fits: its loss is at most {bound}",
+                            0.01),
                 ),
             ),
         ),
@@ -262,7 +239,7 @@ CLAIMS = (
         "width, and networks trained so do worse on pictures {cite}`chizat2019`. Far smaller "
         "widths are enough in later proofs {cite}`zou2019`, and smaller still in practice.",
     ),
-)
+)  # fmt: skip
 
 PLOT = Plot(
     sweep=Axis("units a layer", log=True),

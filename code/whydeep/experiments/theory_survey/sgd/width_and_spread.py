@@ -141,57 +141,32 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="choromanska2015-concentration",
-        cite="choromanska2015",
+        cite="choromanska2015", kind="effect", expected=REPRODUCED,
         sentence="Runs of a large network end at almost the same, good test loss, while those of "
         "a small one can end badly; and the larger the network, the less its training loss says "
         "about its test loss.",
-        kind="effect",
-        expected=REPRODUCED,
         paper=(
-            (
-                "local minima of poor quality, by the test error",
-                "found with a probability that is not zero by small networks",
-                "abstract",
-            ),
-            (
-                "the global minimum of the training loss",
-                "irrelevant in practice, as it often overfits",
-                "abstract",
-            ),
+            ("local minima of poor quality, by the test error", "found with a probability that is "
+             "not zero by small networks", "abstract"),
+            ("the global minimum of the training loss", "irrelevant in practice, as it often "
+             "overfits", "abstract"),
         ),
         conditions=(
-            at_most(
-                "narrowing",
-                "the standard deviation of the test loss over starts at 50 hidden units is at most "
-                "{bound} times the one at 2",
-                0.3,
-            ),
-            at_most(
-                "correlation_ratio",
-                "the correlation of training and test loss at 50 units is at most {bound} times "
-                "the one at 2",
-                0.5,
-            ),
-            at_most(
-                "worst_to_best",
-                "the worst of 30 networks of 50 units has at most {bound} times the test loss of "
-                "the best of 2 units",
-                0.6,
-            ),
+            at_most("narrowing", "the standard deviation of the test loss over starts at 50 "
+                    "hidden units is at most {bound} times the one at 2", 0.3),
+            at_most("correlation_ratio", "the correlation of training and test loss at 50 units "
+                    "is at most {bound} times the one at 2", 0.5),
+            at_most("worst_to_best", "the worst of 30 networks of 50 units has at most {bound} "
+                    "times the test loss of the best of 2 units", 0.6),
         ),
         controls=(
             Control(
-                "more-inputs",
-                "the hidden units: as many weights, spent on products of pixels that feed two "
-                "units",
+                "more-inputs", "the hidden units: as many weights, spent on products of pixels "
+                "that feed two units",
                 {"narrowing": 0.2, "correlation_ratio": 0.25, "worst_to_best": 0.4},
                 (
-                    at_most(
-                        "mean[test, -1]",
-                        "its networks learn: mean test loss of at most {bound}, where chance has "
-                        "2.3",
-                        2.0,
-                    ),
+                    at_most("mean[test, -1]", "its networks learn: mean test loss of at most "
+                            "{bound}, where chance has 2.3", 2.0),
                 ),
             ),
         ),
@@ -199,7 +174,7 @@ CLAIMS = (
         "from networks to spin glasses possibly unrealistic {cite}`choromanska2015open`, and "
         "large networks do not slow down as glasses do {cite}`baityjesi2018`.",
     ),
-)
+)  # fmt: skip
 
 
 def figure(runs: Runs) -> figures.Figure:
