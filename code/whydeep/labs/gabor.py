@@ -65,8 +65,10 @@ def gabor_fit(pictures: Float[Tensor, "n h w"]) -> GaborFit:
     found = []
     for picture, shares in zip(w, described.T, strict=True):
         starts = grid[np.argsort(-shares)[:STARTS]]
+        # PRECISION holds tolerances alone.
         fits = [
-            least_squares(off, start, args=(picture,), method="lm", **PRECISION) for start in starts
+            least_squares(off, start, args=(picture,), method="lm", **PRECISION)  # pyright: ignore[reportArgumentType]
+            for start in starts
         ]
         found.append(min(fits, key=lambda fit: fit.cost))
     six = _bounded(np.stack([fit.x for fit in found]), reach)

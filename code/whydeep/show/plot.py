@@ -139,7 +139,9 @@ class Plot:
             panel.set(title=title)
         for panel in axes[1:]:
             panel.set(ylabel="")
-            panel.get_legend().remove()
+            legend = panel.get_legend()
+            assert legend is not None  # drawn above
+            legend.remove()
 
     def explorer(self, runs: Runs, **words: Any) -> SweepExplorer:
         """The same curves to move along; ``words``: key, title, about, predict of the widget."""
