@@ -22,7 +22,7 @@ from scipy.spatial import ConvexHull
 from whydeep import datasets
 from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.evidence.certify import MOST, UNKNOWN, stale
+from whydeep.evidence.certify import MOST, earlier, stale
 from whydeep.evidence.claims import PARTLY, Condition, judge
 from whydeep.evidence.compare import MOVED, compare
 from whydeep.evidence.machine import KEYS, arithmetic
@@ -142,7 +142,7 @@ def faults_of_provenance(name: str, record: Record) -> list[str]:
     scale = module.SCALES[about.get("scale", record.scale)]
     listed = {file.name: file.checksum for file in datasets.catalogue()}
     new = about.get("recorded", "") >= NAMED_SINCE
-    known = (name, record.scale) not in UNKNOWN
+    known = not earlier(record)
     # Only the scale `gpu` is for a GPU; and a run that reads no device runs on the CPU.
     on_gpu = record.scale == "gpu" and takes_device(module.__name__)
     devices = r"(cuda(:\d+)?|mps) \(.+\)" if on_gpu else r"cpu \(.+\)"
@@ -151,7 +151,8 @@ def faults_of_provenance(name: str, record: Record) -> list[str]:
         "code is not that of its parts": known
         and about.get("code") != code_of(about.get("parts", {})),
         f"stale: {', '.join(stale(module, record)[:3])} changed": stale(module, record),
-        "settings are not those of its scale": about.get("settings") != as_json(asdict(scale)),
+        "settings are not those of its scale": known
+        and about.get("settings") != as_json(asdict(scale)),
         "variants are not those registered": known
         and about.get("variants") != as_json(module.VARIANTS),
         f"device {about.get('device')!r} did not run it": not re.fullmatch(

@@ -230,7 +230,7 @@ def _scale(module: ModuleType) -> str:
 
 
 def _check_recorded(chosen: dict[str, ModuleType]) -> int:
-    from whydeep.evidence.certify import UNKNOWN, stale
+    from whydeep.evidence.certify import earlier, stale
     from whydeep.evidence.results import read_record
 
     good = True
@@ -239,9 +239,10 @@ def _check_recorded(chosen: dict[str, ModuleType]) -> int:
         print(f"{name} ({record.scale}, from its record)")
         good &= _print_verdicts(_verdicts(module, record))
         for scale in (record.scale, *(["calibration"] if module.CLAIMS else [])):
-            if (name, scale) in UNKNOWN:
-                print(f"     {scale}: {UNKNOWN[name, scale]}")
-            if changed := stale(module, read_record(name, scale)):
+            found = read_record(name, scale)
+            if why := earlier(found):
+                print(f"     {scale}: of earlier code: {why}")
+            if changed := stale(module, found):
                 good = False
                 print(
                     f"     STALE {scale}: {', '.join(changed[:5])} changed since: run "

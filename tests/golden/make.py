@@ -114,9 +114,9 @@ def _like(old: Any, new: Any) -> Any:
     return {key(k): _like(by_key.get(key(k)), v) for k, v in new.items()}
 
 
-def run(module: ModuleType, golden: Stored) -> dict[str, Result]:
+def run(module: ModuleType, golden: Stored, scale: str = "quick") -> dict[str, Result]:
     """The main run and that of every variant, at the golden settings."""
-    small = _like(module.SCALES["quick"], golden["settings"])
+    small = _like(module.SCALES[scale], golden["settings"])
     found = {}
     for variant in (MAIN, *module.VARIANTS):
         settings = with_variant(small, module.VARIANTS.get(variant, {}))

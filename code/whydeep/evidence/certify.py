@@ -29,10 +29,6 @@ from whydeep.evidence.reach import code_in
 from whydeep.evidence.results import Record, read_record, record_path
 
 MOST = 3
-# What stands by no code that is known, and why; `check --recorded` tells it each time.
-UNKNOWN = {
-    ("features/raw-pixels", "calibration"): "made by code that is in no commit, to be run again",
-}
 LOOKED_AT = 20  # commits that wrote the record, back from the newest
 # Runs in a process of its own with one of the two packages on its path, and knows no more of it
 # than what every version has: the registry, scales, variants, `run`.
@@ -84,13 +80,17 @@ class Outcome:
         )
 
 
+def earlier(record: Record) -> str:
+    """Why a calibration was not made anew when the code changed; "" for one that has to stand."""
+    return record.provenance.get("earlier", "") if record.scale == "calibration" else ""
+
+
 def stale(module: ModuleType, record: Record) -> list[str]:
     """The definitions that changed since the code that the record stands for; [] if none did.
 
-    Of a record in UNKNOWN that cannot be said, and [] as well.
+    A calibration that says itself that it is of `earlier` code, and why, is not asked.
     """
-    known = (record.experiment, record.scale) not in UNKNOWN
-    if standing(record.provenance) == code_hash(module.__name__) or not known:
+    if standing(record.provenance) == code_hash(module.__name__) or earlier(record):
         return []
     certified = record.provenance.get("certified", ())
     before = (certified[-1] if certified else record.provenance).get("parts", {})

@@ -37,6 +37,7 @@ from whydeep.evidence.machine import threads_of_a_run
 T = TypeVar("T")
 Call = Callable[[Any], T]
 COMPUTES = ("torch", "numpy", "scipy", "scikit-learn", "distributed")
+LEAKED = "ignore:resource_tracker:UserWarning"
 # Seconds: until a scheduler must have answered, for how long a cluster may be without a worker,
 # and between two looks at its workers.
 ANSWER_S, WORKERLESS_S, LOOK_S = 20, 60, 1
@@ -206,6 +207,9 @@ class _Processes:
         self.busy: dict[Future, Any] = {}
         # loky replaces a process that has grown by 300 MB, and warns; a larger run is no leak.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        # The process that looks after semaphores tells of those whose process was ended on purpose.
+        if LEAKED not in sys.warnoptions:
+            sys.warnoptions.append(LEAKED)
 
     def size(self) -> int:
         return self.jobs

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float, Real
 from matplotlib.axes import Axes
 
+from whydeep.axes import Axis
 from whydeep.evidence.results import MAIN, Result
 from whydeep.show import figures
 
@@ -29,18 +30,6 @@ if TYPE_CHECKING:
     from whydeep.widgets import SweepExplorer
 
 Runs = Mapping[str, Mapping[int, Result]]  # runs[variant][seed], as a record holds them
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One axis: ``label``, ``unit`` ("" for none) and whether it is logarithmic."""
-
-    label: str
-    unit: str = ""
-    log: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.label} ({self.unit})" if self.unit else self.label
 
 
 def over_seeds(

@@ -11,8 +11,8 @@ import numpy as np
 import traitlets
 from jaxtyping import Float
 
+from whydeep.axes import Axis
 from whydeep.errors import BadSettings
-from whydeep.show.plot import Axis
 from whydeep.widgets.bundler import bundle
 from whydeep.widgets.kit import FOLDER, Numbers, Prediction, check_key, quantise, style
 
