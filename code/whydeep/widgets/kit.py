@@ -78,9 +78,9 @@ def quantise(
 
 def dequantise(
     codes: bytes, low: float, high: float, *, log: bool, bits: Literal[8, 16] = 16
-) -> Float[np.ndarray, "count"]:
+) -> Float[np.ndarray, " count"]:
     """The values that ``quantise`` has coded, in one row; NaN for what is missing."""
-    levels: Shaped[np.ndarray, "count"] = np.frombuffer(codes, dtype=CODES[bits])
+    levels: Shaped[np.ndarray, " count"] = np.frombuffer(codes, dtype=CODES[bits])
     top = 2**bits - 2
     places = low + (high - low) * levels / top
     return np.where(levels > top, np.nan, 10.0**places if log else places)

@@ -59,8 +59,8 @@ VARIANTS = {"one-network": {"apart": False}}
 
 
 def errors_by_size(
-    probabilities: Float[Tensor, "m n k"], y: Int[Tensor, "n"]
-) -> Float[np.ndarray, "m"]:
+    probabilities: Float[Tensor, "m n k"], y: Int[Tensor, " n"]
+) -> Float[np.ndarray, " m"]:
     """Error of the average of j members, j = 1 to m, itself averaged over m choices of the j.
 
     The choices are the members i, i + 1, ..., i + j - 1, counted in a circle, so that each member

@@ -103,7 +103,7 @@ def one_thread() -> Iterator[None]:
 
 def take_turns(
     work: Mapping[str, Callable[[], object]], repeats: int
-) -> dict[str, Float[np.ndarray, "repeats"]]:
+) -> dict[str, Float[np.ndarray, " repeats"]]:
     """CPU seconds of each piece of ``work``, timed in turn ``repeats`` times, after one to warm up.
 
     A disturbance that lasts longer than a turn falls on all of them alike.
@@ -163,7 +163,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    def times(work: Callable[[str], object]) -> dict[str, Float[np.ndarray, "repeats"]]:
+    def times(work: Callable[[str], object]) -> dict[str, Float[np.ndarray, " repeats"]]:
         return take_turns({kind: partial(work, kind) for kind in sigmas}, settings.repeats)
 
     whole, predicted = [], []  # each (widths, KINDS)

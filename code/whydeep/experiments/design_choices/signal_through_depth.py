@@ -86,7 +86,7 @@ def normal_mean(function: Function, variance: float) -> float:
 
 def theory(
     name: str, c: float, layers: int
-) -> tuple[Float[np.ndarray, "sizes"], Float[np.ndarray, "sizes"]]:
+) -> tuple[Float[np.ndarray, " sizes"], Float[np.ndarray, " sizes"]]:
     """Mean squares of the signal and of the gradient at x^(1), ..., x^(layers + 1).
 
     The signal starts at 1 at the bottom, the gradient at 1 at the top.
@@ -103,7 +103,7 @@ def theory(
 
 def measure(
     name: str, c: float, settings: Settings, generator: torch.Generator
-) -> tuple[Float[np.ndarray, "sizes"], Float[np.ndarray, "sizes"]]:
+) -> tuple[Float[np.ndarray, " sizes"], Float[np.ndarray, " sizes"]]:
     """The same from a random network: inputs and the gradient at the top are standard normal."""
     sigma, slope = derivatives()[name]
     width, shape = settings.width, (settings.examples, settings.width)

@@ -98,10 +98,10 @@ def scores(
 
 def accuracies(
     settings: Settings, positions: int, noise: float, rng: np.random.Generator
-) -> Float[np.ndarray, "rules"]:
+) -> Float[np.ndarray, " rules"]:
     """Share of new signals that each rule of `RULES` gives their class."""
     rendered = turned(templates(settings.smooth, settings.length, rng), positions)
-    y: Int[np.ndarray, "n"] = rng.integers(len(rendered), size=settings.examples)
+    y: Int[np.ndarray, " n"] = rng.integers(len(rendered), size=settings.examples)
     x = rendered[y, rng.integers(positions, size=settings.examples)]
     x = x + noise * rng.standard_normal(x.shape)
     found = scores(x, rendered, noise)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 def logistic_regression_errors(
     phi: Float[Tensor, "n d"],
-    y: Int[Tensor, "n"],
+    y: Int[Tensor, " n"],
     phi_test: Float[Tensor, "m d"],
-    y_test: Int[Tensor, "m"],
+    y_test: Int[Tensor, " m"],
     penalty: float,
 ) -> tuple[float, float]:
     """Training and test error of multiclass logistic regression on standardised features.

@@ -81,9 +81,9 @@ VARIANTS = {"scrambled": {"scramble": True}, "frozen": {"frozen": True}}
 
 def machine_error(
     phi: Float[Tensor, "n d"],
-    y: Int[Tensor, "n"],
+    y: Int[Tensor, " n"],
     phi_test: Float[Tensor, "m d"],
-    y_test: Int[Tensor, "m"],
+    y_test: Int[Tensor, " m"],
     cost: float,
 ) -> float:
     """Test error of a support vector machine with the Gaussian kernel, gamma = 1 / (d variance)."""
@@ -96,9 +96,9 @@ def machine_error(
 
 def forest_error(
     x: Float[Tensor, "n d"],
-    y: Int[Tensor, "n"],
+    y: Int[Tensor, " n"],
     x_test: Float[Tensor, "m d"],
-    y_test: Int[Tensor, "m"],
+    y_test: Int[Tensor, " m"],
     trees: int,
     chance: Chance,
 ) -> float:
@@ -111,9 +111,9 @@ def forest_error(
 def network_error(
     network: Callable[..., Network],
     x: Float[Tensor, "n ..."],
-    y: Int[Tensor, "n"],
+    y: Int[Tensor, " n"],
     x_test: Float[Tensor, "m ..."],
-    y_test: Int[Tensor, "m"],
+    y_test: Int[Tensor, " m"],
     chance: Chance,
     sgd: SGD,
     trainable: tuple[str, ...] = ("*",),

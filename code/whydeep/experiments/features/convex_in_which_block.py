@@ -62,7 +62,7 @@ def losses(
     x: Float[Tensor, "n n_1"],
     y: Float[Tensor, "n k"],
     settings: Settings,
-) -> Float[Tensor, "t"]:
+) -> Float[Tensor, " t"]:
     """Mean loss, in nats, of each of ``t`` networks (W_1, W_2, V) on images x, one-hot labels y."""
     w_1, w_2, v = weights
     phi = SIGMA[settings.sigma_2](SIGMA[settings.sigma_1](x @ w_1) @ w_2)
@@ -72,7 +72,7 @@ def losses(
     return -(y * log_p).sum(-1).mean(-1)
 
 
-def envelope(t: Float[np.ndarray, "p"], f: Float[np.ndarray, "p"]) -> Float[np.ndarray, "p"]:
+def envelope(t: Float[np.ndarray, " p"], f: Float[np.ndarray, " p"]) -> Float[np.ndarray, " p"]:
     """The greatest convex function below f on the grid t: the lower hull, by the monotone chain."""
     hull: list[int] = []
     for i in range(len(t)):
@@ -85,7 +85,7 @@ def envelope(t: Float[np.ndarray, "p"], f: Float[np.ndarray, "p"]) -> Float[np.n
     return np.interp(t, t[hull], f[hull])
 
 
-def above_envelope(t: Float[np.ndarray, "p"], f: Float[np.ndarray, "p"]) -> float:
+def above_envelope(t: Float[np.ndarray, " p"], f: Float[np.ndarray, " p"]) -> float:
     """The most by which f rises above its convex envelope: 0 if f is convex on the grid t.
 
     Midpoint tests miss a concave kink that lies between their points; the envelope of a fine grid

@@ -90,7 +90,7 @@ def random_filters(chance: Chance) -> Float[Tensor, "32 3 7 7"]:
     return torch.randn(32, 3, SIDE, SIDE, generator=chance.members(1)[0].torch())
 
 
-def ica_filters(patches: int, order: Int[Tensor, "p"], chance: Chance) -> Float[Tensor, "32 7 7"]:
+def ica_filters(patches: int, order: Int[Tensor, " p"], chance: Chance) -> Float[Tensor, "32 7 7"]:
     """32 independent components of patches of the seven photographs, as pictures.
 
     ``patches`` a photograph are drawn at random, made grey, centred; the flattest 30 % are dropped,

@@ -75,7 +75,7 @@ SCALES = {
 VARIANTS = {"linear": {"task": "linear"}, "parity": {"task": "parity", "sgd.steps": 480}}
 
 
-def pictures(examples: int, chance: Chance) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
+def pictures(examples: int, chance: Chance) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
     """``examples`` training pictures drawn by ``chance``, then the test pictures; 14 x 14, centred.
 
     Pixels are averaged two by two, the mean picture of the training examples is subtracted, and one
@@ -93,7 +93,7 @@ def linear_labels(
     components: int,
     certainty: float,
     generator: torch.Generator,
-) -> Int[Tensor, "n"]:
+) -> Int[Tensor, " n"]:
     """Ten labels drawn from softmax(certainty A^T z), z the first principal components of x.
 
     z has unit variance over the first ``examples``; the columns of A are random unit vectors.
@@ -109,7 +109,7 @@ def linear_labels(
 
 def parity(
     n: int, bits: int, relevant: int, generator: torch.Generator
-) -> tuple[Float[Tensor, "n bits"], Int[Tensor, "n"]]:
+) -> tuple[Float[Tensor, "n bits"], Int[Tensor, " n"]]:
     """n uniform vectors of -1 and 1, and label 1 where the first ``relevant`` have product 1."""
     x = torch.randint(0, 2, (n, bits), generator=generator) * 2.0 - 1
     return x, (x[:, :relevant].prod(1) > 0).long()
@@ -117,7 +117,7 @@ def parity(
 
 def examples_of(
     settings: Settings, chance: Chance
-) -> tuple[Float[Tensor, "n d"], Int[Tensor, "n"]]:
+) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
     """The training examples of the task, then its 2,000 test examples."""
     generator = chance.members(1)[0].torch()
     n = settings.examples

@@ -96,7 +96,9 @@ def base_kernels(x: Float[Tensor, "m 1 h w"], train: int) -> Float[np.ndarray, "
     return np.stack([k * train / np.trace(k[:train]) for k in found])
 
 
-def problem(kernels: Float[np.ndarray, "q n n"], y: Float[np.ndarray, "n"], cost: float, form: str):
+def problem(
+    kernels: Float[np.ndarray, "q n n"], y: Float[np.ndarray, " n"], cost: float, form: str
+):
     """The kernel and the support vector machine learned at once: a cvxpy Problem.
 
     With weights mu >= 0 such that sum_i mu_i K_i has trace n, minimise the value of the soft-margin
@@ -151,7 +153,7 @@ def solve(convex) -> float:
     return seconds
 
 
-def weights_of(convex) -> Float[np.ndarray, "q"]:
+def weights_of(convex) -> Float[np.ndarray, " q"]:
     """The weights mu of the kernels in a solved problem: a variable, or the price of each limit."""
     if "mu" in convex.var_dict:
         return convex.var_dict["mu"].value
@@ -161,10 +163,10 @@ def weights_of(convex) -> Float[np.ndarray, "q"]:
 
 def machine_error(
     kernels: Float[np.ndarray, "q m n"],
-    y: Float[np.ndarray, "n"],
-    y_test: Float[np.ndarray, "m_test"],
+    y: Float[np.ndarray, " n"],
+    y_test: Float[np.ndarray, " m_test"],
     cost: float,
-    mu: Float[np.ndarray, "q"],
+    mu: Float[np.ndarray, " q"],
 ) -> float:
     """Test error of the support vector machine with the kernel sum_i mu_i K_i.
 
@@ -176,7 +178,7 @@ def machine_error(
 
 
 def epoch(
-    x: Float[Tensor, "n d"], y: Int[Tensor, "n"], settings: Settings, chance: Chance
+    x: Float[Tensor, "n d"], y: Int[Tensor, " n"], settings: Settings, chance: Chance
 ) -> tuple[float, float]:
     """One epoch of SGD on a network with one hidden layer: CPU seconds of it, training loss after.
 

@@ -67,15 +67,15 @@ SCALES = {
 VARIANTS = {"nothing-shared": {"shuffle": True}}
 
 
-def small(x: Float[Tensor, "n 1 h w"], order: Int[Tensor, "p"]) -> Float[Tensor, "n 1 h2 w2"]:
+def small(x: Float[Tensor, "n 1 h w"], order: Int[Tensor, " p"]) -> Float[Tensor, "n 1 h2 w2"]:
     """Pixels averaged two by two, then put in this order."""
     x = F.avg_pool2d(x, 2)
     return x.flatten(1)[:, order].view(x.shape)
 
 
 def pairs(
-    x: Float[Tensor, "n 1 h w"], kind: Int[Tensor, "n"], count: int, generator: torch.Generator
-) -> tuple[Float[Tensor, "m 1 h w2"], Int[Tensor, "m"], Int[Tensor, "m"]]:
+    x: Float[Tensor, "n 1 h w"], kind: Int[Tensor, " n"], count: int, generator: torch.Generator
+) -> tuple[Float[Tensor, "m 1 h w2"], Int[Tensor, " m"], Int[Tensor, " m"]]:
     """``count`` pictures of two garments side by side; their label, 1 for the same kind; the left.
 
     GAP blank columns lie between the two. Both garments are drawn independently from x, so that

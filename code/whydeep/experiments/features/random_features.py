@@ -67,7 +67,7 @@ def median_gamma(x: Float[Tensor, "n d"]) -> float:
 
 def draw_features(
     d: int, width: int, gamma: float, *, directions: int = 0, generator: torch.Generator
-) -> tuple[Float[Tensor, "d width"], Float[Tensor, "width"]]:
+) -> tuple[Float[Tensor, "d width"], Float[Tensor, " width"]]:
     """Weights (d, width) and phases (width,) of random Fourier features for the Gaussian kernel.
 
     By Bochner's theorem the weights are normal with variance 2 gamma; phases are uniform on
@@ -82,13 +82,13 @@ def draw_features(
 
 
 def fourier_features(
-    x: Float[Tensor, "n d"], weights: Float[Tensor, "d width"], phases: Float[Tensor, "width"]
+    x: Float[Tensor, "n d"], weights: Float[Tensor, "d width"], phases: Float[Tensor, " width"]
 ) -> Float[Tensor, "n width"]:
     """Phi(x) = sqrt(2 / D) cos(W^T x + b), so that Phi(x) . Phi(y) is k(x, y) on average."""
     return (2 / len(phases)) ** 0.5 * torch.cos(x @ weights + phases)
 
 
-def expected_error(k: Float[np.ndarray, "pairs"], width: int) -> float:
+def expected_error(k: Float[np.ndarray, " pairs"], width: int) -> float:
     """The root-mean-square error of the features' kernel over pairs with exact kernel ``k``.
 
     One term 2 cos(w.x + b) cos(w.y + b) = cos(w.(x - y)) + cos(w.(x + y) + 2b) has mean k and
@@ -100,9 +100,9 @@ def expected_error(k: Float[np.ndarray, "pairs"], width: int) -> float:
 
 def ridge_error(
     phi: Float[Tensor, "n d"],
-    y: Int[Tensor, "n"],
+    y: Int[Tensor, " n"],
     phi_test: Float[Tensor, "m d"],
-    y_test: Int[Tensor, "m"],
+    y_test: Int[Tensor, " m"],
     ridge: float,
 ) -> float:
     """Test error of ridge regression on one-hot labels: the largest output is the predicted class.

@@ -72,7 +72,7 @@ def patches(x: Float[Tensor, "n 1 h w"], size: int, stride: int) -> Float[Tensor
 class Whitening:
     """z = W (p - mean): patches with about the identity as covariance."""
 
-    mean: Float[Tensor, "d"]
+    mean: Float[Tensor, " d"]
     matrix: Float[Tensor, "d d"]
 
     @classmethod

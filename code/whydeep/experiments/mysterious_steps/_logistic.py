@@ -28,7 +28,7 @@ class Rare:
     score_sd: float = 8.0
 
 
-def true_weights(settings: Rare, rng: np.random.Generator) -> Float[np.ndarray, "d"]:
+def true_weights(settings: Rare, rng: np.random.Generator) -> Float[np.ndarray, " d"]:
     """Weights of either sign and one size for the rare features, zero for the common ones."""
     size = settings.score_sd / np.sqrt(settings.rare * settings.active)
     signs = rng.choice([-1.0, 1.0], settings.rare)
@@ -36,8 +36,8 @@ def true_weights(settings: Rare, rng: np.random.Generator) -> Float[np.ndarray, 
 
 
 def draw(
-    settings: Rare, weights: Float[np.ndarray, "d"], n: int, rng: np.random.Generator
-) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n"]]:
+    settings: Rare, weights: Float[np.ndarray, " d"], n: int, rng: np.random.Generator
+) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, " n"]]:
     """``n`` examples (n, d) with labels 0 or 1, drawn with probability sigmoid(weights . x).
 
     A rare feature is -1 or 1 where it is active and else 0; common ones are standard normal.
@@ -49,15 +49,15 @@ def draw(
 
 
 def accuracy(
-    w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"]
+    w: Float[np.ndarray, " d"], x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]
 ) -> float:
     """The fraction of the examples on the right side of w . x = 0."""
     return float(((x @ w > 0) == (y > 0.5)).mean())
 
 
 def fit(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], penalty: Penalty
-) -> Float[np.ndarray, "d"]:
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], penalty: Penalty
+) -> Float[np.ndarray, " d"]:
     """The weights (d,) of the smallest log-loss, summed over the examples, plus ``penalty(w)``."""
 
     def objective(w: np.ndarray) -> tuple[float, np.ndarray]:
@@ -71,7 +71,7 @@ def fit(
 
 
 def fit_l2(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], strength: float
-) -> Float[np.ndarray, "d"]:
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], strength: float
+) -> Float[np.ndarray, " d"]:
     """Logistic regression with the penalty strength / 2 |w|^2."""
     return fit(x, y, lambda w: (strength / 2 * w @ w, strength * w))

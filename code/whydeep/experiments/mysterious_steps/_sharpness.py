@@ -33,8 +33,8 @@ def sharpness(
     y: Float[Tensor, "n k"],
     *,
     names: tuple[str, ...] = (),
-    start: Float[np.ndarray, "weights"] | None = None,
-) -> tuple[float, Float[np.ndarray, "weights"]]:
+    start: Float[np.ndarray, " weights"] | None = None,
+) -> tuple[float, Float[np.ndarray, " weights"]]:
     """The largest eigenvalue of the loss's Hessian in the weights ``names`` (all if none).
 
     Lanczos iterations (scipy's `eigsh`) on products of the Hessian with a vector, each of which is
@@ -93,7 +93,7 @@ def descend(
     """
     vectors: dict[int, np.ndarray] = {}
 
-    def look(trained: Trained) -> Float[Tensor, "k"]:
+    def look(trained: Trained) -> Float[Tensor, " k"]:
         found = []
         for k in range(len(trained)):
             member = trained.member(k).cpu()

@@ -74,7 +74,7 @@ def forward(x: Float[Tensor, "n d"], weights: Weights) -> list[Tensor]:
 
 def backward(
     xs: list[Tensor], weights: Weights, back: Weights, y: Float[Tensor, "n c"]
-) -> tuple[Float[Tensor, "k"], Weights]:
+) -> tuple[Float[Tensor, " k"], Weights]:
     """The mean log-loss, and its gradient in each matrix if ``back`` is ``weights``.
 
     This is the backward recursion, written out: with other matrices ``back`` of the same shapes it
@@ -123,7 +123,7 @@ def tilted(
 def directions(
     gradient: Mapping[str, Float[Tensor, "r p"]],
     feedback: Float[Tensor, "r p"],
-    scale: Float[Tensor, "p"],
+    scale: Float[Tensor, " p"],
     generator: torch.Generator,
 ) -> dict[str, Float[Tensor, "r p"]]:
     """The step of each kind, from the gradients where its networks stand; each as long as those.

@@ -66,7 +66,7 @@ class Learned:
     """What a stack of K online learners ends with."""
 
     weights: Float[np.ndarray, "k d"]
-    loss: Float[np.ndarray, "k"]
+    loss: Float[np.ndarray, " k"]
     """The mean log-loss on each example just before it is learned from: the regret, shifted."""
     rates: Float[np.ndarray, "t k d"]
     """The step size of each feature, without eta, after the steps asked for."""
@@ -74,10 +74,10 @@ class Learned:
 
 def online(
     x: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, "n"],
+    y: Float[np.ndarray, " n"],
     method: str,
-    eta: Float[np.ndarray, "k"],
-    damping: Float[np.ndarray, "k"],
+    eta: Float[np.ndarray, " k"],
+    damping: Float[np.ndarray, " k"],
     keep: tuple[int | np.integer, ...] = (),
 ) -> Learned:
     """K learners go through the stream once, each with its own ``eta`` and ``damping`` (a).

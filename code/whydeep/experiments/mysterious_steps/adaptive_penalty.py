@@ -73,8 +73,8 @@ VARIANTS = {"always-active": {"active": 1.0}}
 
 
 def quadratic_penalty(
-    w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], rate: float
-) -> tuple[float, Float[np.ndarray, "d"]]:
+    w: Float[np.ndarray, " d"], x: Float[np.ndarray, "n d"], rate: float
+) -> tuple[float, Float[np.ndarray, " d"]]:
     """R(w) as the module states it, summed over the examples, and its gradient (d,)."""
     p, squares = expit(x @ w), x * x
     half = rate / (1 - rate) / 2
@@ -83,7 +83,7 @@ def quadratic_penalty(
     return half * float(fisher @ spread), half * gradient
 
 
-def exact_penalty(w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], rate: float) -> float:
+def exact_penalty(w: Float[np.ndarray, " d"], x: Float[np.ndarray, "n d"], rate: float) -> float:
     """What dropout adds to the log-loss on average: the sum over the examples and all 2^d masks.
 
     The label does not matter, since it meets the score linearly and the score keeps its mean.
@@ -102,8 +102,8 @@ def exact_penalty(w: Float[np.ndarray, "d"], x: Float[np.ndarray, "n d"], rate: 
 
 
 def fit_rarity(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], rate: float
-) -> Float[np.ndarray, "d"]:
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], rate: float
+) -> Float[np.ndarray, " d"]:
     """R without its second factor: p (1 - p) is set to 1/4, and what is rare stays cheap.
 
     The same as l2 after dividing each feature by its root-mean-square.
@@ -113,20 +113,20 @@ def fit_rarity(
 
 
 def fit_quadratic(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], rate: float
-) -> Float[np.ndarray, "d"]:
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], rate: float
+) -> Float[np.ndarray, " d"]:
     """Logistic regression with the penalty R."""
     return fit(x, y, lambda w: quadratic_penalty(w, x, rate))
 
 
 def fit_dropout(
     x: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, "n"],
+    y: Float[np.ndarray, " n"],
     rate: float,
     *,
     steps: int,
     rng: np.random.Generator,
-) -> Float[np.ndarray, "d"]:
+) -> Float[np.ndarray, " d"]:
     """Dropout itself: gradient steps, each with new masks; the mean of the second half of them.
 
     The step size falls as 1 / sqrt(steps taken): the weights then settle although the masks change.
@@ -141,7 +141,7 @@ def fit_dropout(
     return total / (steps - (steps + 1) // 2)
 
 
-def cosine(a: Float[np.ndarray, "d"], b: Float[np.ndarray, "d"]) -> float:
+def cosine(a: Float[np.ndarray, " d"], b: Float[np.ndarray, " d"]) -> float:
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 

@@ -56,7 +56,7 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"lower-often": {"often": "lower"}}
 
 
-def timetable(name: str, often: Bool[Tensor, "b"], steps: int) -> Bool[Tensor, "steps b"]:
+def timetable(name: str, often: Bool[Tensor, " b"], steps: int) -> Bool[Tensor, "steps b"]:
     """Which blocks take a step when: TIMETABLES[name] written out."""
     if TIMETABLES[name] is None:
         return torch.ones(steps, len(often), dtype=torch.bool)
@@ -65,7 +65,7 @@ def timetable(name: str, often: Bool[Tensor, "b"], steps: int) -> Bool[Tensor, "
     return torch.where(turn[:, None], often, ~often)
 
 
-def multiplications(widths: tuple[int, ...], stepped: Bool[Tensor, "b"]) -> int:
+def multiplications(widths: tuple[int, ...], stepped: Bool[Tensor, " b"]) -> int:
     """Multiplications for one example in a step on these blocks: forward, then as far down as due.
 
     Forward takes one for each weight. Backward takes one for each weight of a stepped block, for

@@ -100,7 +100,7 @@ def as_student(teacher: Weights, student: Weights) -> Weights:
     return w, b, v, c
 
 
-def curvatures(student: Weights, x: Float[np.ndarray, "n inputs"]) -> Float[np.ndarray, "weights"]:
+def curvatures(student: Weights, x: Float[np.ndarray, "n inputs"]) -> Float[np.ndarray, " weights"]:
     """The eigenvalues of the Hessian of the mean squared error where the residuals are 0.
 
     There it is twice the mean of the outer product of the output's gradient with itself.
@@ -113,7 +113,7 @@ def curvatures(student: Weights, x: Float[np.ndarray, "n inputs"]) -> Float[np.n
 
 
 def predicted_floor(
-    curvatures: Float[np.ndarray, "weights"], *, rate: float, noise: float, batch_size: int
+    curvatures: Float[np.ndarray, " weights"], *, rate: float, noise: float, batch_size: int
 ) -> float:
     """The mean squared error, noise aside, at which SGD on fresh examples comes to rest.
 

@@ -101,7 +101,7 @@ def soft_masks(
     return list((1 - z) / (1 - torch.sigmoid(logits)).T[:, :, None, None])
 
 
-def penalty(weights: Weights, settings: Settings) -> Float[Tensor, "k"]:
+def penalty(weights: Weights, settings: Settings) -> Float[Tensor, " k"]:
     """The bracket of the module's formula, summed over the layers, per network."""
     *layers, logits = weights
     p = torch.sigmoid(logits)
@@ -113,13 +113,13 @@ def penalty(weights: Weights, settings: Settings) -> Float[Tensor, "k"]:
 
 def losses(
     weights: Weights, x: Tensor, y: Int64[Tensor, "k n"], masks: Sequence[Tensor] = ()
-) -> Float[Tensor, "k"]:
+) -> Float[Tensor, " k"]:
     """The mean log-loss of each network on its examples x (k, n, d), or shared ones (n, d)."""
     return log_loss(outputs(weights[:-1], x, masks), y).mean(1)
 
 
 def fit(
-    x: Float[Tensor, "n d"], y: Int64[Tensor, "n"], settings: Settings, generator: torch.Generator
+    x: Float[Tensor, "n d"], y: Int64[Tensor, " n"], settings: Settings, generator: torch.Generator
 ) -> Weights:
     """Train the stack: member 0 learns its rates, member 1 follows the rule, the others are fixed.
 
@@ -138,7 +138,7 @@ def fit(
             rows = (torch.rand(k, settings.batch, generator=generator) * sizes).long()
             yield rows, torch.rand(2, k, settings.batch, settings.width, generator=generator)
 
-    def loss(w: Weights, drawn: tuple[Tensor, Tensor]) -> Float[Tensor, "k"]:
+    def loss(w: Weights, drawn: tuple[Tensor, Tensor]) -> Float[Tensor, " k"]:
         rows, uniform = drawn
         masks = soft_masks(w[-1], uniform, settings.temperature)
         return losses(w, x[rows], y[rows], masks) + penalty(w, settings) / sizes[:, 0]

@@ -85,7 +85,7 @@ def bound(
     return float((loss + complexity) / (1 - 1 / (2 * lambda_)))
 
 
-def divergence(w: Float[np.ndarray, "d"], rate: float, settings: Settings) -> float:
+def divergence(w: Float[np.ndarray, " d"], rate: float, settings: Settings) -> float:
     """KL(Q || P) in nats: (1 - a) |w|^2 / 2, but for what a variant takes away."""
     if settings.prior == "learned":
         return 0.0
@@ -93,9 +93,9 @@ def divergence(w: Float[np.ndarray, "d"], rate: float, settings: Settings) -> fl
 
 
 def error_of_q(
-    w: Float[np.ndarray, "d"],
+    w: Float[np.ndarray, " d"],
     x: Float[np.ndarray, "n d"],
-    y: Float[np.ndarray, "n"],
+    y: Float[np.ndarray, " n"],
     rate: float,
     masks: int,
     rng: np.random.Generator,
@@ -113,8 +113,8 @@ def error_of_q(
 
 
 def learn(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], rate: float, penalty: float
-) -> Float[np.ndarray, "d"]:
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], rate: float, penalty: float
+) -> Float[np.ndarray, " d"]:
     """Weights for a small error of Q plus penalty / 2 |w|^2.
 
     The sum over the masks is replaced by a normal law of the same mean and variance. The theorem

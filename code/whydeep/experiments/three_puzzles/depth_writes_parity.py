@@ -25,7 +25,7 @@ from whydeep.show.plot import Runs, panels
 PAGE = "three-puzzles/three-puzzles"
 Implicant = tuple[int, int]
 """An AND of some bits or their negations: (mask of the bits it looks at, values they must have)."""
-Bits = Bool[np.ndarray, "inputs"]
+Bits = Bool[np.ndarray, " inputs"]
 
 
 @dataclass(frozen=True)

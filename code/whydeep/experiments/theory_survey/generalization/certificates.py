@@ -200,7 +200,7 @@ def certify(
         for rows in epochs(n, settings.batch, generator, whole=True):
             yield rows, noise(len(rows))
 
-    def loss(w: Weights, drawn: Any) -> Float[Tensor, "1"]:
+    def loss(w: Weights, drawn: Any) -> Float[Tensor, " 1"]:
         rows, z = drawn
         error = chance_of_error(w[:layers], w[layers:], x[rows], signs[rows], z).mean()
         c = (divergence(w[:layers], w[layers:], centre)[0] + price) / n
@@ -266,7 +266,7 @@ def compress(
         while True:
             yield torch.randint(n, (settings.batch,), generator=generator)
 
-    def loss(w: Weights, rows: Tensor) -> Float[Tensor, "1"]:
+    def loss(w: Weights, rows: Tensor) -> Float[Tensor, " 1"]:
         return F.softplus(-signs[rows] * moved_outputs(w[0], x[rows])).mean()[None]
 
     (place,), _ = descend(

@@ -68,7 +68,7 @@ VARIANTS = {
 }
 
 
-def cooling(steps: int, first: float, cools: bool) -> Float[np.ndarray, "steps"]:
+def cooling(steps: int, first: float, cools: bool) -> Float[np.ndarray, " steps"]:
     """The temperature at each step: from ``first`` to zero over four fifths, or constant."""
     if not cools:
         return np.full(steps, first)
