@@ -310,6 +310,17 @@ def test_a_record_keeps_the_names_of_places(root):
     assert again["error[b, 1]"] == 1.0
 
 
+def test_a_variant_may_have_other_places_along_an_axis(root):
+    runs = {
+        MAIN: {0: Result(error=Quantity([0.1, 0.2], "share", size=(4, 8)))},
+        "few": {0: Result(error=Quantity([0.3], "share", size=(4,)))},
+    }
+    results.write_record(Record("part/toy", "quick", {}, runs))
+    again = results.read_record("part/toy", "quick").runs
+    assert again[MAIN][0].axes == {"error": {"size": [4, 8]}}
+    assert again["few"][0].axes == {"error": {"size": [4]}}
+
+
 def test_a_setting_within_nested_settings_is_named_with_a_dot():
     @dataclass(frozen=True)
     class Outer:

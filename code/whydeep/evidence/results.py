@@ -258,7 +258,18 @@ def write_record(record: Record) -> Path:
     """
     results = [result for by_seed in record.runs.values() for result in by_seed.values()]
     units = {name: unit for result in results for name, unit in result.units.items()}
-    axes = {name: along for result in results for name, along in result.axes.items()}
+    axes = {
+        variant: next(iter(by_seed.values())).axes
+        for variant, by_seed in record.runs.items()
+        if by_seed
+    }
+    main = axes.pop(MAIN, {})
+    # A variant may have other places along an axis: other sizes, fewer steps.
+    others = {
+        variant: {name: along for name, along in found.items() if along != main.get(name)}
+        for variant, found in axes.items()
+    }
+    others = {variant: found for variant, found in others.items() if found}
     path = record_path(record.experiment, record.scale)
     runs = {
         variant: {seed: dict(result) for seed, result in sorted(by_seed.items())}
@@ -272,7 +283,8 @@ def write_record(record: Record) -> Path:
             "recorded": about.pop("recorded", date.today().isoformat()),
             "provenance": about,
             "units": units,
-            **({"axes": axes} if axes else {}),
+            **({"axes": main} if main else {}),
+            **({"axes of variants": others} if others else {}),
             "runs": runs,
         }
     )
@@ -300,7 +312,11 @@ def read_record(experiment: str, scale: str) -> Record:
     def build(raw: dict) -> Record:
         runs = {
             variant: {
-                int(seed): _result(v, raw["units"], raw.get("axes", {}))
+                int(seed): _result(
+                    v,
+                    raw["units"],
+                    raw.get("axes", {}) | raw.get("axes of variants", {}).get(variant, {}),
+                )
                 for seed, v in by_seed.items()
             }
             for variant, by_seed in raw["runs"].items()

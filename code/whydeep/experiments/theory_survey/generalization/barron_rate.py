@@ -273,6 +273,7 @@ CLAIMS = (
             ("squared error of $m$ fixed functions, worst case", "at least of order $m^{-2/d}$",
              "{cite:t}`barron1993`, Theorem 6"),
         ),
+        by_design="the theorem has one bound, whatever the number of inputs",
         conditions=(
             at_most("slope_off", "for each number of inputs from 1 to 20 the slope of log error "
                     "over log units lies within {bound} of $-1$", 0.3),

@@ -176,6 +176,7 @@ CLAIMS = (
                 "Table 1",
             ),
         ),
+        by_design="the shares run from true labels to random ones, and repeat the curves of both",
         conditions=(
             at_most("not_learned", "each of the five kinds of data is learned, to a training "
                     "error of at most {bound}", 0.01),
@@ -199,6 +200,7 @@ CLAIMS = (
                     at_most("reached[random]", "it learns these labels as well, to a training "
                             "error of at most {bound}", 0.01),
                 ),
+                by_design="its shares end at one half, and repeat that curve",
             ),
         ),
         disputed="That a network can memorise noise does not say that it memorises where there is "
