@@ -10,11 +10,11 @@ from typing import Any
 class SGD:
     """How long, how fast and on how much: ``epochs`` or ``steps``, with ``batch`` examples a step.
 
-    ``lr`` is a number, or one for each network of a stack. The last ``cool`` epochs take a tenth of
-    it, which ends the jumping about of single steps.
+    ``lr`` is a number, or a tuple of them, one for each network of a stack; a user knows which. The
+    last ``cool`` epochs take a tenth of it, which ends the jumping about of single steps.
     """
 
-    lr: float | tuple[float, ...]
+    lr: Any
     epochs: int = 0
     batch: int = 1
     momentum: float = 0.0

@@ -144,7 +144,7 @@ def check(settings: Mapping[str, Any]) -> dict[str, Any]:
         if name not in FIELDS:
             raise BadSettings(f"no setting {name!r}: there are widths, {', '.join(FIELDS)}")
         field = FIELDS[name]
-        if field.low is None:
+        if field.low is None or field.high is None:
             names = [option for option, _ in field.options]
             if value not in names:
                 raise BadSettings(f"{name} is {value!r}, expected one of {', '.join(names)}")
@@ -162,7 +162,7 @@ def check(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-DEFAULTS = {name: field.default for name, field in FIELDS.items()} | {"widths": [4, 2]}
+DEFAULTS: dict[str, Any] = {n: field.default for n, field in FIELDS.items()} | {"widths": [4, 2]}
 
 
 @functools.cache

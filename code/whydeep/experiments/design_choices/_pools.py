@@ -93,7 +93,7 @@ class Pooled(Network):
                 "2": nn.utils.skip_init(nn.Conv2d, first, second, 3, padding=1),
             }
         )
-        self.classifier = nn.utils.skip_init(nn.Linear, second * (SIDE // 4) ** 2, CLASSES)
+        self.classifier = nn.utils.skip_init(nn.Linear, second * (SIDE // 4) ** 2, CLASSES)  # pyright: ignore[reportAttributeAccessIssue]
         self.design = design
         fixed = Chance(0).torch()
         self.orders = [

@@ -58,7 +58,7 @@ class Size:
     products: int
 
 
-def alexnet(side: int = 227, border: int = 0, *, grouped: bool = True) -> dict[str, nn.Module]:
+def alexnet(side: int = 227, border: int = 0, *, grouped: bool = True) -> Mapping[str, nn.Module]:
     """The layers of {cite:t}`krizhevsky2012`, section 3.5, by name, on the meta device.
 
     Overlapping max-pooling, 3 x 3 at stride 2, follows conv1, conv2 and conv5 (section 3.4);
@@ -96,7 +96,7 @@ def sizes(layers: Mapping[str, nn.Module], side: int) -> dict[str, Size]:
         parameters = sum(p.numel() for p in layer.parameters())
         if parameters:
             units = x[0].numel()
-            column = layer.weight[0].numel()
+            column = layer.weight[0].numel()  # pyright: ignore[reportIndexIssue]
             found[name] = Size(tuple(x.shape[1:]), parameters, units, units * column)
     return found
 

@@ -119,7 +119,7 @@ def along_line(
         w + t[:, None, None] * d * (block in (name, "all"))
         for name, w, d in zip(BLOCKS, start, direction, strict=False)
     )
-    return t.numpy(), losses(weights, x, y, settings).numpy()
+    return t.numpy(), losses(weights, x, y, settings).numpy()  # pyright: ignore[reportArgumentType]
 
 
 def run(settings: Settings, chance: Chance) -> Result:

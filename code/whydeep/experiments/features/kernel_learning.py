@@ -128,7 +128,7 @@ def problem(
     side = cp.reshape(1 + low - high + offset * y, (n, 1), order="C")
     corner = cp.reshape(value - 2 * cost * cp.sum(high), (1, 1), order="C")
     inequality = cp.bmat([[g, side], [side.T, corner]])
-    return cp.Problem(cp.Minimize(value), [cp.sum(mu) == 1, (inequality + inequality.T) / 2 >> 0])
+    return cp.Problem(cp.Minimize(value), [cp.sum(mu) == 1, (inequality + inequality.T) / 2 >> 0])  # pyright: ignore[reportArgumentType]
 
 
 def _root(g: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
@@ -253,7 +253,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         sgd_time=(np.array(sgd_seconds) / sgd_seconds[0], "times the shortest"),
         slope_sgd=(slope(settings.sgd_sizes, sgd_seconds), growth),
         sgd_loss=(runs[0][1], "nats"),
-        value=(float(convex.value), "value of the machine"),
+        value=(float(convex.value), "value of the machine"),  # pyright: ignore[reportArgumentType]
         weights=(mu, "weight of each kernel"),
         weight_off=(abs(mu.sum() - 1), "weight"),
         weight_hog=(mu[3:].sum(), "share of the weights"),

@@ -124,7 +124,7 @@ def find_dictionary(
     if algorithm == "random":
         return z[torch.from_numpy(rng.choice(len(z), entries, replace=False))]
     state = int(rng.integers(2**31))
-    search = MiniBatchKMeans(entries, batch_size=2048, n_init=1, max_iter=10, random_state=state)
+    search = MiniBatchKMeans(entries, batch_size=2048, n_init=1, max_iter=10, random_state=state)  # pyright: ignore[reportArgumentType]
     return torch.from_numpy(search.fit(z.numpy()).cluster_centers_).to(z)
 
 

@@ -75,7 +75,7 @@ def best_seconds(work: Callable[[], object], settings: Settings) -> float:
     a GPU PyTorch's timer waits for the device.
     """
     clock = {} if current().type == "cuda" else {"timer": time.process_time}
-    timer = Timer("work()", globals={"work": work}, num_threads=1, **clock)
+    timer = Timer("work()", globals={"work": work}, num_threads=1, **clock)  # pyright: ignore[reportArgumentType]
     once = timer.timeit(1).mean
     number = max(1, int(settings.seconds / max(once, 1e-7)))
     return min(timer.timeit(number).mean for _ in range(settings.repeats))

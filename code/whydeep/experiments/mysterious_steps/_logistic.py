@@ -74,4 +74,4 @@ def fit_l2(
     x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], strength: float
 ) -> Float[np.ndarray, " d"]:
     """Logistic regression with the penalty strength / 2 |w|^2."""
-    return fit(x, y, lambda w: (strength / 2 * w @ w, strength * w))
+    return fit(x, y, lambda w: (strength / 2 * w @ w, strength * w))  # pyright: ignore[reportArgumentType]

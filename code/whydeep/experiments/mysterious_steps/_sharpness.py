@@ -51,10 +51,10 @@ def sharpness(
         parts = torch.autograd.grad(along, weights, retain_graph=True)
         return torch.cat([part.flatten() for part in parts]).double().numpy()
 
-    hessian = LinearOperator((len(flat),) * 2, matvec=product, dtype=np.float64)
+    hessian = LinearOperator((len(flat),) * 2, matvec=product, dtype=np.float64)  # pyright: ignore[reportCallIssue]
     if start is None:  # scipy would draw one from numpy's global state
         start = Chance(0).numpy().standard_normal(len(flat))
-    value, vector = eigsh(hessian, k=1, which="LA", tol=1e-3, v0=start, ncv=12)
+    value, vector = eigsh(hessian, k=1, which="LA", tol=1e-3, v0=start, ncv=12)  # pyright: ignore[reportArgumentType]
     return float(value[0]), vector[:, 0]
 
 

@@ -29,7 +29,7 @@ INPUTS, TEACHER_UNITS, STUDENT_UNITS = 10, 8, 16
 EVERY = 50  # steps from one look at the error to the next
 SCHEDULES = {"constant": (1, 1, 1), "divided": (1, 0.1, 0.01), "small": (0.01, 0.01, 0.01)}
 # W (..., inputs, units), b (..., units), v (..., units), c (...): c + v^T tanh(W^T x + b).
-Weights = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Weights = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def stability(
 
     def distance(trained: Trained) -> Float[Tensor, " k"]:
         squares = sum((w - w[:1]).flatten(1).square().sum(1) for w in trained.parameters.values())
-        return squares.sqrt()
+        return squares.sqrt()  # pyright: ignore[reportAttributeAccessIssue]
 
     trained = train(
         partial(Dense, (x.shape[1], CLASSES)),

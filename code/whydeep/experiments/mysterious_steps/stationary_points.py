@@ -61,7 +61,7 @@ VARIANTS = {
 }
 
 
-def loss(x: Float[np.ndarray, "*any d"], tilt: float) -> Float[np.ndarray, "*any"] | float:
+def loss(x: Float[np.ndarray, "*any d"], tilt: float) -> Float[np.ndarray, "*any"] | np.floating:
     """The sum over coordinates of x^2 / 2 - A log cosh x + tilt x."""
     log_cosh = np.logaddexp(x, -x) - np.log(2)
     return (x**2 / 2 - A * log_cosh + tilt * x).sum(-1)

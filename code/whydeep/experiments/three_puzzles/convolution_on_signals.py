@@ -134,7 +134,7 @@ class Strided(Network):
             }
         )
         # 40 readings become 19, 9 and 4 places.
-        self.classifier = nn.utils.skip_init(nn.Linear, 4 * channels, classes)
+        self.classifier = nn.utils.skip_init(nn.Linear, 4 * channels, classes)  # pyright: ignore[reportAttributeAccessIssue]
         initialise(self, generator, init="he", gain=2.0)
 
     def features(self, x: Float[Tensor, "n 1 1 40"]) -> Float[Tensor, "n features"]:

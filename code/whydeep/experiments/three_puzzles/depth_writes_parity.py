@@ -45,7 +45,7 @@ SCALES = {"quick": Settings()}
 VARIANTS = {"and": {"function": "and", "gate": "and"}, "half-a-gate": {"gate": "or"}}
 FUNCTIONS: dict[str, Callable[[Bool[np.ndarray, "inputs N"]], Bits]] = {
     "parity": lambda bits: bits.sum(1) % 2 == 1,
-    "and": lambda bits: bits.all(1),
+    "and": lambda bits: bits.all(1),  # pyright: ignore[reportAssignmentType]
 }
 
 

@@ -129,7 +129,7 @@ def fit(settings: Networks, chance: Chance) -> Fits:
     )
     seen = trained.history["look"].numpy().transpose(2, 1, 0)
     largest = float(x.square().mean(0).max().sqrt())
-    return Fits(np.array(trained.measured_at), *seen, largest)
+    return Fits(np.array(trained.measured_at), *seen, largest)  # pyright: ignore[reportCallIssue]
 
 
 def by_frobenius(

@@ -164,7 +164,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     final = loss[..., -1]
     # Rounded, so that values that are zero up to rounding tie.
     rounded = least[..., 0].round(6).ravel()
-    order = spearmanr(rounded, final.ravel()).statistic if np.ptp(rounded) else 0.0
+    order = spearmanr(rounded, final.ravel()).statistic if np.ptp(rounded) else 0.0  # pyright: ignore[reportAttributeAccessIssue]
     caps = [f"{cap:g}" for cap in CAPS]
     along = {"draw": None, "cap": caps, "step": LOOKS}
     return Result(

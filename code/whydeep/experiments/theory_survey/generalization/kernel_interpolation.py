@@ -125,7 +125,7 @@ def run(settings: Settings, chance: Chance) -> Result:
                     test[i, k, j] = ((to_test @ c).argmax(1) != data.test_y).double().mean()
     usual = settings.sharpnesses.index(settings.usual)
     pairs = norms[:, 0].ravel(), test[:, 0].ravel()
-    tau = kendalltau(*pairs).statistic if len(pairs[0]) > 2 else 0.0
+    tau = kendalltau(*pairs).statistic if len(pairs[0]) > 2 else 0.0  # pyright: ignore[reportAttributeAccessIssue]
     train_unit, test_unit = "fraction of training examples", "fraction of test examples"
     norm_unit = "norm of the kernel's space"
     axes = {"features": FEATURES, "labels": LABELS, "sharpness": settings.sharpnesses}

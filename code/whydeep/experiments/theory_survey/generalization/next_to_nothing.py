@@ -12,6 +12,7 @@ little if the classifier alone did as well, or if the frozen filters could be le
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class Filters(Network):
                 for number, inputs in enumerate((1, channels, channels), start=1)
             }
         )
-        self.classifier = nn.utils.skip_init(nn.Linear, channels * 4 * 4, CLASSES)
+        self.classifier = nn.utils.skip_init(nn.Linear, channels * 4 * 4, CLASSES)  # pyright: ignore[reportAttributeAccessIssue]
         initialise(self, generator, init="he", gain=2.0)
 
     def features(self, x: Float[Tensor, "n 1 14 14"]) -> Float[Tensor, "n features"]:
@@ -88,7 +89,7 @@ def learned(network: Filters, share: float) -> list[tuple[Tensor, Tensor]]:
     """
     parts = []
     for layer in network.layers.values():
-        mask = torch.zeros_like(layer.weight)
+        mask = torch.zeros_like(layer.weight)  # pyright: ignore[reportArgumentType]
         mask[: round(share * len(mask))] = 1
         parts.append((layer.weight, mask))
     parts += [(p, torch.ones_like(p)) for p in network.classifier.parameters()]
@@ -104,7 +105,7 @@ def accuracy(data: Task, share: float, settings: Settings, *, chance: Chance) ->
     for layer in network.layers.values():
         if settings.left_out:
             with torch.no_grad():
-                layer.weight[round(share * len(layer.weight)) :] = 0
+                layer.weight[round(share * len(layer.weight)) :] = 0  # pyright: ignore[reportIndexIssue, reportArgumentType]
     network.requires_grad_(False)
     weights, masks = zip(*learned(network, share), strict=True)
     sgd, per_epoch = settings.sgd, -(-len(data.x) // settings.sgd.batch)
@@ -131,7 +132,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
     everything, eighth, none = right
     network = Filters(settings.channels, generator=chance["init"])
-    filters = sum(layer.weight.numel() for layer in network.layers.values())
+    filters = sum(layer.weight.numel() for layer in network.layers.values())  # pyright: ignore[reportCallIssue]
     classifier = counts[-1]
     return Result(
         shares=(100 * np.array(list(LEARNED.values())), "% of the filters"),
@@ -180,7 +181,7 @@ CLAIMS = (
 
 def figure(runs: Runs) -> figures.Figure:
     """Test accuracy against what learns, with the other filters as drawn or left out."""
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         MAIN: {"label": "as they were drawn", "colour": figures.COLOURS["blue"]},
         "left-out": {
             "label": "left out", "colour": figures.COLOURS["vermillion"], "marker": "s",

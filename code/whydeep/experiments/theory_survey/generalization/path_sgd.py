@@ -132,7 +132,7 @@ def by_path(weights: Weights, shuffled: bool, *, generator: torch.Generator) -> 
     """g / kappa; if ``shuffled``, kappa is that of another weight of the layer, always the same."""
     others = [torch.randperm(w[0].numel(), generator=generator) for w in weights]
 
-    def change(g: Sequence[Tensor], w: Weights, now: Now) -> Weights:
+    def change(g: Sequence[Tensor], w: Weights, now: Now) -> list[Tensor]:
         scales = path_scales(w)
         if shuffled:
             scales = [s.flatten(1)[:, o].view_as(s) for s, o in zip(scales, others, strict=True)]
@@ -233,7 +233,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         return torch.stack([mean_losses(weights, x, y), wrong.float().mean(1)], 1)
 
     history = train(
-        [starts[name] for _, name, _ in members],
+        [starts[name] for _, name, _ in members],  # pyright: ignore[reportArgumentType]
         [method for method, _, _ in members],
         [rate for _, _, rate in members],
         x,

@@ -131,7 +131,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         bounds.by_margin(0.1, bounds.of_sums(a, largest, d, n), 1.0, n, settings.delta)
         for a in (size * sums).ravel()
     ]
-    by_width = [spearmanr(settings.widths, column).statistic for column in error.T]
+    by_width = [spearmanr(settings.widths, column).statistic for column in error.T]  # pyright: ignore[reportAttributeAccessIssue]
     kept = [column for column in by_width if np.isfinite(column)]
     share, axes = "error rate", {"width": settings.widths, "extra": settings.extra}
     return Result(
@@ -139,7 +139,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         extra=(np.array(settings.extra), "lengths of v_0"),
         size=Quantity(size, "A over the margin", **axes),
         error=Quantity(error, "fraction of test examples", **axes),
-        by_size=(spearmanr(size.ravel(), error.ravel()).statistic, "rank correlation"),
+        by_size=(spearmanr(size.ravel(), error.ravel()).statistic, "rank correlation"),  # pyright: ignore[reportAttributeAccessIssue]
         by_width=(float(np.mean(kept)), "rank correlation"),
         bare_least=(bare.min(), share),
         proved_least=(np.min(proved), share),

@@ -65,7 +65,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     complexity = found.spectral if spectral else 1 / np.abs(found.margin)
     bare = scale * found.spectral[-1] if spectral else scale
     excess = found.test_error - found.train_error
-    tracking = [spearmanr(c, e).statistic for c, e in zip(complexity.T, excess.T, strict=True)]
+    tracking = [spearmanr(c, e).statistic for c, e in zip(complexity.T, excess.T, strict=True)]  # pyright: ignore[reportAttributeAccessIssue]
     widest = max((PIXELS, *settings.hidden))
     proved = [
         bounds.by_margin(

@@ -88,15 +88,18 @@ class SideBySide(Network):
         super().__init__()
         self.widths = widths
         self.layers = nn.ModuleDict({"1": nn.utils.skip_init(nn.Linear, inputs, sum(widths))})
-        self.classifier = nn.utils.skip_init(nn.Linear, sum(widths), CLASSES, bias=False)
+        self.classifier = nn.utils.skip_init(nn.Linear, sum(widths), CLASSES, bias=False)  # pyright: ignore[reportAttributeAccessIssue]
         self.thresholds = nn.Parameter(torch.zeros(len(widths), CLASSES))
         first, last = self.layers["1"], self.classifier
         with torch.no_grad():
-            first.weight.normal_(0.0, (2 / inputs) ** 0.5, generator=generator)
-            first.bias.zero_()
+            first.weight.normal_(0.0, (2 / inputs) ** 0.5, generator=generator)  # pyright: ignore[reportCallIssue]
+            first.bias.zero_()  # pyright: ignore[reportCallIssue]
             last.weight.normal_(generator=generator)
             for u, v, width in zip(
-                first.weight.split(widths), last.weight.split(widths, 1), widths, strict=True
+                first.weight.split(widths),  # pyright: ignore[reportCallIssue]
+                last.weight.split(widths, 1),
+                widths,
+                strict=True,
             ):
                 several = min(width, distinct or width)
                 own = torch.arange(width) % several

@@ -89,7 +89,7 @@ def smoothed(
     return STEP * (np.where(up > 0, s, 1 - s)), up * rise
 
 
-def predicted_error(mean: float, sd: float) -> float:
+def predicted_error(mean: float, sd: float | np.floating) -> float:
     """E[(u(z + D) - u(z))^2] for D normal and z spread evenly over the stairs.
 
     D = m STEP + r crosses m + 1 jumps with probability r / STEP, else m.

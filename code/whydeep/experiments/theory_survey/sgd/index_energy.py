@@ -154,7 +154,7 @@ def run(settings: Settings, chance: Chance) -> Result:
         index = np.concatenate([k for _, k in each]) / (n - 1)
         gap = index - spin_glass.index_fraction(energy, p)
         departure.append(math.sqrt((gap**2).mean()))
-        spearman.append(np.mean([spearmanr(e, k).statistic if np.ptp(k) else 0.0 for e, k in each]))
+        spearman.append(np.mean([spearmanr(e, k).statistic if np.ptp(k) else 0.0 for e, k in each]))  # pyright: ignore[reportAttributeAccessIssue]
         kept[f"energy_{n}"] = (energy.astype(np.float32), "energy per spin")
         kept[f"index_{n}"] = (index.astype(np.float32), "share of directions")
     sizes = np.array(list(SMALL))

@@ -75,7 +75,7 @@ def learner(inputs: int, units: int, times: int, *, generator: torch.Generator) 
     network = Dense((inputs, units * times, 1), generator=generator)
     with torch.no_grad():
         for weight in (network.layers["1"].weight, network.classifier.weight.T):
-            weight.copy_(weight[:units].repeat(times, 1))
+            weight.copy_(weight[:units].repeat(times, 1))  # pyright: ignore[reportCallIssue, reportIndexIssue]
     return network
 
 

@@ -217,7 +217,7 @@ def correlation(
         loss, index = loss[first], index[first]
     if len(loss) < 3 or not np.ptp(index) or not np.ptp(loss):
         return 0.0
-    return float(spearmanr(loss, index).statistic)
+    return float(spearmanr(loss, index).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @dataclass(frozen=True)

@@ -94,10 +94,10 @@ class Theorems(Network):
                 for i, size in enumerate(sizes, start=1)
             }
         )
-        self.classifier = nn.utils.skip_init(nn.Linear, m, 1, bias=False)
+        self.classifier = nn.utils.skip_init(nn.Linear, m, 1, bias=False)  # pyright: ignore[reportAttributeAccessIssue]
         with torch.no_grad():
             for layer in self.layers.values():
-                layer.weight.normal_(0.0, math.sqrt(2 / m), generator=generator)
+                layer.weight.normal_(0.0, math.sqrt(2 / m), generator=generator)  # pyright: ignore[reportCallIssue]
             self.classifier.weight.normal_(0.0, output, generator=generator)
 
     def features(self, x: Float[Tensor, "n inputs"]) -> Float[Tensor, "n m"]:
