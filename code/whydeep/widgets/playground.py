@@ -151,7 +151,7 @@ def check(settings: Mapping[str, Any]) -> dict[str, Any]:
         elif (
             isinstance(value, bool)
             or not isinstance(value, int | float)
-            or not field.low <= value <= field.high  # NaN is not, either
+            or not field.low <= value <= field.high  # NaN is not, either  # pyright: ignore[reportOperatorIssue]
             or (field.whole and value != int(value))
         ):
             kind = "a whole number" if field.whole else "a number"
@@ -313,7 +313,7 @@ class _Run:
     """Networks of one setting and several seeds, as `run` in playground/engine/run.js."""
 
     def __init__(self, settings: Mapping[str, Any], given: Sequence[Point]) -> None:
-        self.settings = DEFAULTS | check(settings)
+        self.settings: dict[str, Any] = DEFAULTS | check(settings)
         data = self.settings["data"]
         if data in playground_torch.MAKERS:
             train, test = (
@@ -321,10 +321,10 @@ class _Run:
                 for use, count in (("train", self.settings["examples"]), ("test", TEST_EXAMPLES))
             )
         else:
-            rows = np.array(given, dtype=float)
+            rows, count = np.array(given, dtype=float), self.settings["examples"]
             train, test = (
                 (part[:, :2], part[:, 2])
-                for part in (rows[::2][: self.settings["examples"]], rows[1::2][:TEST_EXAMPLES])
+                for part in (rows[::2][:count], rows[1::2][:TEST_EXAMPLES])
             )
         self.networks = [
             playground_torch.Training(self.settings, train, test, self.settings["seed"] + n)

@@ -81,7 +81,7 @@ def alexnet(side: int = 227, border: int = 0, *, grouped: bool = True) -> dict[s
         for layer in layers.values():
             x = layer(x)
         wide = {"fc6": (x.shape[1], 4096), "fc7": (4096, 4096), "fc8": (4096, 1000)}
-        return layers | {name: nn.Linear(*widths) for name, widths in wide.items()}
+        return layers | {name: nn.Linear(*widths) for name, widths in wide.items()}  # pyright: ignore[reportReturnType]
 
 
 def sizes(layers: Mapping[str, nn.Module], side: int) -> dict[str, Size]:

@@ -88,7 +88,7 @@ def scores(
     "energy" the mean of max(0, r)^2.
     """
     r = np.einsum("nl,kgl->nkg", x, rendered, optimize=True)
-    return {
+    return {  # pyright: ignore[reportReturnType]
         "Bayes": logsumexp(r / noise**2, axis=2),
         "maximum": r.max(2),
         "energy": (np.maximum(r, 0) ** 2).mean(2),

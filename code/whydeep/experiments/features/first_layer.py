@@ -263,7 +263,7 @@ def figure(runs: Runs) -> figures.Figure:
     }
     with figures.style():
         drawn = plt.figure(figsize=(8.4, 7.0))
-        upper, lower = drawn.subfigures(2, 1, height_ratios=(1.9, 1))
+        upper, lower = drawn.subfigures(2, 1, height_ratios=(1.9, 1))  # pyright: ignore[reportGeneralTypeIssues]
         for panel, (name, bank) in zip(upper.subplots(2, 2).flat, banks.items(), strict=True):
             _gallery(panel, bank, columns=8)
             panel.set_title(BANKS[name], loc="center")

@@ -65,7 +65,7 @@ def run(settings: Settings, chance: Chance) -> Result:
     """
     x, y, x_test, y_test = halved(settings.examples, chance=chance).flat()
     lrs = settings.sgd.lr
-    members = [thinned.Member(rate) for rate in (0.0, settings.rate) for _ in lrs]
+    members = [thinned.Member(rate) for rate in (0.0, settings.rate) for _ in lrs]  # pyright: ignore[reportGeneralTypeIssues]
     labels = y.expand(len(members), -1)
     seen = thinned.train(
         x, labels, members, replace(settings.sgd, lr=lrs * len(ARMS)), chance,

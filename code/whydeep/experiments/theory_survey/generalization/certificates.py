@@ -171,9 +171,9 @@ def divergence(
     squares = sum((m - c).square().sum() for m, c in zip(mean, centre, strict=True))
     squares = squares + sum((2 * s).exp().sum() for s in log_sd)
     number = sum(m.numel() for m in mean)
-    variance = squares / number if variance is None else variance
-    logs = number * variance.log() - 2 * sum(s.sum() for s in log_sd)
-    return (squares / variance - number + logs) / 2, variance
+    variance = squares / number if variance is None else variance  # pyright: ignore[reportAssignmentType]
+    logs = number * variance.log() - 2 * sum(s.sum() for s in log_sd)  # pyright: ignore[reportOptionalMemberAccess]
+    return (squares / variance - number + logs) / 2, variance  # pyright: ignore[reportOperatorIssue, reportReturnType]
 
 
 def certify(
