@@ -162,7 +162,7 @@ def check(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-DEFAULTS: dict[str, Any] = {n: field.default for n, field in FIELDS.items()} | {"widths": [4, 2]}
+DEFAULTS = {name: field.default for name, field in FIELDS.items()} | {"widths": [4, 2]}
 
 
 @functools.cache
@@ -313,7 +313,7 @@ class _Run:
     """Networks of one setting and several seeds, as `run` in playground/engine/run.js."""
 
     def __init__(self, settings: Mapping[str, Any], given: Sequence[Point]) -> None:
-        self.settings = DEFAULTS | check(settings)
+        self.settings: dict[str, Any] = DEFAULTS | check(settings)
         data = self.settings["data"]
         if data in playground_torch.MAKERS:
             train, test = (
@@ -321,10 +321,10 @@ class _Run:
                 for use, count in (("train", self.settings["examples"]), ("test", TEST_EXAMPLES))
             )
         else:
-            rows = np.array(given, dtype=float)
+            rows, count = np.array(given, dtype=float), self.settings["examples"]
             train, test = (
                 (part[:, :2], part[:, 2])
-                for part in (rows[::2][: self.settings["examples"]], rows[1::2][:TEST_EXAMPLES])
+                for part in (rows[::2][:count], rows[1::2][:TEST_EXAMPLES])
             )
         self.networks = [
             playground_torch.Training(self.settings, train, test, self.settings["seed"] + n)

@@ -24,7 +24,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, PIXELS, halved
 from whydeep.descent import Now, adam, descend, each, epochs, log_loss, plain
-from whydeep.descent.loop import Change
+from whydeep.descent.loop import Change, Gradient
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
@@ -132,7 +132,7 @@ def by_path(weights: Weights, shuffled: bool, *, generator: torch.Generator) -> 
     """g / kappa; if ``shuffled``, kappa is that of another weight of the layer, always the same."""
     others = [torch.randperm(w[0].numel(), generator=generator) for w in weights]
 
-    def change(g: Sequence[Tensor], w: Weights, now: Now) -> list[Tensor]:
+    def change(g: Gradient, w: Weights, now: Now) -> list[Tensor]:
         scales = path_scales(w)
         if shuffled:
             scales = [s.flatten(1)[:, o].view_as(s) for s, o in zip(scales, others, strict=True)]
