@@ -102,7 +102,8 @@ class EvidenceDirective(SphinxDirective):
     def target(self, anchor: str, title: str) -> None:
         """Let references from any page find ``anchor`` on this one."""
         domain = cast(StandardDomain, self.env.get_domain("std"))
-        domain.note_hyperlink_target(anchor, self.env.docname, anchor, title)
+        for name in {anchor, anchor.lower()}:  # `{ref}` asks in small letters
+            domain.note_hyperlink_target(name, self.env.docname, anchor, title)
 
     def warn(self, message: object) -> None:
         logger.warning("%s", message, location=self.get_location(), type="whydeep")
