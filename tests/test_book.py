@@ -512,8 +512,10 @@ def test_a_number_of_a_variant_is_that_of_its_runs():
 
 def test_a_margin_where_nothing_varies_is_in_the_unit_of_the_measurement():
     condition = Condition("c", "is small", lambda r: 0.0, "<=", 0.25, "nats")
-    assert evidence.margin_words(Measured(condition, (0.0, 0.0), True)) == "0.25 nats"
-    rounding = Measured(condition, (1e-16, 2e-16), True)  # a spread of rounding errors says nothing
+    assert evidence.margin_words(Measured(condition, (0.0, 0.0), True, "nats")) == "0.25 nats"
+    rounding = Measured(
+        condition, (1e-16, 2e-16), True, "nats"
+    )  # a spread of rounding errors says nothing
     assert evidence.margin_words(rounding) == "0.25 nats"
 
 

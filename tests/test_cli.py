@@ -296,6 +296,7 @@ def _of_this_code(scale, checkout):
     parts = reached(convex.__name__).parts
     now = record.provenance | {"code": code_hash(convex.__name__), "parts": parts}
     now.pop("certified", None)
+    now.pop("earlier", None)
     return dataclasses.replace(record, provenance=now)
 
 

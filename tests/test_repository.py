@@ -154,7 +154,7 @@ def test_the_package_works_from_a_copy_outside_the_checkout(tmp_path):
 
 
 WATCHED = """
-import dataclasses, json, os, sys
+import json, os, sys
 seen = []
 
 def watch(event, args):
@@ -164,31 +164,12 @@ def watch(event, args):
         seen.append([event + ": the network", "r"])
 
 sys.addaudithook(watch)
-from whydeep.chance import Chance
-from whydeep.descent import SGD
+sys.path.insert(0, os.environ["TESTS"])
+from golden.make import run, stored
 from whydeep.experiments import experiments
-# They measure after fixed numbers of steps.
-FIXED = (
-    "divide_by_ten", "extra_layer", "overlapping_pools", "parity_sizes", "pooled_networks",
-    "wide_enough",
-)
-SMALL = {"examples": 50, "held_out": 10, "steps": 10, "lines": 1, "points": 21, "width_random": 20}
 
-
-def small(settings, left_out=()):
-    changes = {}
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if isinstance(value, int) and field.name in SMALL and field.name not in left_out:
-            changes[field.name] = SMALL[field.name]
-        elif isinstance(value, SGD):
-            changes[field.name] = dataclasses.replace(value, epochs=2, cool=0)
-    return dataclasses.replace(settings, **changes)
-
-
-for module in experiments().values():
-    fixed = ("steps",) if module.__name__.endswith(FIXED) else ()
-    module.run(small(module.SCALES["quick"], fixed), Chance(0))
+for name, module in experiments().items():
+    run(module, stored(name))
 print(json.dumps([[os.path.realpath(path), mode] for path, mode in seen]))
 """
 
@@ -196,6 +177,7 @@ print(json.dumps([[os.path.realpath(path), mode] for path, mode in seen]))
 def test_an_experiment_reads_only_the_repository_and_the_environment_and_writes_nothing(tmp_path):
     done = python(
         "-B", "-c", WATCHED, MPLCONFIGDIR=str(tmp_path / "mpl"), TMPDIR=str(tmp_path),
+        TESTS=str(ROOT / "tests"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     opened = json.loads(done.stdout)

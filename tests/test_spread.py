@@ -323,8 +323,8 @@ def test_a_worker_without_our_code_is_told_in_one_line(tmp_path, fault):
         (package / "__init__.py").write_text(missing)
         expected = "lacks the module whydeep: install the book there"
     else:
-        shutil.copytree(Path(module.__file__).parent, package)
-        with open(package / "bounds.py", "a") as file:
+        shutil.copytree(Path(module.__file__).parents[1], package)
+        with open(package / "labs" / "bounds.py", "a") as file:
             file.write("# not the same\n")
         expected = "bring both to the same commit and restart the workers"
     with (

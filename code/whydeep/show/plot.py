@@ -33,7 +33,7 @@ Runs = Mapping[str, Mapping[int, Result]]  # runs[variant][seed], as a record ho
 
 
 def over_seeds(
-    runs: Runs, quantity: str, variant: str = MAIN, *, factor: float = 1.0
+    runs: Runs, quantity: str, variant: str = MAIN, *, factor: float | int = 1.0
 ) -> Float[np.ndarray, " seeds *rest"]:
     """A quantity, or a place in one, of every run of a variant: one row a seed."""
     return factor * np.array([result[quantity] for result in runs[variant].values()], dtype=float)
@@ -51,7 +51,7 @@ def compare(
     at: str,
     variants: Mapping[str, str],
     *,
-    factor: float = 1.0,
+    factor: float | int = 1.0,
     **line: Any,
 ) -> None:
     """One quantity of several ``variants`` (name -> label), of those that ``runs`` have, over the
@@ -98,7 +98,7 @@ class Plot:
     at: str
     y: Axis
     series: Mapping[str, str]
-    factor: float = 1.0
+    factor: float | int = 1.0
     variants: Mapping[str, str] = field(default_factory=lambda: {MAIN: "as it is"})
 
     def draw(

@@ -119,7 +119,7 @@ class SweepExplorer(anywidget.AnyWidget):
         variants: Mapping[str, str],
         sweep: Axis,
         sweep_values: str,
-        factor: float = 1.0,
+        factor: float | int = 1.0,
         x: Axis | None = None,
         x_values: str = "",
         rows: Axis | None = None,
