@@ -128,8 +128,8 @@ def loop(problem, k: int, steps: int, device: torch.device) -> np.ndarray:
 
 def jax_contender(problem, k: int, steps: int, device: torch.device) -> tuple[Callable, float]:
     """A function of no arguments that trains, and the seconds it took to compile it."""
-    import jax
-    import jax.numpy as jnp
+    import jax  # pyright: ignore[reportMissingImports]
+    import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
 
     make, shape, classes, n, batch, _ = problem
     kind = "gpu" if device.type == "cuda" else "cpu"
