@@ -114,6 +114,15 @@ def number(tab, name, n=0):
     return float(row.locator("dd").inner_text().replace(",", ""))
 
 
+def comes_to(tab, name, wanted, n=0):
+    """Wait until a number among the facts, which follow a change by a frame, is the wanted one."""
+    for _ in range(200):
+        if number(tab, name, n) == wanted:
+            return
+        tab.wait_for_timeout(50)
+    assert number(tab, name, n) == wanted
+
+
 def tells(tab, text, n=0):
     """Wait, longer than for a picture, until training has come as far as ``text``."""
     words = widget(tab, n).locator("[role=status]:not(.wd-quiet)")
@@ -410,13 +419,13 @@ def test_units_are_walked_through_and_layers_grow_by_key(tab):
     # 1.1 / sqrt(1.1^2 + 0.15^2) = 0.99.
     says(tab, "correlation 0.99 with the label")
     box = widget(tab)
-    assert number(tab, "parameters") == 3 * 3 + 4
+    comes_to(tab, "parameters", 3 * 3 + 4)
     press(tab, "one more unit in layer 1")
     assert box.get_by_role("gridcell").count() == 2 + 4 + 1
     press(tab, "Add a layer")
     assert box.get_by_role("row").count() == 4
     says(tab, "Input x₁ is chosen")
-    assert number(tab, "parameters") == 4 * 3 + 4 * 5 + 5
+    comes_to(tab, "parameters", 4 * 3 + 4 * 5 + 5)
     assert number(tab, "multiply-adds") == 8 + 16 + 4
     press(tab, "Remove a layer")
     tab.wait_for_url("**#play.widths=4")
