@@ -562,6 +562,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             _forget_output()
             print(f"whydeep: the output cannot be written ({error.strerror})", file=sys.stderr)
             return 2
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            print("whydeep: too many files are open: raise the limit (ulimit -n)", file=sys.stderr)
+            return 2
         raise
 
 
