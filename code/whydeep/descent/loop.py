@@ -24,9 +24,8 @@ from torch import Tensor
 
 Weights = list[Tensor]  # each (K, ...); of one network alone, as its module has them
 Gradient = list[Tensor] | tuple[Tensor, ...]  # one a weight; both are what torch returns
-Rate = (
-    float | int | Tensor | Callable[[int], float | Tensor]
-)  # for all, for each of K, or by the step
+# For all members, for each of K, or by the step.
+Rate = float | int | Tensor | Callable[[int], float | Tensor]
 
 
 @dataclass(frozen=True)

@@ -249,7 +249,7 @@ def train(
     settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
     settings = {s: numbers(v, s, k).to(device, dtype) for s, v in settings.items()}
 
-    # Each run stops at the numbers of steps asked for, so that a measure always sees all members.
+    # All members take a step before any takes the next, so that a measure always sees them all.
     learning = _matching(trainable, parameters)
     groups = _groups(skeleton, k, device)
     measured: dict[str, list[Tensor]] = {name: [] for name in measure or {}}

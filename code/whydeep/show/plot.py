@@ -58,8 +58,14 @@ def compare(
     quantity ``at``: means and bands over seeds."""
     for variant, label in variants.items():
         if variant in runs:
-            values = over_seeds(runs, quantity, variant, factor=factor)
-            figures.band(axes, first(runs, at, variant), values, label=label, **line)
+            _curve(axes, runs, quantity, at, variant, factor, label=label, **line)
+
+
+def _curve(
+    axes: Axes, runs: Runs, quantity: str, at: str, variant: str, factor: float | int, **line: Any
+) -> None:
+    values = over_seeds(runs, quantity, variant, factor=factor)
+    figures.band(axes, first(runs, at, variant), values, **line)
 
 
 @contextmanager
@@ -112,8 +118,8 @@ class Plot:
     ) -> None:
         """Means and bands over seeds, of one variant and, where it is left open, at one place."""
         for quantity, label in self.series.items():
-            values = over_seeds(runs, quantity.format(place), variant, factor=self.factor)
-            figures.band(axes, first(runs, self.at, variant), values, label=label, **line)
+            named = quantity.format(place)
+            _curve(axes, runs, named, self.at, variant, self.factor, label=label, **line)
         axes.set(xlabel=str(self.sweep), ylabel=str(self.y))
         if self.sweep.log:
             axes.set_xscale("log")
