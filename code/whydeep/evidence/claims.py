@@ -1,18 +1,17 @@
-"""A claim is a sentence with conditions that a result meets or misses; a verdict is what came out.
+"""A claim is a source's statement with the conditions that decide it; a verdict is what came out.
 
-The rules (DESIGN section 3, told to the reader in *How to read a verdict*):
+The rules (DESIGN section 4, told to the reader in *How to read a verdict*): each deciding condition
+names beforehand a zone in favour, beyond its bound, and a zone opposite, beyond no effect. Over the
+seeds it gets an interval, and with it one of four states: *in favour* (the interval lies inside the
+first zone), *opposite* (inside the second), *missed* (apart from the first), *open*. The states of
+all deciding conditions, and of their controls, make the word; see `decide`.
 
-* *effect*: reproduced if every condition holds for the mean over the seeds and for at least four
-  in five of them; partly reproduced if some conditions do; else not reproduced.
-* *exact*: holds if every condition holds for every seed.
-* *null*: not at this scale, if no condition holds although a positive control meets them.
-* *account*: history or an open question; no verdict.
-
-A control is a run of a variant that takes the claimed cause away (for a *null*: puts it in). It
-must be finite, be valid in itself, act, and miss the same condition by a stated margin; else the
-verdict is void, whatever the main run says. It does not act if its numbers are those of the main
-run, if nothing varies in it over the seeds, or if two of its curves are equal number by number
-though they differ in the main run: a mask that masks nothing leaves the untreated arm, bit by bit.
+A control is a run of a variant that takes the claimed cause away: its own interval has to miss the
+condition that it attacks. A positive control plants an effect, and its interval has to be in
+favour. Either must be finite, meet its own checks, and act. It does not act if its numbers are
+those of the main run, if nothing varies in it over the seeds, or if two of its curves are equal
+number by number though they differ in the main run: a mask that masks nothing leaves the untreated
+arm, bit by bit.
 """
 
 from __future__ import annotations
@@ -23,22 +22,27 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from whydeep.evidence.intervals import interval
 from whydeep.evidence.results import MAIN, Result
 
-REPRODUCED, PARTLY, NOT_REPRODUCED = "reproduced", "partly reproduced", "not reproduced"
-HOLDS, DOES_NOT_HOLD = "holds", "does not hold"
-NOT_AT_THIS_SCALE, NO_VERDICT, VOID = "not at this scale", "no verdict", "void"
-KINDS = {  # and the words that a claim of each kind may register
-    "effect": (REPRODUCED, PARTLY, NOT_REPRODUCED, VOID),
-    "exact": (HOLDS, DOES_NOT_HOLD, VOID),
-    "null": (NOT_AT_THIS_SCALE, PARTLY, REPRODUCED, VOID),
-    "account": (NO_VERDICT,),
+REPRODUCED, SHOWN, IN_PART = "reproduced", "shown here", "in part"
+OPPOSITE, NOT_SHOWN, UNDECIDED = "opposite", "not shown", "undecided"
+HOLDS, DOES_NOT_HOLD, TOLD = "holds", "does not hold", "told"
+WORDS = (
+    REPRODUCED, SHOWN, IN_PART, OPPOSITE, NOT_SHOWN, UNDECIDED, HOLDS, DOES_NOT_HOLD, TOLD
+)  # fmt: skip
+KINDS = {  # and the words that a claim of each kind may get
+    "effect": WORDS[:6],
+    "exact": (HOLDS, DOES_NOT_HOLD, UNDECIDED),
+    "account": (TOLD,),
 }
-SHARE_OF_SEEDS = 0.8
+FAVOUR, MISSED, AGAINST, OPEN = "in favour", "missed", "opposite", "open"
+STATES = (FAVOUR, MISSED, AGAINST, OPEN)
+LIKE = (0.5, 2.0)  # ours over theirs, for the word *reproduced*
 CURVE = 5  # numbers of an array that makes a curve, which two arms cannot share by chance
 
 
@@ -70,7 +74,14 @@ FORMATS: dict[str, Callable[[float], str]] = {
 
 @dataclass(frozen=True)
 class Condition:
-    """``measure(result)`` lies on the stated side of ``bound``; ``sense`` is ">=" or "<=".
+    """``measure(result)`` lies beyond ``bound``, on its side ``sense``: ">=" or "<=".
+
+    ``none`` is the value of no effect: beyond it, on the other side than the bound, lies the zone
+    opposite. For a statement of equality, told as a distance, it is the bound itself. It is None
+    where no zone is opposite: in exact claims and in the checks of a control. ``log`` where effects
+    multiply (ratios and rates): then the interval is one of logarithms. ``source`` is the source's
+    value of the same quantity, in the same unit, where it has one. ``because`` says why the bound
+    stands where it does.
 
     ``unit`` is "" where the result has it, under the condition's name. ``words`` name the bound as
     ``{bound}``, or in one of FORMATS: ``{bound:%} %``. ``says`` has the number in its place, so
@@ -83,12 +94,26 @@ class Condition:
     sense: str
     bound: float
     unit: str = ""
+    none: float | None = None
+    log: bool = False
+    source: float | None = None
+    because: str = ""
 
     def __post_init__(self):
         if self.sense not in (">=", "<=") or not math.isfinite(self.bound):
             raise ValueError(
                 f"condition {self.name}: '{self.sense} {self.bound}' is no >= or <= finite bound"
             )
+        numbers = [x for x in (self.bound, self.none, self.source) if x is not None]
+        if self.log and min(numbers) <= 0:
+            raise ValueError(f"condition {self.name}: only numbers above zero have a logarithm")
+        if self.none is not None and self.margin(self.none) > 0:
+            raise ValueError(
+                f"condition {self.name}: no effect, {self.none:g}, would meet the bound "
+                f"{self.bound:g}"
+            )
+        if self.source is not None and self.source == self.none:
+            raise ValueError(f"condition {self.name}: the source's value is no effect")
         try:
             _ = self.says
         except (KeyError, ValueError) as error:
@@ -106,20 +131,56 @@ class Condition:
         """How far ``value`` is on the right side of the bound, in the condition's unit."""
         return value - self.bound if self.sense == ">=" else self.bound - value
 
+    def state(self, low: float, high: float) -> str:
+        """One of STATES, of an interval from ``low`` to ``high`` in the condition's unit.
 
-def at_most(quantity: str, words: str, bound: float, *, default: float | None = None) -> Condition:
+        Every interval has one: inside the zone in favour; else inside the zone opposite; else
+        apart from the zone in favour; else open, as is one that is not finite.
+        """
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return OPEN
+        worse, better = (low, high) if self.sense == ">=" else (high, low)
+        if self.margin(worse) >= 0:
+            return FAVOUR
+        if self.margin(better) >= 0:
+            return OPEN
+        if self.none is None:
+            return MISSED
+        beyond = better < self.none if self.sense == ">=" else better > self.none
+        return AGAINST if beyond else MISSED
+
+    def of_theirs(self, value: float) -> float:
+        """The effect ``value`` over the source's, both measured from no effect."""
+        if self.source is None or self.none is None:
+            raise ValueError(f"condition {self.name} has no number of the source's to stand beside")
+        none = self.scaled(self.none)
+        return (self.scaled(value) - none) / (self.scaled(self.source) - none)
+
+    def scaled(self, value: float) -> float:
+        """``value`` on the scale where effects add."""
+        if not self.log:
+            return value
+        return math.log(value) if value > 0 else -math.inf
+
+
+def at_most(
+    quantity: str, words: str, bound: float, *, default: float | None = None, **how: Any
+) -> Condition:
     """The condition that one number of the result is at most ``bound``.
 
     ``quantity`` is its name, with a place where it is an array: "error[dropout, -1]". Its unit is
     that of the result. ``default`` is the number where a variant leaves the quantity out, because
-    it runs a part of the experiment only; without it that is a KeyError.
+    it runs a part of the experiment only; without it that is a KeyError. ``how`` are the other
+    fields of `Condition`: none, log, source, because.
     """
-    return Condition(quantity, words, _number(quantity, default), "<=", bound)
+    return Condition(quantity, words, _number(quantity, default), "<=", bound, **how)
 
 
-def at_least(quantity: str, words: str, bound: float, *, default: float | None = None) -> Condition:
+def at_least(
+    quantity: str, words: str, bound: float, *, default: float | None = None, **how: Any
+) -> Condition:
     """The condition that one number of the result is at least ``bound``; see `at_most`."""
-    return Condition(quantity, words, _number(quantity, default), ">=", bound)
+    return Condition(quantity, words, _number(quantity, default), ">=", bound, **how)
 
 
 def _number(quantity: str, default: float | None) -> Callable[[Result], float]:
@@ -130,42 +191,63 @@ def _number(quantity: str, default: float | None) -> Callable[[Result], float]:
 
 @dataclass(frozen=True)
 class Control:
-    """A variant that removes the cause: ``misses`` maps a condition to the margin it must miss by.
+    """A variant that ``removes`` the cause, and so has to miss the conditions named in ``misses``.
 
-    ``valid`` are conditions on the control's own result, without which its failing shows nothing.
-    ``by_design`` says why two of its arms are one, or why nothing varies in it: without it, that
-    is taken for a control that does not act.
+    A positive control plants an effect instead, and has to be in favour of those in ``finds``;
+    ``removes`` then says what it plants. ``valid`` are conditions on the control's own result,
+    without which its outcome shows nothing. ``by_design`` says why two of its arms are one, or why
+    nothing varies in it: without it, that is taken for a control that does not act.
     """
 
     variant: str
     removes: str
-    misses: Mapping[str, float]
-    valid: tuple[Condition, ...]
+    misses: Iterable[str] = ()
+    valid: tuple[Condition, ...] = ()
+    finds: tuple[str, ...] = ()
     by_design: str = ""
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """The conditions that the control speaks about."""
+        return (*self.misses, *self.finds)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence of a work, the paper's numbers, what we measure, and the registered verdict.
+    """One statement of a work, what is run here, and the word that is registered.
 
-    ``paper`` holds (what, value, where it stands). A value with numbers in it is a text and the
-    numbers, ``("{} %; {} %", 26.2, 15.3)``, which `paper_says` puts together. ``disputed`` is the
-    objection with its cite key in braces, or "" where none is known; ``changes`` lists later
-    corrections of thresholds or settings with their reasons, for the ledger. ``missed`` names the
-    conditions that a claim registered as partly reproduced misses: without it, missing others would
-    look the same.
+    ``title`` is what a person would call it; ``says`` is the source's statement in one sentence,
+    cited with ``cite``; ``tested`` what is run here, with data and scale; ``so`` what came out,
+    its numbers as ``{num}`` roles; ``caveat`` what would change a reader's mind, or "". ``ours``
+    where the statement is the book's own, and the work cited only raises the question.
+
+    ``decides`` are the conditions that together are the source's statement: they make the word.
+    ``mechanism`` are conditions about the reason: shown, and no part of the word.
+    ``contested`` is a work that contradicts the statement, ``limits`` its scope or sequel, with
+    cite keys in braces; "" where none is known. ``paper`` holds (what, value, where it stands). A
+    value with numbers in it is a text and the numbers, ``("{} %; {} %", 26.2, 15.3)``, which
+    `paper_says` puts together. ``changes`` lists later corrections of thresholds or settings with
+    their reasons, for the ledger. ``missed`` names the deciding conditions that a claim registered
+    as *in part* does not have in its favour: without it, missing others would look the same.
     ``by_design`` says why two arms of the main run are equal, number by number, where they are.
     """
 
     id: str
     cite: str
-    sentence: str
     kind: str
     expected: str
+    title: str
+    says: str
+    tested: str = ""
+    so: str = ""
+    caveat: str = ""
+    ours: bool = False
     paper: tuple[tuple[str, str | tuple[str | int | float, ...], str], ...] = ()
-    conditions: tuple[Condition, ...] = ()
+    decides: tuple[Condition, ...] = ()
+    mechanism: tuple[Condition, ...] = ()
     controls: tuple[Control, ...] = ()
-    disputed: str = ""
+    contested: str = ""
+    limits: str = ""
     changes: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
     by_design: str = ""
@@ -177,22 +259,33 @@ class Claim:
             raise ValueError(
                 f"claim {self.id}: {self.expected!r} is none of {', '.join(KINDS[self.kind])}"
             )
-        if self.kind != "account" and not (self.conditions and self.controls):
+        if self.kind != "account" and not (self.decides and self.controls):
             raise ValueError(
-                f"claim {self.id}: a claim that gets a verdict needs conditions and controls"
+                f"claim {self.id}: a claim that gets a verdict needs deciding conditions and "
+                "controls"
             )
-        names = {condition.name for condition in self.conditions}
-        if len(names) < len(self.conditions):
+        names = [condition.name for condition in self.conditions]
+        if len(set(names)) < len(names):
             raise ValueError(f"claim {self.id}: two conditions have one name")
-        attacked = {name for control in self.controls for name in control.misses}
-        if unknown := (attacked | set(self.missed)) - names:
+        attacked = {name for control in self.controls for name in control.attacks}
+        if unknown := attacked - set(names):
             raise ValueError(f"claim {self.id}: no condition called {', '.join(sorted(unknown))}")
-        if not all(by > 0 for control in self.controls for by in control.misses.values()):
-            raise ValueError(f"claim {self.id}: a control must miss by a margin above zero")
-        if self.kind != "account" and attacked != names:
+        deciding = {condition.name for condition in self.decides}
+        if unknown := set(self.missed) - deciding:
             raise ValueError(
-                f"claim {self.id}: no control attacks {', '.join(sorted(names - attacked))}"
+                f"claim {self.id}: {', '.join(sorted(unknown))} decides nothing, and is said to be "
+                "missed"
             )
+        bare = deciding - {name for control in self.controls for name in control.misses}
+        if self.expected == IN_PART:
+            bare -= set(self.missed)
+        if bare and self.expected in (REPRODUCED, SHOWN, IN_PART, HOLDS):
+            raise ValueError(f"claim {self.id}: no control attacks {', '.join(sorted(bare))}")
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Those that decide, then those about the reason."""
+        return (*self.decides, *self.mechanism)
 
     @property
     def paper_says(self) -> tuple[tuple[str, str, str], ...]:
@@ -225,12 +318,22 @@ class _Noting(Result):
 
 @dataclass(frozen=True)
 class Measured:
-    """One condition over the seeds: its values, whether it holds, its margin in spreads."""
+    """One condition over the seeds: its values, their interval (in its unit), and its state."""
 
     condition: Condition
     values: tuple[float, ...]
-    holds: bool
+    low: float
+    high: float
+    state: str
     unit: str = "ratio"
+
+    @property
+    def holds(self) -> bool:
+        return self.state == FAVOUR
+
+    @property
+    def finite(self) -> bool:
+        return all(map(math.isfinite, self.values))
 
     @property
     def mean(self) -> float:
@@ -238,50 +341,49 @@ class Measured:
         return float(statistics.mean(self.values))
 
     @property
+    def centre(self) -> float:
+        """The middle of the interval on its scale: the mean, or the geometric mean."""
+        if not self.condition.log or min(self.values) <= 0 or not self.finite:
+            return self.mean
+        return math.exp(statistics.mean(map(math.log, self.values)))
+
+    @property
     def sd(self) -> float:
         """Standard deviation over the seeds (n - 1); nan for fewer than two, or not finite."""
-        known = len(self.values) > 1 and all(map(math.isfinite, self.values))
-        return statistics.stdev(self.values) if known else math.nan
+        return statistics.stdev(self.values) if len(self.values) > 1 and self.finite else math.nan
 
     @property
-    def margin_in_sd(self) -> float:
-        """Distance of the mean from the bound in standard deviations; inf where nothing varies."""
-        margin = self.condition.margin(self.mean)
-        return margin / self.sd if self.sd else math.copysign(math.inf, margin)
-
-    @property
-    def chance_of_failing(self) -> float:
-        """Upper bound on the chance that fresh seeds, as many, would not meet the condition.
-
-        The seeds are taken as draws from one normal law, of which these few tell the mean and the
-        spread only roughly. Student's t says how likely the next mean is to miss. The binomial law
-        says how likely too many seeds are to miss, averaged over the laws that these seeds allow.
-        """
-        n = len(self.values)
-        if n < 2 or not self.sd:
-            return 0.0 if self.holds else 1.0
-        margin = self.margin_in_sd
-        mean_misses = stats.t.sf(margin / math.sqrt(2 / n), n - 1)
-        grid = (np.arange(200) + 0.5) / 200  # equally likely spreads, and means for each
-        spreads = np.sqrt(stats.chi2.ppf(grid, n - 1) / (n - 1))[:, None]
-        one_misses = stats.norm.sf(margin * spreads + stats.norm.ppf(grid) / math.sqrt(n))
-        allowed = n - math.ceil(SHARE_OF_SEEDS * n)
-        return float(min(1.0, mean_misses + stats.binom.sf(allowed, n, one_misses).mean()))
+    def of_theirs(self) -> tuple[float, float, float] | None:
+        """Ours over theirs with its interval, low and high; None where not comparable."""
+        if self.condition.source is None or self.condition.none is None:
+            return None
+        low, high = sorted(map(self.condition.of_theirs, (self.low, self.high)))
+        return self.condition.of_theirs(self.centre), low, high
 
 
 @dataclass(frozen=True)
 class ControlOutcome:
-    """What a control did: ``worked`` is what the verdict needs, ``why`` says it in words."""
+    """What a control did: ``failed`` are the conditions it should have missed or found and did not.
+
+    All that it speaks about where it did not act or failed its own checks; ``why`` says it in words.
+    """
 
     control: Control
-    worked: bool
+    failed: frozenset[str]
     why: str
     measured: tuple[Measured, ...]
+
+    @property
+    def worked(self) -> bool:
+        return not self.failed
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of one claim; ``as_registered`` is what checks and pages assert."""
+    """The outcome of one claim; ``as_registered`` is what checks assert.
+
+    ``measured`` are all conditions, those that decide first; ``why`` is "" where the word says all.
+    """
 
     claim: Claim
     word: str
@@ -290,8 +392,16 @@ class Verdict:
     controls: tuple[ControlOutcome, ...]
 
     @property
+    def deciding(self) -> tuple[Measured, ...]:
+        return self.measured[: len(self.claim.decides)]
+
+    @property
+    def mechanism(self) -> tuple[Measured, ...]:
+        return self.measured[len(self.claim.decides) :]
+
+    @property
     def as_registered(self) -> bool:
-        missed = {m.condition.name for m in self.measured if not m.holds}
+        missed = {m.condition.name for m in self.deciding if not m.holds}
         which = not self.claim.missed or missed == set(self.claim.missed)
         return self.word == self.claim.expected and which
 
@@ -299,19 +409,47 @@ class Verdict:
         return f"{self.claim.id}: {self.word}" + (f" ({self.why})" if self.why else "")
 
 
-def _measure(condition: Condition, results: Sequence[Result], kind: str) -> Measured:
+def decide(states: Sequence[str], *, controlled: bool, like: bool, found: bool) -> str:
+    """The word on a claim of an effect, from the states of its deciding conditions.
+
+    ``controlled``: every control of a condition in favour acted, passed its own checks and missed;
+    ``like``: the effect is of the source's size; ``found``: a positive control found what it
+    planted, for every condition that is missed.
+    """
+    favour, against = states.count(FAVOUR), states.count(AGAINST)
+    if favour and not controlled:
+        return UNDECIDED
+    if favour == len(states):
+        return REPRODUCED if like else SHOWN
+    if favour and (against or MISSED in states):
+        return IN_PART
+    if against and not favour:
+        return OPPOSITE
+    return NOT_SHOWN if found and set(states) == {MISSED} else UNDECIDED
+
+
+def level(deciding: int) -> float:
+    """The level of each interval where so many conditions decide.
+
+    With no effect, an interval lies inside the zone in favour in 2.5 % of all cases at most. Of
+    more than two conditions each gets its share of 5 %, so that all of them together keep to it.
+    """
+    return 0.95 if deciding <= 2 else 1 - 0.1 / deciding
+
+
+def _measure(
+    condition: Condition, results: Sequence[Result], kind: str, at: float, share: float
+) -> Measured:
     values = tuple(float(condition.measure(result)) for result in results)
-    met = [condition.margin(value) >= 0 for value in values]
-    if not all(map(math.isfinite, values)):
-        holds = False
-    elif kind == "exact":
-        holds = all(met)
-    else:
-        enough = sum(met) >= math.ceil(SHARE_OF_SEEDS * len(met))
-        holds = enough and condition.margin(float(statistics.mean(values))) >= 0
     known = condition.name.partition("[")[0] in results[0]
     unit = condition.unit or (results[0].unit(condition.name) if known else "ratio")
-    return Measured(condition, values, holds, unit)
+    if kind == "exact":
+        met = all(math.isfinite(v) and condition.margin(v) >= 0 for v in values)
+        return Measured(
+            condition, values, min(values), max(values), FAVOUR if met else MISSED, unit
+        )
+    low, high = interval(values, at, share=share, log=condition.log)
+    return Measured(condition, values, low, high, condition.state(low, high), unit)
 
 
 def _does_not_act(
@@ -360,84 +498,117 @@ def _curves(result: Result) -> Iterator[str]:
 
 
 def _judge_control(
-    control: Control, claim: Claim, runs: Mapping[str, Mapping[int, Result]], seeds: Sequence[int]
+    control: Control,
+    claim: Claim,
+    runs: Mapping[str, Mapping[int, Result]],
+    seeds: Sequence[int],
+    share: float,
 ) -> ControlOutcome:
-    by_seed = runs.get(control.variant, {})
+    by_seed, all_of_it = runs.get(control.variant, {}), frozenset(control.attacks)
     missing = [seed for seed in seeds if seed not in by_seed]
     if missing:
-        return ControlOutcome(control, False, f"no run of seed {missing[0]}", ())
+        return ControlOutcome(control, all_of_it, f"no run of seed {missing[0]}", ())
     results = [by_seed[seed] for seed in seeds]
-    valid = [_measure(condition, results, claim.kind) for condition in control.valid]
     measured = tuple(
-        _measure(condition, results, claim.kind)
+        _measure(condition, results, claim.kind, level(1), share)
         for condition in claim.conditions
-        if condition.name in control.misses
+        if condition.name in all_of_it
     )
-    if not all(math.isfinite(value) for m in (*valid, *measured) for value in m.values):
-        return ControlOutcome(control, False, "not finite", measured)
     main = [runs[MAIN][seed] for seed in seeds]
+    if why := _unfit(control, claim, results, main, measured):
+        return ControlOutcome(control, all_of_it, why, measured)
+    by_name = {m.condition.name: m for m in measured}
+    missed = {name: _misses(by_name[name], claim.kind) for name in control.misses}
+    found = {name: by_name[name].holds for name in control.finds}
+    failed = [name for name, fine in {**missed, **found}.items() if not fine]
+    if failed:
+        verb = "find" if failed[0] in found else "miss"
+        why = f"does not {verb} {', '.join(failed)}"
+    else:
+        why = "finds it, as it should" if control.finds else "misses, as it should"
+    return ControlOutcome(control, frozenset(failed), why, measured)
+
+
+def _unfit(
+    control: Control,
+    claim: Claim,
+    results: Sequence[Result],
+    main: Sequence[Result],
+    measured: Sequence[Measured],
+) -> str:
+    """Why the outcome of a control shows nothing: not finite, idle or not valid; "" if it does."""
+    checks = [_measure(check, results, "exact", level(1), 0.0) for check in control.valid]
+    if not all(m.finite for m in (*checks, *measured)):
+        return "not finite"
     if idle := _does_not_act(results, main, claim.kind, control.by_design):
-        return ControlOutcome(control, False, f"does not act: {idle}", measured)
-    for check in valid:
-        if not check.holds:
-            return ControlOutcome(
-                control,
-                False,
-                f"not valid: {check.condition.says} (measured {check.mean:.4g})",
-                measured,
-            )
-    for m in measured:
-        needed = control.misses[m.condition.name]
-        if claim.kind == "null":
-            if not m.holds or m.condition.margin(m.mean) < needed:
-                return ControlOutcome(control, False, f"does not show {m.condition.name}", measured)
-            continue
-        margins = (
-            [m.condition.margin(v) for v in m.values]
-            if claim.kind == "exact"
-            else [m.condition.margin(m.mean)]
-        )
-        if max(margins) > -needed:
-            return ControlOutcome(
-                control, False, f"does not miss {m.condition.name} by {needed:g}", measured
-            )
-    word = "shows the effect" if claim.kind == "null" else "misses, as it should"
-    return ControlOutcome(control, True, word, measured)
+        return f"does not act: {idle}"
+    for check in checks:
+        fine = check.holds if claim.kind == "exact" else check.condition.margin(check.mean) >= 0
+        if not fine:
+            return f"not valid: {check.condition.says} (measured {check.mean:.4g})"
+    return ""
 
 
-def judge(claim: Claim, runs: Mapping[str, Mapping[int, Result]]) -> Verdict:
-    """The verdict on ``claim`` from ``runs[variant][seed]``; all seeds of the main run count."""
+def _misses(measured: Measured, kind: str) -> bool:
+    """Whether no seed of an exact claim, or no part of an interval, meets the condition."""
+    if kind == "exact":
+        return all(measured.condition.margin(value) < 0 for value in measured.values)
+    return measured.state in (MISSED, AGAINST)
+
+
+def judge(claim: Claim, runs: Mapping[str, Mapping[int, Result]], *, share: float = 0.0) -> Verdict:
+    """The verdict on ``claim`` from ``runs[variant][seed]``; all seeds of the main run count.
+
+    ``share`` is the part of its pool of examples that each seed draws: see `intervals.interval`.
+    """
     if claim.kind == "account":
-        return Verdict(claim, NO_VERDICT, "", (), ())
+        return Verdict(claim, TOLD, "", (), ())
     seeds = sorted(runs.get(MAIN, {}))
     if not seeds:
-        return Verdict(claim, VOID, "no run", (), ())
+        return Verdict(claim, UNDECIDED, "no run", (), ())
     results = [runs[MAIN][seed] for seed in seeds]
-    measured = tuple(_measure(condition, results, claim.kind) for condition in claim.conditions)
-    if not all(math.isfinite(value) for m in measured for value in m.values):
-        return Verdict(claim, VOID, "a measured value is not finite", measured, ())
-    if claim.kind != "exact" and not claim.by_design and (why := _alike(_twins(results))):
-        return Verdict(claim, VOID, why, measured, ())
-    controls = tuple(_judge_control(control, claim, runs, seeds) for control in claim.controls)
-    held = [m.condition.name for m in measured if m.holds]
-    for outcome in controls:
-        # A control speaks only about conditions that the main run meets; for a null, always.
-        if not outcome.worked and (claim.kind == "null" or set(outcome.control.misses) & set(held)):
-            return Verdict(
-                claim,
-                VOID,
-                f"control {outcome.control.variant!r}: {outcome.why}",
-                measured,
-                controls,
-            )
-    if claim.kind == "exact":
-        word = HOLDS if len(held) == len(measured) else DOES_NOT_HOLD
-    elif len(held) == len(measured):
-        word = REPRODUCED
-    elif held:
-        word = PARTLY
-    else:
-        word = NOT_AT_THIS_SCALE if claim.kind == "null" else NOT_REPRODUCED
-    failed = [m.condition.name for m in measured if not m.holds]
-    why = f"missed: {', '.join(failed)}" if failed and word != NOT_AT_THIS_SCALE else ""
+    at, kind = level(len(claim.decides)), claim.kind
+    measured = tuple(_measure(each, results, kind, at, share) for each in claim.conditions)
+    deciding = measured[: len(claim.decides)]
+    if not all(m.finite for m in deciding):
+        return Verdict(claim, UNDECIDED, "a measured value is not finite", measured, ())
+    if kind == "effect" and not claim.by_design and (why := _alike(_twins(results))):
+        return Verdict(claim, UNDECIDED, why, measured, ())
+    controls = tuple(_judge_control(each, claim, runs, seeds, share) for each in claim.controls)
+    word, why = _word(claim, deciding, controls)
     return Verdict(claim, word, why, measured, controls)
+
+
+def _word(
+    claim: Claim, deciding: Sequence[Measured], controls: Sequence[ControlOutcome]
+) -> tuple[str, str]:
+    """The word, and what a reader has to know beside it."""
+    by_state = {state: [m.condition.name for m in deciding if m.state == state] for state in STATES}
+    held = by_state[FAVOUR]
+    attacked = {name for outcome in controls for name in outcome.control.misses}
+    # A control speaks only about conditions that the main run has in its favour.
+    faults = [f"no control attacks {name}" for name in held if name not in attacked]
+    faults += [
+        f"control {outcome.control.variant!r}: {outcome.why}"
+        for outcome in controls
+        if outcome.failed & set(outcome.control.misses) & set(held)
+    ]
+    if claim.kind == "exact":
+        if faults:
+            return UNDECIDED, faults[0]
+        word = HOLDS if len(held) == len(deciding) else DOES_NOT_HOLD
+        return word, "" if word == HOLDS else f"missed: {', '.join(by_state[MISSED])}"
+    found = {n for outcome in controls for n in outcome.control.finds if n not in outcome.failed}
+    sizes = [m.of_theirs for m in deciding if m.of_theirs]
+    word = decide(
+        [m.state for m in deciding],
+        controlled=not faults,
+        like=bool(sizes) and all(LIKE[0] <= low and high <= LIKE[1] for _, low, high in sizes),
+        found=all(m.condition.name in found for m in deciding),
+    )
+    told = [f"{state}: {', '.join(names)}" for state, names in by_state.items() if names]
+    if word == UNDECIDED and faults:
+        told = faults[:1]
+    elif word == UNDECIDED and not by_state[OPEN]:
+        told = ["no positive control found what it planted"]
+    return word, "; ".join(told) if word in (IN_PART, UNDECIDED) or len(told) > 1 else ""

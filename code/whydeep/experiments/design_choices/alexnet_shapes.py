@@ -145,9 +145,9 @@ UNITS = Condition(
 )
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-shapes-and-parameter-count",
+        id="krizhevsky2012-shapes-and-parameter-count", title="",
         cite="krizhevsky2012", kind="exact", expected=HOLDS,
-        sentence="AlexNet has about 60 million parameters and 650,000 units in eight learned "
+        says="AlexNet has about 60 million parameters and 650,000 units in eight learned "
         "layers, seven that make features and one that classifies.",
         paper=(
             ("parameters; units", ("{} million; {:,}", 60, 650_000), "abstract"),
@@ -163,7 +163,7 @@ CLAIMS = (
                 "Figure 2, caption; 55 x 55 x 96 is 290,400",
             ),
         ),
-        conditions=(
+        decides=(
             COUNT,
             UNITS,
             FIFTY_FIVE,
@@ -174,14 +174,13 @@ CLAIMS = (
         controls=(
             Control(
                 "one-tower", "the two GPUs: every unit of layers 2, 4 and 5 sees all channels",
-                {"total_parameters": 1_000_000.0},
+                ("total_parameters",),
                 (UNITS, FIFTY_FIVE),
             ),
             Control(
                 "224-without-border", "the three pixels, or the border: pictures of 224 x 224 as "
                 "the paper has them",
-                {"total_parameters": 1_000_000.0, "total_units": 0.03, "first_side": 1.0,
-                 "other_first_side": 1.0, "dense_inputs": 1000.0},
+                ("total_parameters", "total_units", "first_side", "other_first_side", "dense_inputs"),
                 (
                     Condition("kernels", "the five convolutional layers keep their 2,334,080 "
                               "parameters",

@@ -217,9 +217,9 @@ SPARSE = at_most(
 )
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-conv-as-structured-matrix",
+        id="krizhevsky2012-conv-as-structured-matrix", title="",
         cite="krizhevsky2012", kind="exact", expected=HOLDS,
-        sentence="A convolutional layer is a dense layer whose matrix is sparse and whose "
+        says="A convolutional layer is a dense layer whose matrix is sparse and whose "
         "columns, one for each output pixel, are translations of a few short vectors.",
         paper=(
             (
@@ -229,22 +229,22 @@ CLAIMS = (
             ),
             ("statement of the post", "no number", "{cite:t}`bubeck2015`, 'Design choices'"),
         ),
-        conditions=(ROUNDS, BY_PIXEL, ONE_A_KERNEL, SPARSE),
+        decides=(ROUNDS, BY_PIXEL, ONE_A_KERNEL, SPARSE),
         controls=(
             Control(
                 "unshared", "the sharing: every place has kernels of its own",
-                {"extra_patterns": 100.0},
+                ("extra_patterns",),
                 (ROUNDS, BY_PIXEL, SPARSE),
             ),
             Control(
                 "dense", "the zeros: every unit has a weight for every number of the picture",
-                {"extra_patterns": 100.0, "most_entries": 1000.0},
+                ("extra_patterns", "most_entries"),
                 (ROUNDS, BY_PIXEL),
             ),
             Control(
                 "turned", "the right way up: $W$ has the kernels turned by half a circle, which "
                 "is what mathematicians call a convolution",
-                {"rounding": 1e6, "entry_difference": 1.0},
+                ("rounding", "entry_difference"),
                 (ONE_A_KERNEL, SPARSE),
             ),
         ),

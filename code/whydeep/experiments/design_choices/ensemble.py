@@ -24,7 +24,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import halved
 from whydeep.descent import SGD, Trained, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Convolutional
 from whydeep.show import figures
@@ -110,9 +110,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-ilsvrc-numbers",
-        cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
-        sentence="Of the step from 26.2% to 15.3%, by which AlexNet won the competition of 2012, "
+        id="krizhevsky2012-ilsvrc-numbers", title="",
+        cite="krizhevsky2012", kind="effect", expected=SHOWN,
+        says="Of the step from 26.2% to 15.3%, by which AlexNet won the competition of 2012, "
         "a part is due to averaging seven networks: the average errs less than one network does.",
         paper=(
             (
@@ -127,14 +127,14 @@ CLAIMS = (
                 "section 6, Table 2; the first on validation pictures",
             ),
         ),
-        conditions=(
+        decides=(
             at_most("ratio", "the average of seven networks has at most {bound} times the error "
                     "of one", 0.92),
         ),
         controls=(
             Control(
                 "one-network", "the separate training: the seven are one network at its last "
-                "seven moments", {"ratio": 0.02},
+                "seven moments", ("ratio",),
                 (
                     at_most("error[0]", "a member alone errs on at most {bound:word} of the test "
                             "examples", 0.25),

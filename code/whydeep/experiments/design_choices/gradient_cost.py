@@ -28,7 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels, ticks
@@ -190,12 +190,12 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-relu-cost-per-gradient", cite="bubeck2015", kind="effect", expected=PARTLY,
-        sentence="Read literally: one gradient is cheaper with ReLU than with a sigmoid. The "
+        id="bubeck2015-relu-cost-per-gradient", title="", cite="bubeck2015", kind="effect", expected=IN_PART,
+        says="Read literally: one gradient is cheaper with ReLU than with a sigmoid. The "
         "non-linearity alone is, and the gradient of a whole layer then is too.",
         missed=("whole[tanh, -1]",),
         paper=(("statement of the post", "no number", "'Hacking through life'"),),
-        conditions=(
+        decides=(
             at_least("alone[tanh]", "alone, forward and backward, tanh takes at least {bound} "
                      "times as long as ReLU", 3.0),
             at_least("alone[sigmoid]", "alone, forward and backward, the sigmoid takes at least "
@@ -208,7 +208,7 @@ CLAIMS = (
             Control(
                 "piecewise", "the exponential: tanh and the sigmoid give way to z cut off at -1 "
                 "and 1, which is as flat at its ends",
-                {"alone[tanh]": 1.0, "alone[sigmoid]": 0.1, "whole[tanh, -1]": 0.05},
+                ("alone[tanh]", "alone[sigmoid]", "whole[tanh, -1]"),
                 (
                     at_most("off_tanh", "it has the shape of tanh, from which it differs by at "
                             "most {bound:word}", 0.25),

@@ -154,28 +154,28 @@ SPARSE = at_most(
 )
 CLAIMS = (
     Claim(
-        id="patel2015-probabilistic-theory", cite="patel2015", kind="exact", expected=HOLDS,
-        sentence="In a model that renders a class at an unknown place, with a switch that may "
+        id="patel2015-probabilistic-theory", title="", cite="patel2015", kind="exact", expected=HOLDS,
+        says="In a model that renders a class at an unknown place, with a switch that may "
         "leave it out, the likeliest explanation is exactly convolution, ReLU and max-pooling; "
         "pooling takes the maximum over the place.",
         paper=(
             ("max-sum inference in the deep rendering mixture model", "exactly reproduces the "
              "operations in deep convolutional networks", "{cite:t}`patel2016`, abstract"),
         ),
-        conditions=(ROUNDS, SAME_CLASS),
+        decides=(ROUNDS, SAME_CLASS),
         controls=(
             Control(
                 "average", "the maximum over places: the average of the window in its place",
-                {"over_rounding": 1e6},
+                ("over_rounding",),
                 (SPARSE,),
             ),
             Control(
                 "no-thresholds", "the biases, which hold the templates' norms and the odds of the "
-                "switch", {"over_rounding": 1e6, "other_class": 1.0},
+                "switch", ("over_rounding", "other_class"),
                 (SPARSE,),
             ),
         ),
-        disputed="exact for one layer and one kind of noise: networks are trained on labels, not "
+        limits="exact for one layer and one kind of noise: networks are trained on labels, not "
         "fitted to such a model, and the sum over places would give a soft maximum in place of "
         "this one {cite}`patel2016`",
     ),

@@ -24,7 +24,7 @@ from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, PIXELS, Task, halved
 from whydeep.descent import max_norm
 from whydeep.descent.recipe import Recipe, error, fit, mean_loss
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Dense
 from whydeep.networks.layers import Dropout
@@ -137,8 +137,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="maxnorm-columns", cite="srivastava2014", kind="effect", expected=PARTLY,
-        sentence="Projecting each unit's incoming weights back onto a ball of fixed radius keeps "
+        id="maxnorm-columns", title="", cite="srivastava2014", kind="effect", expected=IN_PART,
+        says="Projecting each unit's incoming weights back onto a ball of fixed radius keeps "
         "training stable at high learning rates and adds to what dropout gains.",
         missed=("dropout_ratio",),
         paper=(
@@ -148,7 +148,7 @@ CLAIMS = (
                 "{cite:t}`srivastava2014`, Table 2",
             ),
         ),
-        conditions=(
+        decides=(
             at_most("ratio", "at the learning rate 0.4 the bound leaves at most {bound} of the "
                     "training loss", 0.7),
             at_most("dropout_ratio", "with dropout, each at its best learning rate, the bound "
@@ -157,14 +157,14 @@ CLAIMS = (
         controls=(
             Control(
                 "start-only", "the projection after every step: the columns are cut to length 1 "
-                "once, at the start", {"ratio": 0.1, "dropout_ratio": 0.02},
+                "once, at the start", ("ratio", "dropout_ratio"),
                 (
                     at_most("best_loss[bounded]", "at its best learning rate it trains to a loss "
                             "of at most {bound}", 0.4),
                 ),
             ),
         ),
-        disputed="The network of 2012 had no such bound but weight decay {cite}`krizhevsky2012`, "
+        limits="The network of 2012 had no such bound but weight decay {cite}`krizhevsky2012`, "
         "and batch normalisation later took over the work of keeping large steps stable "
         "{cite}`ioffe2015`.",
     ),

@@ -31,7 +31,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.datasets.tasks import CLASSES
 from whydeep.descent import SGD, Trained, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Activation, Dense
 from whydeep.show import figures
@@ -153,8 +153,8 @@ TWICE_SIGMOID = at_least(
 )
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-relu-speed", cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
-        sentence="From the paper's start, with raw pixels and small weights, a network of four "
+        id="krizhevsky2012-relu-speed", title="", cite="krizhevsky2012", kind="effect", expected=SHOWN,
+        says="From the paper's start, with raw pixels and small weights, a network of four "
         "layers reaches 25% training error in far fewer steps with ReLU than with tanh or a "
         "sigmoid, each at its best learning rate.",
         paper=(
@@ -165,11 +165,11 @@ CLAIMS = (
             ),
             ("sigmoid to ReLU", "no number", "section 3.1 names sigmoid and tanh together"),
         ),
-        conditions=(TWICE, TWICE_SIGMOID),
+        decides=(TWICE, TWICE_SIGMOID),
         controls=(
             Control(
                 "fitted", "the start: pixels of standard deviation one, and weights of the size "
-                "that keeps the signal where tanh is steep", {"to_relu[tanh]": 0.5},
+                "that keeps the signal where tanh is steep", ("to_relu[tanh]",),
                 (
                     at_most("to_goal[relu]", "the network with ReLU reaches the goal within "
                             "{bound} steps", 200.0),
@@ -177,14 +177,14 @@ CLAIMS = (
             ),
             Control(
                 "clipped", "the open end: the ReLU is cut off at 1, so that it saturates as tanh "
-                "does", {"to_relu[tanh]": 0.5, "to_relu[sigmoid]": 0.5},
+                "does", ("to_relu[tanh]", "to_relu[sigmoid]"),
                 (
                     at_most("lowest[relu]", "the network still learns: its training error falls "
                             "to {bound:word} or less", 0.5),
                 ),
             ),
         ),
-        disputed="With inputs and weights of fitting size the lead over tanh goes away, as the "
+        limits="With inputs and weights of fitting size the lead over tanh goes away, as the "
         "control shows, and later networks left the ReLU for smooth cousins of it "
         "{cite}`hendrycks2016`.",
     ),

@@ -25,15 +25,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import halved
 from whydeep.descent.recipe import Recipe, error, fit
-from whydeep.evidence.claims import (
-    NOT_AT_THIS_SCALE,
-    PARTLY,
-    Claim,
-    Condition,
-    Control,
-    at_least,
-    at_most,
-)
+from whydeep.evidence.claims import IN_PART, NOT_SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks.miniature import Choices, Miniature, build, parameters
 from whydeep.show import figures
@@ -116,29 +108,29 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-lrn", cite="krizhevsky2012", kind="null", expected=NOT_AT_THIS_SCALE,
-        sentence="Local response normalisation lowers the error.",
+        id="krizhevsky2012-lrn", title="", cite="krizhevsky2012", kind="effect", expected=NOT_SHOWN,
+        says="Local response normalisation lowers the error.",
         paper=(("top-1 and top-5 error", ("lower by {} and {} points", 1.4, 1.2), "section 3.3"),),
-        conditions=(
+        decides=(
             at_least("norm_gain", "with response normalisation the test error is lower by {bound} "
                      "or more", 0.014),
         ),
         controls=(
             Control(
                 "large-inputs", "the cause put in: inputs 30 times as large, so that the divisor "
-                "is not constant", {"norm_gain": 0.05},
+                "is not constant", ("norm_gain",),
                 (
                     at_most("error[normalised]", "with response normalisation it learns: its "
                             "error is at most {bound}", 0.6),
                 ),
             ),
         ),
-        disputed="{cite:t}`simonyan2014` found no gain from it in deeper networks on the same "
+        limits="{cite:t}`simonyan2014` found no gain from it in deeper networks on the same "
         "competition, and left it out.",
     ),
     Claim(
-        id="lin2014-fully-connected-not-needed", cite="lin2014", kind="effect", expected=PARTLY,
-        sentence="The mean of each channel can stand in for the dense layers, with a tenth of the "
+        id="lin2014-fully-connected-not-needed", title="", cite="lin2014", kind="effect", expected=IN_PART,
+        says="The mean of each channel can stand in for the dense layers, with a tenth of the "
         "weights and no loss.",
         paper=(
             (
@@ -147,7 +139,7 @@ CLAIMS = (
                 "section 4.6, Table 5",
             ),
         ),
-        conditions=(
+        decides=(
             at_most("head_excess", "with averages the test error is at most {bound} above that "
                     "with the dense layer", 0.05),
             Condition("no_loss", "it is not above it at all",
@@ -156,7 +148,7 @@ CLAIMS = (
         controls=(
             Control(
                 "features-not-learned", "what the channels learn: the averages are of channels "
-                "left as they were drawn", {"head_excess": 0.03, "no_loss": 0.03},
+                "left as they were drawn", ("head_excess", "no_loss"),
                 (
                     at_most("error[average_head]", "the classifier on them learns: its error is "
                             "at most {bound}", 0.45),

@@ -21,7 +21,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import halved
 from whydeep.descent.recipe import Recipe, error, fit
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks.miniature import CHANNELS, Choices, build, parameters
 from whydeep.show import figures
@@ -79,12 +79,12 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-depth-ablation", cite="krizhevsky2012", kind="effect", expected=PARTLY,
-        sentence="Removing any one convolutional layer, though it holds few of the parameters, "
+        id="krizhevsky2012-depth-ablation", title="", cite="krizhevsky2012", kind="effect", expected=IN_PART,
+        says="Removing any one convolutional layer, though it holds few of the parameters, "
         "costs accuracy.",
         missed=("least_cost",),
         paper=(("top-1 accuracy lost with any middle layer", ("about {} points", 2), "section 7"),),
-        conditions=(
+        decides=(
             at_least("cost[conv1]", "leaving out the first layer costs at least {bound:%} points "
                      "of test error", 0.02),
             at_least("least_cost", "each of the layers costs at least {bound:%} point", 0.01),
@@ -92,14 +92,14 @@ CLAIMS = (
         controls=(
             Control(
                 "dense-weights", "the layer: as many weights come out of the dense layer in its "
-                "place", {"cost[conv1]": 0.005, "least_cost": 0.003},
+                "place", ("cost[conv1]", "least_cost"),
                 (
                     at_most("error_whole", "the whole network errs on at most {bound} of the test "
                             "examples", 0.3),
                 ),
             ),
         ),
-        disputed="Taking two dense or two of the convolutional layers out of the same network "
+        limits="Taking two dense or two of the convolutional layers out of the same network "
         "cost little, and only taking out both kinds cost much {cite}`zeiler2014`.",
     ),
 )  # fmt: skip

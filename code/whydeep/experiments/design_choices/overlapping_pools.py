@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import NOT_SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.design_choices._pools import Setup, errors
 from whydeep.show import figures
@@ -58,25 +58,25 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-overlapping-pooling",
-        cite="krizhevsky2012", kind="null", expected=NOT_AT_THIS_SCALE,
-        sentence="Pooling windows of 3 x 3 at stride 2 in place of blocks of 2 x 2 lowers the "
+        id="krizhevsky2012-overlapping-pooling", title="",
+        cite="krizhevsky2012", kind="effect", expected=NOT_SHOWN,
+        says="Pooling windows of 3 x 3 at stride 2 in place of blocks of 2 x 2 lowers the "
         "error slightly.",
         paper=(("top-1 and top-5 error", ("lower by {} and {} points", 0.4, 0.3), "section 3.4"),),
-        conditions=(
+        decides=(
             at_least("gain", "overlapping windows lower the test error by at least {bound}", 0.003),
         ),
         controls=(
             Control(
                 "three-times-the-steps", "something that helps for certain in place of the "
-                "overlap: three times as many steps", {"gain": 0.005},
+                "overlap: three times as many steps", ("gain",),
                 (
                     at_most("error[blocks]", "the network learns: its error is at most {bound}",
                             0.3),
                 ),
             ),
         ),
-        disputed="{cite:t}`scherer2010` found that overlapping windows bring no significant "
+        limits="{cite:t}`scherer2010` found that overlapping windows bring no significant "
         "improvement",
     ),
 )  # fmt: skip

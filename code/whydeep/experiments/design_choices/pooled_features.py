@@ -21,7 +21,7 @@ from scipy.special import ndtr
 from scipy.stats import binom, rankdata
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels
@@ -147,8 +147,8 @@ TELLS = at_least(
 )
 CLAIMS = (
     Claim(
-        id="boureau2010-max-pooling", cite="boureau2010", kind="effect", expected=REPRODUCED,
-        sentence="The maximum separates classes better than the average where features are rare, "
+        id="boureau2010-max-pooling", title="", cite="boureau2010", kind="effect", expected=SHOWN,
+        says="The maximum separates classes better than the average where features are rare, "
         "and worse where they are common: pool size and rate decide together.",
         paper=(
             ("average of $J$ binary answers at rate $\\rho$", "mean $\\rho$, variance $\\rho (1 - "
@@ -156,21 +156,21 @@ CLAIMS = (
             ("maximum of the same", "mean $1 - (1 - \\rho)^J$", "section 3, pooling binary "
              "features"),
         ),
-        conditions=(RARE_GAIN, COMMON_LOSS, THEORY),
+        decides=(RARE_GAIN, COMMON_LOSS, THEORY),
         controls=(
             Control(
                 "without-noise", "what the maximum does not listen to: silent sites answer "
-                "exactly 0", {"rare_gain": 0.03},
+                "exactly 0", ("rare_gain",),
                 (THEORY, TELLS),
             ),
             Control(
                 "four-sites", "the large pool: four sites in place of 64",
-                {"rare_gain": 0.015, "common_loss": 0.05},
+                ("rare_gain", "common_loss"),
                 (THEORY, TELLS),
             ),
             Control(
                 "runs-of-eight", "independent sites: the feature comes in runs of eight neighbours",
-                {"off_theory": 0.02},
+                ("off_theory",),
                 (TELLS,),
             ),
         ),

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.design_choices._pools import Setup, errors
 from whydeep.show import figures
@@ -91,27 +91,27 @@ def _learns(quantity: str, bound: float) -> tuple[Condition]:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-max-pooling", cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
-        sentence="Taking the maximum over neighbouring positions tolerates small shifts, and "
+        id="krizhevsky2012-max-pooling", title="", cite="krizhevsky2012", kind="effect", expected=SHOWN,
+        says="Taking the maximum over neighbouring positions tolerates small shifts, and "
         "beats averaging when features are sparse.",
         paper=(
             ("max-pooling against subsampling by averages, two collections of pictures",
              "no number: significantly better", "{cite:t}`scherer2010`, abstract"),
         ),
-        conditions=(RATIO, SHIFT),
+        decides=(RATIO, SHIFT),
         controls=(
             Control(
                 "textures", "sparse features: the pictures are noise whose mean over a quarter "
-                "tells the class", {"ratio": 0.08},
+                "tells the class", ("ratio",),
                 _learns("error[average]", 0.4),
             ),
             Control(
                 "scattered", "the neighbourhood: the four places that are pooled are brought "
-                "together by a fixed shuffle", {"shift_gap": 0.03},
+                "together by a fixed shuffle", ("shift_gap",),
                 _learns("error[maximum]", 0.35),
             ),
         ),
-        disputed="a convolution with stride does as well on pictures that are not shifted "
+        limits="a convolution with stride does as well on pictures that are not shifted "
         "{cite}`springenberg2015`; tolerance to shifts is learned, with and without pooling "
         "{cite}`ruderman2018`; and max-pooling is itself not stable under shifts "
         "{cite}`zhang2019`",

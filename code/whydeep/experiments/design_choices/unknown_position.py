@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import logsumexp
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Axis, Plot, Runs, first, panels, ticks
@@ -147,28 +147,28 @@ RECOGNISES = at_least(
 )
 CLAIMS = (
     Claim(
-        id="patel2015-drm", cite="patel2015", kind="effect", expected=REPRODUCED,
-        sentence="If signals are templates at an unknown position plus noise, then to convolve "
+        id="patel2015-drm", title="", cite="patel2015", kind="effect", expected=SHOWN,
+        says="If signals are templates at an unknown position plus noise, then to convolve "
         "with the templates and take the maximum over positions loses next to nothing against the "
         "exact answer, and the average over positions loses most.",
         paper=(
             ("max-sum inference in the rendering model", "reproduces the operations of a "
              "convolutional network", "{cite:t}`patel2016`, abstract"),
         ),
-        conditions=(BELOW_BAYES, ABOVE_AVERAGE),
+        decides=(BELOW_BAYES, ABOVE_AVERAGE),
         controls=(
             Control(
                 "two-positions", "the unknown position, but for one place: templates stand still "
-                "or are turned by 1", {"above_average": 0.15},
+                "or are turned by 1", ("above_average",),
                 (RECOGNISES,),
             ),
             Control(
                 "uneven-templates", "templates that match at one position only: those of some "
-                "classes are smooth, and match nearly as well at many", {"below_bayes": 0.01},
+                "classes are smooth, and match nearly as well at many", ("below_bayes",),
                 (RECOGNISES,),
             ),
         ),
-        disputed="networks are trained on labels, not drawn from such a model, and convolutions "
+        limits="networks are trained on labels, not drawn from such a model, and convolutions "
         "with a stride can take the place of the maximum {cite}`springenberg2015`",
     ),
 )  # fmt: skip

@@ -24,7 +24,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, PIXELS, halved
 from whydeep.descent import SGD, mean_loss, train
-from whydeep.evidence.claims import NOT_AT_THIS_SCALE, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import NOT_SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -90,9 +90,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-weight-decay-lowers-training-error",
-        cite="krizhevsky2012", kind="null", expected=NOT_AT_THIS_SCALE,
-        sentence="A weight decay of 0.0005 lowers the training error too, so that it is more than "
+        id="krizhevsky2012-weight-decay-lowers-training-error", title="",
+        cite="krizhevsky2012", kind="effect", expected=NOT_SHOWN,
+        says="A weight decay of 0.0005 lowers the training error too, so that it is more than "
         "a regulariser.",
         paper=(
             (
@@ -101,14 +101,14 @@ CLAIMS = (
                 "section 5",
             ),
         ),
-        conditions=(
+        decides=(
             at_most("ratio", "with weight decay the training loss is at most {bound} times that "
                     "without", 0.95),
         ),
         controls=(
             Control(
                 "nearly-too-high", "the mildness: a learning rate of 0.3, at which some networks "
-                "without decay fail, and a decay of 0.01", {"ratio": 0.03},
+                "without decay fail, and a decay of 0.01", ("ratio",),
                 (
                     at_least("ends[without]", "without decay the networks do not train as well as "
                              "at the learning rate 0.1: their loss is at least {bound}", 0.5),

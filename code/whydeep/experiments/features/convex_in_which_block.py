@@ -162,14 +162,14 @@ def _rise(block: str) -> Condition:
 FLAT = 1e-3 - 1e-9
 CLAIMS = (
     Claim(
-        id="convex-in-which-block", cite="bubeck2015", kind="exact", expected=HOLDS,
-        sentence="As the post defines its network, the loss is convex in the weights $V$ of the "
+        id="convex-in-which-block", title="", cite="bubeck2015", kind="exact", expected=HOLDS,
+        says="As the post defines its network, the loss is convex in the weights $V$ of the "
         "logistic regression, but not in $W_L$, which sits under a ReLU, nor in any other matrix.",
         paper=(
             ("statement of the post", "convex in $W_L$ (no number)", "section 'Some mysterious "
              "steps', corrected there after a comment by N. Le Roux"),
         ),
-        conditions=(
+        decides=(
             at_most("rise_V", "along no line through $V$ does the loss rise above its convex "
                     "envelope by more than $10^{{bound:log10}}$", 1e-9),
             _rise("W_1"),
@@ -178,20 +178,20 @@ CLAIMS = (
         controls=(
             Control(
                 "no-relu-over-W_L", "the non-linearity over $W_L$: the loss is then convex in "
-                "$W_L$ too", {"rise_W_2": FLAT},
+                "$W_L$ too", ("rise_W_2",),
                 (_rise("W_1"),),
             ),
             Control(
                 "no-relu", "both non-linearities: the loss is then convex in each block, though "
-                "not in all of them at once", {"rise_W_1": FLAT, "rise_W_2": FLAT},
+                "not in all of them at once", ("rise_W_1", "rise_W_2"),
                 (_rise("all"),),
             ),
             Control(
-                "brier", "the log-loss, whose convexity in $V$ is the point", {"rise_V": 1e-3},
+                "brier", "the log-loss, whose convexity in $V$ is the point", ("rise_V",),
                 (_rise("W_2"),),
             ),
         ),
-        disputed="Whether $W_L$ counts as the last layer is a matter of numbering: for a network "
+        limits="Whether $W_L$ counts as the last layer is a matter of numbering: for a network "
         "whose last learned matrix is the classifier itself, the post's sentence is right. For "
         "ReLU networks the loss is moreover convex in each single layer within every linear piece "
         "{cite}`rister2016`.",

@@ -31,7 +31,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist, first_layer_filters, photographs
 from whydeep.descent import SGD, train
 from whydeep.device import current
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs.gabor import gabor_fit
 from whydeep.networks import Convolutional
@@ -200,9 +200,9 @@ def _rounded(values: Tensor) -> np.ndarray:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-first-layer-features",
-        cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
-        sentence="The first layer of a network trained on pictures learns oriented, "
+        id="krizhevsky2012-first-layer-features", title="",
+        cite="krizhevsky2012", kind="effect", expected=SHOWN,
+        says="The first layer of a network trained on pictures learns oriented, "
         "frequency-selective filters and blobs of colour, some filters being blind to colour and "
         "others specific to it.",
         paper=(
@@ -211,7 +211,7 @@ CLAIMS = (
             ("colour-blind on one GPU, colour-specific on the other, in every run",
              "no number; not tested here", "section 6.1"),
         ),
-        conditions=(
+        decides=(
             at_least("real_over_random", "the median $R^2$ of the Gabor fits of a network trained "
                      "on photographs is at least {bound} times that of random filters", 1.5),
             at_least("own_over_start", "the median $R^2$ of our network's filters is at least "
@@ -224,14 +224,14 @@ CLAIMS = (
                 "shuffled", "that neighbouring pixels belong together, and the three colours of a "
                 "filter: one fixed shuffle of the pixels of all filters, and of all pictures "
                 "before our network learns from them; the colours dealt out anew among the "
-                "filters", {"real_over_random": 0.2, "own_over_start": 0.1, "both_kinds": 0.05},
+                "filters", ("real_over_random", "own_over_start", "both_kinds"),
                 (
                     at_most("error_own", "our network still learns, to a test error of {bound}",
                             0.25),
                 ),
             ),
         ),
-        disputed="Such filters are no achievement of deep learning alone: sparse coding "
+        limits="Such filters are no achievement of deep learning alone: sparse coding "
         "{cite}`olshausen1996` and independent components {cite}`bell1997` find them in "
         "photographs without labels and without a second layer.",
     ),

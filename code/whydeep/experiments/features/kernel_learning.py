@@ -29,7 +29,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.descent import walk
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs import features
 from whydeep.networks import Dense
@@ -263,9 +263,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="lanckriet2004-learn-the-kernel-by-sdp",
-        cite="lanckriet2004", kind="effect", expected=REPRODUCED,
-        sentence="A kernel can be learned together with a support vector machine as one convex "
+        id="lanckriet2004-learn-the-kernel-by-sdp", title="",
+        cite="lanckriet2004", kind="effect", expected=SHOWN,
+        says="A kernel can be learned together with a support vector machine as one convex "
         "problem, but the time of the semidefinite program grows steeply with the number $n$ of "
         "examples, while an epoch of SGD on a network takes a time of about $n$.",
         paper=(
@@ -275,7 +275,7 @@ CLAIMS = (
              "only a small number of kernels and of data points (no number)",
              "{cite:t}`bach2004`, abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("slope_convex", "the time of the convex problem grows at least as "
                      "$n^{{bound}}$", 2.2),
             at_most("slope_sgd", "the time of an epoch of SGD grows at most as $n^{{bound}}$", 1.3),
@@ -284,7 +284,7 @@ CLAIMS = (
             Control(
                 "qcqp", "the matrix inequality: the same problem, with the same solution, written "
                 "with one quadratic constraint a kernel, for the same solver",
-                {"slope_convex": 0.2},
+                ("slope_convex",),
                 (
                     at_most("weight_off", "it finds weights that sum to 1, as they do at the "
                             "solution, to {bound}", 1e-3),
@@ -292,14 +292,14 @@ CLAIMS = (
             ),
             Control(
                 "full-batch", "the minibatch: each of the $n/10$ steps takes all examples",
-                {"slope_sgd": 0.2},
+                ("slope_sgd",),
                 (
                     at_most("sgd_loss", "it learns: the training loss ends at {bound} nats or "
                             "less, below log 2", 0.55),
                 ),
             ),
         ),
-        disputed="The growth is that of general-purpose solvers. Alternating between the weights "
+        limits="The growth is that of general-purpose solvers. Alternating between the weights "
         "and an ordinary support vector machine learns the same combination without an SDP "
         "{cite}`rakotomamonjy2008`, and recursive feature machines learn a kernel without one too "
         "{cite}`radhakrishnan2024`.",

@@ -22,7 +22,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.descent import Trained, train
 from whydeep.device import current
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -160,8 +160,8 @@ _LEARNS = at_most(
 
 CLAIMS = (
     Claim(
-        id="rumelhart1986-backprop", cite="rumelhart1986", kind="effect", expected=REPRODUCED,
-        sentence="Gradient descent through hidden units finds useful internal features: a 6-2-1 "
+        id="rumelhart1986-backprop", title="", cite="rumelhart1986", kind="effect", expected=SHOWN,
+        says="Gradient descent through hidden units finds useful internal features: a 6-2-1 "
         "network detects mirror symmetry with weights that are equal and opposite about the "
         "middle, in ratio 1:2:4.",
         paper=(
@@ -172,7 +172,7 @@ CLAIMS = (
             ),
             ("sizes of the weights of a hidden unit", "1:2:4", "Figure 1, caption"),
         ),
-        conditions=(
+        decides=(
             at_least("solved", "at least {bound} of the starts get all 64 inputs right", 0.4),
             at_most("sweeps_factor", "the median of their sweeps is within a factor of {bound} of "
                     "the paper's 1,425", 2.0),
@@ -184,17 +184,17 @@ CLAIMS = (
         controls=(
             Control(
                 "permuted", "the symmetry: as many inputs have the label 1, but which ones is "
-                "drawn at random", {"solved": 0.1, "antisymmetry": 0.1, "ratio_deviation": 0.5},
+                "drawn at random", ("solved", "antisymmetry", "ratio_deviation"),
                 (_LEARNS,),
             ),
             Control(
                 "frozen", "the gradient through the hidden units: they stay as they start, and "
                 "only the output unit learns",
-                {"solved": 0.3, "sweeps_factor": 0.5, "antisymmetry": 0.1, "ratio_deviation": 0.5},
+                ("solved", "sweeps_factor", "antisymmetry", "ratio_deviation"),
                 (_LEARNS,),
             ),
         ),
-        disputed="That backpropagation was new in 1986 is disputed, not that it does this: the "
+        limits="That backpropagation was new in 1986 is disputed, not that it does this: the "
         "reverse accumulation of derivatives is older {cite}`baydin2018`.",
     ),
 )  # fmt: skip

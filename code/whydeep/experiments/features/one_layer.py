@@ -24,7 +24,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import LabelledImages, fashion_mnist
 from whydeep.descent import SGD, train
 from whydeep.device import current
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Convolutional
 from whydeep.show import figures
@@ -144,8 +144,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-L1-not-enough", cite="bubeck2015", kind="effect", expected=PARTLY,
-        sentence="One learned layer under the classifier does not reach the accuracy of more, at "
+        id="bubeck2015-L1-not-enough", title="", cite="bubeck2015", kind="effect", expected=IN_PART,
+        says="One learned layer under the classifier does not reach the accuracy of more, at "
         "an equal number of weights.",
         missed=("ratio_single",),
         paper=(
@@ -156,7 +156,7 @@ CLAIMS = (
                 "{cite:t}`coates2011`, abstract",
             ),
         ),
-        conditions=(
+        decides=(
             at_least("ratio_single", "on single garments the error of one layer is at least "
                      "{bound} times that of two", 1.08),
             at_least("ratio_pairs", "on pairs of garments the error of one layer is at least "
@@ -166,7 +166,7 @@ CLAIMS = (
             Control(
                 "nothing-shared", "what places have to share: the pixels of every garment are "
                 "shuffled in one fixed order, and the label of a pair is the kind of its left "
-                "garment", {"ratio_single": 0.02, "ratio_pairs": 1.0},
+                "garment", ("ratio_single", "ratio_pairs"),
                 (
                     at_most("train_error[single, two]", "two layers still fit single garments, to "
                             "a training error of {bound}", 0.35),
@@ -175,7 +175,7 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Depth may be traded for width on small pictures, and layers may be learned one "
+        limits="Depth may be traded for width on small pictures, and layers may be learned one "
         "at a time {cite}`belilovsky2019`; local features that are only added up go far too "
         "{cite}`brendel2019`.",
     ),

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.features._classifiers import gaussian_kernel
 from whydeep.show import figures
@@ -185,14 +185,14 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="rahimi2007-random-features", cite="rahimi2007", kind="effect", expected=REPRODUCED,
-        sentence="A random first layer under a trained linear read-out approximates a kernel "
+        id="rahimi2007-random-features", title="", cite="rahimi2007", kind="effect", expected=SHOWN,
+        says="A random first layer under a trained linear read-out approximates a kernel "
         "machine; the error of its kernel falls as $1/\\sqrt{D}$ in the number $D$ of features.",
         paper=(
             ("excess risk of the read-out, $n$ examples and $D$ features", "$O(1/\\sqrt{n} + "
              "1/\\sqrt{D})$", "{cite:t}`rahimi2008`, main theorem"),
         ),
-        conditions=(
+        decides=(
             at_most("slope_off", "the slope of log kernel error over log $D$ lies within {bound} "
                     "of $-1/2$", 0.1),
             at_most("gap", "at the largest $D$ the test error exceeds the exact kernel's by at "
@@ -201,14 +201,14 @@ CLAIMS = (
         controls=(
             Control(
                 "sixteen-directions", "fresh directions: all features share sixteen of them, "
-                "however many there are", {"slope_off": 0.15, "gap": 0.05},
+                "however many there are", ("slope_off", "gap"),
                 (
                     at_most("error[random, -1]", "its features still beat chance by far, with an "
                             "error of at most {bound}", 0.5),
                 ),
             ),
         ),
-        disputed="Fewer features may do: about $\\sqrt{n}\\log n$ are enough for the rate of the "
+        limits="Fewer features may do: about $\\sqrt{n}\\log n$ are enough for the rate of the "
         "full kernel machine {cite}`rudi2017`. And a kernel machine is not a network: random "
         "features need exponentially many units to learn a single ReLU unit {cite}`yehudai2019`.",
     ),

@@ -15,7 +15,7 @@ import numpy as np
 
 from whydeep.chance import Chance
 from whydeep.descent import SGD
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.features._four_maps import MAPS, FourMaps, errors
 from whydeep.show import figures
@@ -50,9 +50,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-linear-on-raw-vs-features",
-        cite="bubeck2015", kind="effect", expected=PARTLY,
-        sentence="A linear classifier does poorly on raw pixels, better on features made by hand, "
+        id="bubeck2015-linear-on-raw-vs-features", title="",
+        cite="bubeck2015", kind="effect", expected=IN_PART,
+        says="A linear classifier does poorly on raw pixels, better on features made by hand, "
         "and better still on features learned together with it.",
         missed=("hog_over_learned",),
         paper=(
@@ -63,7 +63,7 @@ CLAIMS = (
                 "{cite:t}`krizhevsky2012`, Table 1",
             ),
         ),
-        conditions=(
+        decides=(
             at_least("raw_over_hog", "the error on raw pixels is at least {bound} times that on "
                      "HOG", 1.1),
             at_least("raw_over_learned", "the error on raw pixels is at least {bound} times that "
@@ -75,7 +75,7 @@ CLAIMS = (
             Control(
                 "permuted", "that neighbouring pixels belong together: one fixed shuffle of the "
                 "pixels, which a linear classifier on raw pixels cannot notice",
-                {"raw_over_hog": 0.1, "raw_over_learned": 0.1},
+                ("raw_over_hog", "raw_over_learned"),
                 (
                     at_most("error[raw]", "raw pixels still give an error of at most {bound}",
                             0.25),
@@ -85,14 +85,14 @@ CLAIMS = (
             ),
             Control(
                 "untrained", "the learning: the same network before its first step",
-                {"raw_over_learned": 0.1, "hog_over_learned": 0.1},
+                ("raw_over_learned", "hog_over_learned"),
                 (
                     at_most("error[learned]", "its features still beat chance by far, with an "
                             "error of at most {bound}", 0.4),
                 ),
             ),
         ),
-        disputed="A wide layer of random units is a good feature map too, so that learned "
+        limits="A wide layer of random units is a good feature map too, so that learned "
         "features must be compared with random ones {cite}`rahimi2007`.",
     ),
 )  # fmt: skip

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.features._classifiers import logistic_regression_errors
 from whydeep.show import figures
@@ -176,8 +176,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="coates2011-single-layer", cite="coates2011", kind="effect", expected=REPRODUCED,
-        sentence="Under a linear classifier on one layer of patches, the number of features "
+        id="coates2011-single-layer", title="", cite="coates2011", kind="effect", expected=SHOWN,
+        says="Under a linear classifier on one layer of patches, the number of features "
         "matters more than the algorithm that finds them.",
         paper=(
             (
@@ -186,7 +186,7 @@ CLAIMS = (
                 "abstract; we tested neither, nor the deeper methods that these figures beat",
             ),
         ),
-        conditions=(
+        decides=(
             at_least("few_over_many", "with 10 entries the error is at least {bound} times that "
                      "with 400", 1.3),
             at_least("number_over_algorithm", "going from 10 to 400 entries moves the error by at "
@@ -195,14 +195,14 @@ CLAIMS = (
         controls=(
             Control(
                 "ten-patterns", "the variety: as many features, but all of them slightly moved "
-                "copies of ten", {"few_over_many": 0.1, "number_over_algorithm": 0.02},
+                "copies of ten", ("few_over_many", "number_over_algorithm"),
                 (
                     at_most("error[kmeans, -1]", "its features still beat chance by far, with an "
                             "error of at most {bound}", 0.4),
                 ),
             ),
         ),
-        disputed="Overtaken a year later by networks with several learned layers, on the same "
+        limits="Overtaken a year later by networks with several learned layers, on the same "
         "pictures and on larger ones {cite}`krizhevsky2012`.",
     ),
 )  # fmt: skip

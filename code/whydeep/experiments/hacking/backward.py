@@ -28,7 +28,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.descent import SGD, epochs, momentum, walk
 from whydeep.descent.recipe import error
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Convolutional
 from whydeep.show import figures
@@ -173,8 +173,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="backward-running-networks", cite="simonyan2013", kind="effect", expected=REPRODUCED,
-        sentence="A network that runs backward shows which pixels its answer rests on, and makes "
+        id="backward-running-networks", title="", cite="simonyan2013", kind="effect", expected=SHOWN,
+        says="A network that runs backward shows which pixels its answer rests on, and makes "
         "new examples that are worth training on.",
         paper=(
             ("deconvolution and gradient", "the same but at the ReLUs", "{cite:t}`simonyan2013`, "
@@ -185,7 +185,7 @@ CLAIMS = (
                 "{cite:t}`goodfellow2015`, section 6",
             ),
         ),
-        conditions=(
+        decides=(
             at_least("drop_over_random", "deleting the 20 pixels that gradient times input ranks "
                      "first lowers the probability of the answer by {bound} more than deleting 20 "
                      "random foreground pixels, or more", 0.2),
@@ -196,7 +196,7 @@ CLAIMS = (
         controls=(
             Control(
                 "untrained", "what was learned: the pixels are ranked by the network as it was at "
-                "its start", {"drop_over_random": 0.05},
+                "its start", ("drop_over_random",),
                 (
                     at_least("drop[gradient, 2]", "its pixels matter: the probability falls by "
                              "{bound} or more", 0.1),
@@ -204,14 +204,14 @@ CLAIMS = (
             ),
             Control(
                 "random-signs", "the backward run: each pixel is moved as far, up or down by the "
-                "toss of a coin", {"attacked_gain": 0.04},
+                "toss of a coin", ("attacked_gain",),
                 (
                     at_most("error[hardened, still]", "its network learns: its error on test "
                             "images is at most {bound}", 0.3),
                 ),
             ),
         ),
-        disputed="Some ways to look inside show nearly the same picture whether the network has "
+        limits="Some ways to look inside show nearly the same picture whether the network has "
         "learned or not {cite}`adebayo2018`, and the deconvolution restores the image rather than "
         "explain the answer {cite}`nie2018`. A network hardened against one kind of step is not "
         "hardened against others {cite}`madry2018`.",

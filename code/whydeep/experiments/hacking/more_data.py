@@ -28,7 +28,7 @@ from whydeep.datasets import fashion_mnist
 from whydeep.descent import SGD
 from whydeep.descent.recipe import Recipe, error, fit
 from whydeep.device import current
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Convolutional, Dense
 from whydeep.show import figures
@@ -136,9 +136,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-data-augmentation",
-        cite="krizhevsky2012", kind="effect", expected=PARTLY,
-        sentence="Shifted copies of the training images are data for free: they reduce "
+        id="krizhevsky2012-data-augmentation", title="",
+        cite="krizhevsky2012", kind="effect", expected=IN_PART,
+        says="Shifted copies of the training images are data for free: they reduce "
         "overfitting, and the network does better on new images.",
         paper=(
             (
@@ -149,7 +149,7 @@ CLAIMS = (
             ("top-1 error saved by changing colours", ("more than {} %", 1), "section 4.1"),
             ("without this scheme", '"substantial overfitting", no number', "section 4.1"),
         ),
-        conditions=(
+        decides=(
             at_least("gap_gain", "shifts of up to 4 pixels narrow the gap between test and "
                      "training error by {bound} or more", 0.1),
             at_least("moved_gain", "they lower the error on test images moved by 4 pixels by "
@@ -160,14 +160,14 @@ CLAIMS = (
         controls=(
             Control(
                 "mirrored", "the shift: the images are mirrored at random, which also makes more "
-                "of them", {"gap_gain": 0.02, "moved_gain": 0.1, "still_gain": 0.005},
+                "of them", ("gap_gain", "moved_gain", "still_gain"),
                 (
                     at_most("error[-1, 0]", "its network learns: its error on test images as they "
                             "are is at most {bound}", 0.25),
                 ),
             ),
         ),
-        disputed="Copies are no new examples, and what they buy is known in one case: where the "
+        limits="Copies are no new examples, and what they buy is known in one case: where the "
         "moved image is as likely as the image itself, averaging over moves lowers the variance "
         "and changes nothing else {cite}`chen2020`. Centred photographs of clothes are no such "
         "case, and later schemes search for the moves that suit the data {cite}`cubuk2019`.",

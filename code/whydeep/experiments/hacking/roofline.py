@@ -24,7 +24,7 @@ from torch.utils.benchmark import Timer
 
 from whydeep.chance import Chance
 from whydeep.device import current
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least
 from whydeep.evidence.results import MAIN, Result
 from whydeep.show import figures
 from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
@@ -136,8 +136,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-gpu", cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
-        sentence="What GPUs live on: in a batch every weight that is fetched is used for all "
+        id="krizhevsky2012-gpu", title="", cite="krizhevsky2012", kind="effect", expected=SHOWN,
+        says="What GPUs live on: in a batch every weight that is fetched is used for all "
         "examples, and the same machine computes several times as fast.",
         paper=(
             ("training time, two GPUs of 3 GB", "between five and six days", "section 5"),
@@ -147,14 +147,14 @@ CLAIMS = (
                 "not measured here",
             ),
         ),
-        conditions=(
+        decides=(
             at_least("growth", "a batch of 32 runs at {bound} times the rate of a single example, "
                      "or more", 2.0),
         ),
         controls=(
             Control(
                 "own-weights", "the reuse: each example of the batch brings its own weights",
-                {"growth": 0.3},
+                ("growth",),
                 (
                     at_least("one", "its single example runs at {bound:%} % of the peak rate or "
                              "more", 0.02),

@@ -25,7 +25,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from whydeep.chance import Chance
 from whydeep.datasets import digits
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels
@@ -225,11 +225,11 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="christos-gradient-related-directions",
-        cite="christos2015", kind="effect", expected=REPRODUCED,
-        sentence="Descent need not be steepest: any direction at a fixed acute angle to minus the "
+        id="christos-gradient-related-directions", title="",
+        cite="christos2015", kind="effect", expected=SHOWN,
+        says="Descent need not be steepest: any direction at a fixed acute angle to minus the "
         "gradient suffices, as random tilts, signs and feedback alignment show.",
-        conditions=(
+        decides=(
             at_most("worst", "along each of the six directions the loss falls to at most {bound} "
                     "of its start", 0.3),
             at_least("least_accuracy", "and the accuracy on test examples reaches at least {bound}",
@@ -241,7 +241,7 @@ CLAIMS = (
             Control(
                 "right-angles", "the acute angle: the part along the gradient is taken out of "
                 "every direction, and the rest made as long as before",
-                {"worst": 0.5, "least_accuracy": 0.4, "half_ratio": 50.0},
+                ("worst", "least_accuracy", "half_ratio"),
                 (
                     at_least("accuracy[gradient]", "the gradient itself, which is left alone, "
                              "reaches an accuracy of {bound}", 0.75),
@@ -250,7 +250,7 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="What does in principle need not do at scale: on ImageNet variants of feedback "
+        limits="What does in principle need not do at scale: on ImageNet variants of feedback "
         "alignment perform significantly worse than backpropagation {cite}`bartunov2018`.",
     ),
 )  # fmt: skip

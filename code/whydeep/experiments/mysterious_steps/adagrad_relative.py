@@ -28,7 +28,7 @@ from scipy.special import expit
 
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.mysterious_steps._logistic import Rare, accuracy, draw, true_weights
 from whydeep.show import figures
@@ -158,15 +158,15 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="wager2013-adagrad-link", cite="wager2013", kind="effect", expected=REPRODUCED,
-        sentence="AdaGrad is a close relative of online learning with linearised dropout: both "
+        id="wager2013-adagrad-link", title="", cite="wager2013", kind="effect", expected=SHOWN,
+        says="AdaGrad is a close relative of online learning with linearised dropout: both "
         "rescale the step by the diagonal of the gradient's second moments, AdaGrad through a "
         "square root and dropout without it.",
         paper=(
             ("the link", "a close relative of AdaGrad repeatedly solves linear "
              "dropout-regularised problems", "{cite:t}`wager2013`, abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("gain[adagrad]", "AdaGrad classifies at least {bound} more of the test "
                      "examples with rare features than plain steps", 0.08),
             at_least("gain[fisher]", "so does its relative, by at least {bound}, with steps "
@@ -177,7 +177,7 @@ CLAIMS = (
         controls=(
             Control(
                 "always-active", "rare features: those that decide the label are active in every "
-                "example", {"gain[adagrad]": 0.03, "gain[fisher]": 0.03, "gain[gradients]": 0.03},
+                "example", ("gain[adagrad]", "gain[fisher]", "gain[gradients]"),
                 (
                     at_least("accuracy[plain]", "here plain steps learn, with an accuracy of at "
                              "least {bound}", 0.8),

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.mysterious_steps._logistic import (
     Rare,
@@ -200,16 +200,16 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="wager2013-dropout-adaptive-regularization",
-        cite="wager2013", kind="effect", expected=REPRODUCED,
-        sentence="For generalised linear models dropout is, to second order in the noise, an "
+        id="wager2013-dropout-adaptive-regularization", title="",
+        cite="wager2013", kind="effect", expected=SHOWN,
+        says="For generalised linear models dropout is, to second order in the noise, an "
         "$\\ell_2$ penalty after each feature is scaled by the inverse diagonal Fisher "
         "information, which favours rare but confident features.",
         paper=(
             ("the penalty", "an $\\ell_2$ regulariser after scaling the features by an estimate of "
              "the inverse diagonal Fisher information matrix", "{cite:t}`wager2013`, abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("gain", "the quadratic penalty classifies at least {bound} more of the test "
                      "examples than the best $\\ell_2$ penalty", 0.08),
             at_least("gain_dropout", "so does dropout itself, at least {bound} more", 0.08),
@@ -219,14 +219,14 @@ CLAIMS = (
         controls=(
             Control(
                 "always-active", "rare features: those that decide the label are active in every "
-                "example", {"gain": 0.04, "gain_dropout": 0.04, "cosine_gap": 0.1},
+                "example", ("gain", "gain_dropout", "cosine_gap"),
                 (
                     at_least("accuracy[l2]", "here $\\ell_2$ learns something too, with an "
                              "accuracy of at least {bound}", 0.6),
                 ),
             ),
         ),
-        disputed="To second order is not exactly: the exact penalty is not convex, may stay "
+        limits="To second order is not exactly: the exact penalty is not convex, may stay "
         "bounded as the weights grow, and may fall as a weight grows {cite}`helmbold2015`.",
     ),
 )  # fmt: skip

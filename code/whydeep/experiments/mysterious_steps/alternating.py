@@ -20,7 +20,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.experiments.mysterious_steps._digits import pictures
 from whydeep.labs.blocks import ACTIVATIONS, descend, draw, forward, mean_loss
@@ -128,15 +128,15 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck-comment-alternating", cite="bubeck2015", kind="effect", expected=REPRODUCED,
-        sentence="Alternating many steps on the last layers with a few on those below is a way to "
+        id="bubeck-comment-alternating", title="", cite="bubeck2015", kind="effect", expected=SHOWN,
+        says="Alternating many steps on the last layers with a few on those below is a way to "
         "train: the few steps bring the test error down, though it takes longer than training all "
         "layers at once.",
         paper=(
             ("several steps on $W_L$ and $V$, once in a while a few below", "a question",
              "comment"),
         ),
-        conditions=(
+        decides=(
             at_least("gain", "one step in eleven on the lower layers takes {bound:%} points off "
                      "the test error that there is without any", 0.03),
             Condition("slower", "after equally many steps the training loss is about {bound:10^} "
@@ -146,11 +146,11 @@ CLAIMS = (
         controls=(
             Control(
                 "lower-often", "that it is the last layers which are stepped often: ten steps on "
-                "the layers below, then one on $W_L$ and $V$", {"gain": 0.015, "slower": 0.1},
+                "the layers below, then one on $W_L$ and $V$", ("gain", "slower"),
                 (at_most("loss[joint]", "training all at once reaches a loss of {bound}", 0.05),),
             ),
         ),
-        disputed="Alternation over auxiliary variables that stand for the layers' outputs is "
+        limits="Alternation over auxiliary variables that stand for the layers' outputs is "
         "another way, with guarantees of its own {cite}`carreira2014`.",
         changes=("Run again on another processor, with the same code, the verdict was void: the "
                  "loss of one seed's alternating search hangs on the last digits, and with it the "

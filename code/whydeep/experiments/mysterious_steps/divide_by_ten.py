@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels
@@ -192,9 +192,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-divide-by-ten",
-        cite="krizhevsky2012", kind="effect", expected=REPRODUCED,
-        sentence="When noise holds the error at a floor, dividing the learning rate by ten lowers "
+        id="krizhevsky2012-divide-by-ten", title="",
+        cite="krizhevsky2012", kind="effect", expected=SHOWN,
+        says="When noise holds the error at a floor, dividing the learning rate by ten lowers "
         "it at once, and dividing too early is worse than never dividing.",
         paper=(
             (
@@ -204,7 +204,7 @@ CLAIMS = (
                 "section 5",
             ),
         ),
-        conditions=(
+        decides=(
             at_most("drop", "300 to 500 steps after the division the error is at most "
                     "{bound:word} of what it was", 0.5),
             at_most("against_constant", "at the end it is at most {bound} times that of the "
@@ -215,7 +215,7 @@ CLAIMS = (
         controls=(
             Control(
                 "no-noise", "the noise: full-batch descent on labels without noise",
-                {"drop": 0.15, "against_constant": 0.3},
+                ("drop", "against_constant"),
                 (
                     at_most("last[constant]", "it learns the teacher to a squared error of {bound}",
                             0.05),
@@ -223,14 +223,14 @@ CLAIMS = (
             ),
             Control(
                 "from-teacher", "the distance to go: the students start as the teacher, so that "
-                "no rate is too small", {"too_early": 0.5},
+                "no rate is too small", ("too_early",),
                 (
                     at_most("last[constant]", "the constant rate keeps it at a floor, at most "
                             "{bound}", 0.05),
                 ),
             ),
         ),
-        disputed="That the gain is only less noise is disputed: on real networks decay is said to "
+        limits="That the gain is only less noise is disputed: on real networks decay is said to "
         "help because it lets them learn more complex patterns later {cite}`you2019`.",
     ),
 )  # fmt: skip

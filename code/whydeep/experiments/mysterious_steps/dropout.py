@@ -21,7 +21,7 @@ from whydeep.chance import Chance
 from whydeep.datasets.labels import corrupt_labels
 from whydeep.datasets.tasks import CLASSES, halved
 from whydeep.descent import SGD
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
@@ -96,8 +96,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="hinton2012-dropout", cite="hinton2012", kind="effect", expected=REPRODUCED,
-        sentence="Leaving out a random half of the hidden units at each training example greatly "
+        id="hinton2012-dropout", title="", cite="hinton2012", kind="effect", expected=SHOWN,
+        says="Leaving out a random half of the hidden units at each training example greatly "
         "reduces the overfitting of a large network on a small training set.",
         paper=(
             (
@@ -107,7 +107,7 @@ CLAIMS = (
                 "Figure 1 and text",
             ),
         ),
-        conditions=(
+        decides=(
             at_least("gain", "with 30 % of the labels drawn anew, dropout lowers the test error "
                      "by at least {bound}", 0.05),
             at_most("loss_ratio", "with clean labels, dropout brings the test loss to at most "
@@ -116,7 +116,7 @@ CLAIMS = (
         controls=(
             Control(
                 "gradient-only", "the leaving out: as often as dropout would leave a unit out, it "
-                "is not updated, but it stays in the network", {"gain": 0.03, "loss_ratio": 0.04},
+                "is not updated, but it stays in the network", ("gain", "loss_ratio"),
                 (
                     at_most("train[noisy, dropout, -1]", "it learns: it errs on at most "
                             "{bound:word} of the noisy training labels", 0.25),
@@ -124,20 +124,20 @@ CLAIMS = (
                 by_design="the arm with dropout becomes the one that skips updates",
             ),
         ),
-        disputed="That units which rely on one another are the trouble is hard to measure. "
+        limits="That units which rely on one another are the trouble is hard to measure. "
         "Dropout has other readings, among them an adaptive penalty {cite}`wager2013`, and used "
         "early in training it can lower the training loss {cite}`liu2023`.",
     ),
     Claim(
-        id="bubeck2015-dropout-as-gradient-mask",
-        cite="bubeck2015", kind="effect", expected=REPRODUCED,
-        sentence="To update a random half of the columns at each step, as the post words it, is "
+        id="bubeck2015-dropout-as-gradient-mask", title="",
+        cite="bubeck2015", kind="effect", expected=SHOWN,
+        says="To update a random half of the columns at each step, as the post words it, is "
         "not dropout: it errs as if nothing had been done, until the units are left out of the "
         "forward pass as well.",
         paper=(
             ("the post's wording", "no number", "{cite:t}`bubeck2015`, 'Some mysterious steps'"),
         ),
-        conditions=(
+        decides=(
             at_least("lead", "with 30 % of the labels drawn anew, dropout errs on at least "
                      "{bound} less of the test examples than masked gradients do", 0.05),
             at_most("worded_off", "masked gradients err as often as no dropout, to within {bound}",
@@ -147,7 +147,7 @@ CLAIMS = (
             Control(
                 "left-out-too", "the difference in the forward pass: the units of the columns "
                 "that are not updated are left out, for the whole batch",
-                {"lead": 0.015, "worded_off": 0.015},
+                ("lead", "worded_off"),
                 (
                     at_most("error[noisy, worded, -1]", "it learns: it errs on at most {bound} of "
                             "the test examples", 0.4),

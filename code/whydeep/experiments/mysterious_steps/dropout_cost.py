@@ -18,7 +18,7 @@ from jaxtyping import Float
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, halved
 from whydeep.descent import SGD
-from whydeep.evidence.claims import NO_VERDICT, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import TOLD, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
@@ -93,12 +93,12 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-dropout-cost",
-        cite="krizhevsky2012", kind="account", expected=NO_VERDICT,
-        sentence="Without dropout the network overfits substantially, and dropout about doubles "
+        id="krizhevsky2012-dropout-cost", title="",
+        cite="krizhevsky2012", kind="account", expected=TOLD,
+        says="Without dropout the network overfits substantially, and dropout about doubles "
         "the number of steps to convergence.",
         paper=(("steps to convergence", "about twice as many", "section 4.2"),),
-        conditions=(
+        decides=(
             at_most("off_two", "dropout multiplies the epochs to convergence by 2, to within a "
                     "factor of {bound:2^}", float(np.log2(1.6))),
             at_least("overfit", "without dropout the test loss is at least {bound} times what it "
@@ -107,14 +107,14 @@ CLAIMS = (
         controls=(
             Control(
                 "hardly-any", "nearly all of the dropout: the rate is one twentieth",
-                {"off_two": 0.1, "overfit": 0.05},
+                ("off_two", "overfit"),
                 (
                     at_most("final_train_with", "it learns: it errs on at most {bound:word} of "
                             "the training examples", 0.1),
                 ),
             ),
         ),
-        disputed="Networks that end in an average of each channel have no large dense layers "
+        limits="Networks that end in an average of each channel have no large dense layers "
         "{cite}`lin2014`, so that dropout has little to act on there.",
         changes=("Registered, after calibration, as an effect that is reproduced, with the two "
                  "conditions and the control of this module. The recorded run of seeds 0 to 4 was "

@@ -19,7 +19,7 @@ from whydeep.chance import Chance
 from whydeep.datasets.labels import corrupt_labels
 from whydeep.datasets.tasks import CLASSES, halved
 from whydeep.descent import SGD
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
@@ -92,11 +92,11 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="srivastava2014-why-one-half", cite="srivastava2014", kind="effect", expected=REPRODUCED,
-        sentence="A dropout rate of one half is a default and not an optimum, since the best rate "
+        id="srivastava2014-why-one-half", title="", cite="srivastava2014", kind="effect", expected=SHOWN,
+        says="A dropout rate of one half is a default and not an optimum, since the best rate "
         "depends on the noise in the labels and on the width.",
         paper=(("a reader's question", "is one half arbitrary?", "{cite:t}`bavarian2015`"),),
-        conditions=(
+        decides=(
             at_least("half_helps", "for a wide network on noisy labels, a rate of one half lowers "
                      "the test error of a rate of one tenth by at least {bound}", 0.03),
             at_least("half_hurts", "for a narrow network on clean labels it raises it by at least "
@@ -105,7 +105,7 @@ CLAIMS = (
         controls=(
             Control(
                 "wide-clean", "noise and narrowness: both sweeps are of the wide network on clean "
-                "labels", {"half_helps": 0.02, "half_hurts": 0.015},
+                "labels", ("half_helps", "half_hurts"),
                 (
                     at_most("lowest_wide", "it learns: at its best rate it errs on at most "
                             "{bound} of the test examples", 0.3),
@@ -113,7 +113,7 @@ CLAIMS = (
                 by_design="one sweep stands for both",
             ),
         ),
-        disputed="The argument that one half regularises most rests on masks that are not divided "
+        limits="The argument that one half regularises most rests on masks that are not divided "
         "by the share that is kept {cite}`baldi2013`; with the division the penalty grows with "
         "the rate without end {cite}`wager2013`.",
     ),

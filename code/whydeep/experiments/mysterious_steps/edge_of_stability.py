@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.mysterious_steps import _sharpness
 from whydeep.show import figures
@@ -85,15 +85,15 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="cohen2021-edge-of-stability", cite="cohen2021", kind="effect", expected=REPRODUCED,
-        sentence="Full-batch gradient descent first raises the largest curvature of the loss to "
+        id="cohen2021-edge-of-stability", title="", cite="cohen2021", kind="effect", expected=SHOWN,
+        says="Full-batch gradient descent first raises the largest curvature of the loss to "
         "$2/\\eta$ and then hovers there; the loss rises in many single steps, and still falls "
         "over many.",
         paper=(
             ("sharpness in the course of full-batch descent", "hovers right at, or just above, "
              "$2/\\eta$", "abstract and Figure 1"),
         ),
-        conditions=(
+        decides=(
             at_most("hover_off", "in the second half of training the median of sharpness over "
                     "$2/\\eta$ lies within {bound} of 1", 0.15),
             at_least("rises", "in the second half the loss rises in at least {bound:word} of the "
@@ -104,7 +104,7 @@ CLAIMS = (
         controls=(
             Control(
                 "small-rate", "the large learning rate: a third of it, for as many steps",
-                {"hover_off": 0.3, "rises": 0.15},
+                ("hover_off", "rises"),
                 (
                     at_least("sharpening", "its sharpness grows as well, by a factor of at least "
                              "{bound}", 1.3),
@@ -114,7 +114,7 @@ CLAIMS = (
             Control(
                 "last-layer", "the freedom to change the curvature: only the last layer learns, "
                 "on which the loss is quadratic, at a rate just beyond 2 / curvature",
-                {"loss_ratio": 0.5},
+                ("loss_ratio",),
                 (at_most("hover_off", "its sharpness is as near to the limit, to {bound}", 0.15),),
             ),
         ),

@@ -31,7 +31,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.descent import adam, descend, log_loss, times
 from whydeep.descent.loop import Weights
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs.thinned import outputs
 from whydeep.show import figures
@@ -225,15 +225,15 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="gal2017-adaptive-rate", cite="gal2017", kind="effect", expected=PARTLY,
-        sentence="The dropout rate can be learned through a relaxed mask and a variational "
+        id="gal2017-adaptive-rate", title="", cite="gal2017", kind="effect", expected=IN_PART,
+        says="The dropout rate can be learned through a relaxed mask and a variational "
         "objective, and fewer examples give a higher rate.",
         missed=("excess",),
         paper=(
             ("what the method is for", "automatic tuning of the dropout probability in large "
              "models", "{cite:t}`gal2017`, abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("fall", "the rate learned from 50 examples exceeds that from 5,000 by "
                      "{bound} or more", 0.2),
             at_most("excess", "for every number of examples the test loss is within {bound:%} % "
@@ -242,14 +242,14 @@ CLAIMS = (
         controls=(
             Control(
                 "loss-alone", "the variational objective: the rates descend the loss under "
-                "dropout alone", {"fall": 0.1, "excess": 0.1},
+                "dropout alone", ("fall", "excess"),
                 (
                     at_most("excess_most", "from 5,000 examples it learns as well as the best "
                             "fixed rate, within {bound:%} %", 0.1),
                 ),
             ),
         ),
-        disputed="The rate depends on what the prior says of the weights, which somebody chooses. "
+        limits="The rate depends on what the prior says of the weights, which somebody chooses. "
         "And another variational account of dropout learns a rate for every weight, not for a "
         "layer {cite}`kingma2015`.",
     ),

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.mysterious_steps._digits import pictures
 from whydeep.labs.blocks import ACTIVATIONS, descend, draw, mean_loss
@@ -114,12 +114,12 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="leroux2015-one-layer-at-a-time", cite="leroux2015", kind="effect", expected=PARTLY,
-        sentence="If a single layer is trained and the rest stay frozen, training any layer but "
+        id="leroux2015-one-layer-at-a-time", title="", cite="leroux2015", kind="effect", expected=IN_PART,
+        says="If a single layer is trained and the rest stay frozen, training any layer but "
         "the last hardly lowers the training loss.",
         missed=("left[small, W_1]", "lead[he]"),
         paper=(("any layer but the last", "'almost no effect at all', no number", "the comment"),),
-        conditions=(
+        decides=(
             at_least("lead[small]", "in a tanh network with small weights, training $V$ alone "
                      "takes more of the loss away than training $W_1$ alone, by {bound:word} of "
                      "the start", 0.2),
@@ -132,14 +132,14 @@ CLAIMS = (
         controls=(
             Control(
                 "relu-small-weights", "the non-linearity that squashes: ReLU, with the same small "
-                "weights", {"lead[small]": 0.2, "left[small, W_1]": 0.2, "lead[he]": 0.1},
+                "weights", ("lead[small]", "left[small, W_1]", "lead[he]"),
                 (
                     at_most("left[small, V]", "training $V$ alone still leaves at most "
                             "{bound:word} of the loss", 2 / 3),
                 ),
             ),
         ),
-        disputed="Layers trained one after the other, each with a classifier of its own, come "
+        limits="Layers trained one after the other, each with a classifier of its own, come "
         "close to joint training on ImageNet {cite}`belilovsky2019`.",
     ),
 )  # fmt: skip

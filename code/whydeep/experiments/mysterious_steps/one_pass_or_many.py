@@ -27,7 +27,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.datasets.tasks import CLASSES, PIXELS
 from whydeep.descent import SGD, Trained, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -190,8 +190,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="hardt2016-one-pass-or-many", cite="nakkiran2021", kind="effect", expected=REPRODUCED,
-        sentence="Over many passes the test error of a network stays close to that of as many "
+        id="hardt2016-one-pass-or-many", title="", cite="nakkiran2021", kind="effect", expected=SHOWN,
+        says="Over many passes the test error of a network stays close to that of as many "
         "steps on fresh examples, until the training error is gone; with noisy labels it parts "
         "from it.",
         paper=(
@@ -200,7 +200,7 @@ CLAIMS = (
             ("convex losses: stability after steps with learning rates $\\eta_t$",
              "$(2 L^2 / n) \\sum_t \\eta_t$", "{cite:t}`hardt2016`, Theorem 3.8"),
         ),
-        conditions=(
+        decides=(
             at_most("gap_first", "on clean labels, until the re-used examples are fitted "
                     "(training error 8 %), re-using costs at most {bound} on average", 0.05),
             at_least("gap_second", "with 30 % of the labels drawn anew, it costs at least {bound} "
@@ -209,7 +209,7 @@ CLAIMS = (
         controls=(
             Control(
                 "both-noisy", "the clean labels: the first comparison too has 30 % of the labels "
-                "drawn anew", {"gap_first": 0.015},
+                "drawn anew", ("gap_first",),
                 (
                     at_most("train[first, -1]", "the re-used examples are learned by heart all "
                             "the same: training error of at most {bound}", 0.15),
@@ -218,7 +218,7 @@ CLAIMS = (
             ),
             Control(
                 "both-clean", "the noise: the second comparison too has clean labels",
-                {"gap_second": 0.02},
+                ("gap_second",),
                 (
                     at_most("train[second, -1]", "the re-used examples are learned by heart: "
                             "training error of at most {bound}", 0.08),
@@ -226,7 +226,7 @@ CLAIMS = (
                 by_design="the two comparisons are one",
             ),
         ),
-        disputed="The same passes over the same pictures with random labels end in chance on new "
+        limits="The same passes over the same pictures with random labels end in chance on new "
         "ones {cite}`zhang2017`: the number of passes alone decides nothing.",
     ),
 )  # fmt: skip

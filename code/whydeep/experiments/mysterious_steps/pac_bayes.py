@@ -32,7 +32,7 @@ from threadpoolctl import threadpool_limits
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.mysterious_steps._logistic import fit_l2
 from whydeep.show import figures
@@ -216,16 +216,16 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="mcallester2013-pac-bayes-dropout",
-        cite="mcallester2013", kind="effect", expected=REPRODUCED,
-        sentence="A PAC-Bayes theorem bounds the expected loss of the network under dropout by "
+        id="mcallester2013-pac-bayes-dropout", title="",
+        cite="mcallester2013", kind="effect", expected=SHOWN,
+        says="A PAC-Bayes theorem bounds the expected loss of the network under dropout by "
         "its training loss under dropout plus a penalty on the squared weights that shrinks by "
         "the factor $1 - a$ when a share $a$ of the units is dropped.",
         paper=(
             ("penalty on the weights under dropout", "$\\frac{1 - a}{2} \\lVert w \\rVert^2$",
              "{cite:t}`mcallester2013`; derived on this page"),
         ),
-        conditions=(
+        decides=(
             at_least("smallest_gap", "the bound is nowhere below the error on the test examples",
                      0.0),
             at_most("bound[0.5]", "with half of the weights dropped it says something: at most "
@@ -237,26 +237,26 @@ CLAIMS = (
         controls=(
             Control(
                 "prior-learned", "a prior that has not seen the examples: it is centred at the "
-                "weights learned, from 300 examples with random labels", {"smallest_gap": 0.05},
+                "weights learned, from 300 examples with random labels", ("smallest_gap",),
                 (
                     at_most("training_error[0.0]", "the weights fit their random labels, with a "
                             "training error of at most {bound}", 0.4),
                 ),
             ),
             Control(
-                "random-labels", "what there is to learn: labels are random", {"bound[0.5]": 0.05},
+                "random-labels", "what there is to learn: labels are random", ("bound[0.5]",),
                 (at_least("smallest_gap", "the bound holds here too", 0.0),),
             ),
             Control(
                 "without-factor", "the factor $1 - a$: the penalty is that without dropout",
-                {"cost_half": 0.015, "fixed_gain": 0.04},
+                ("cost_half", "fixed_gain"),
                 (
                     at_most("bound[0.0]", "without dropout the bound is as good as before, at "
                             "most {bound}", 0.45),
                 ),
             ),
         ),
-        disputed="It bounds the loss of the noisy network, with noise of unit size on every "
+        limits="It bounds the loss of the noisy network, with noise of unit size on every "
         "weight that is kept, not that of the network which one uses in the end; its author "
         "suggests that another of his bounds, by the variance of training, may say more about "
         "dropout {cite}`mcallester2013`.",

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels
@@ -149,8 +149,8 @@ def _goes_down(rate: str) -> tuple[Condition]:
 
 CLAIMS = (
     Claim(
-        id="bottou1998-sgd-nonconvex", cite="bottou1998", kind="effect", expected=REPRODUCED,
-        sentence="With steps whose sum diverges and whose squares have a finite sum, SGD drives "
+        id="bottou1998-sgd-nonconvex", title="", cite="bottou1998", kind="effect", expected=SHOWN,
+        says="With steps whose sum diverges and whose squares have a finite sum, SGD drives "
         "the gradient of a non-convex loss to zero, whereas a constant step leaves a floor "
         "proportional to it and steps with a finite sum stop anywhere; which minimum is reached "
         "is another matter.",
@@ -158,7 +158,7 @@ CLAIMS = (
             ("the gradient", "goes to zero with probability one", "the part on losses that need "
              "not be convex"),
         ),
-        conditions=(
+        decides=(
             at_most("falls", "with steps falling as $t^{-3/4}$ the squared gradient of the last "
                     "steps is at most {bound} of what it was after a tenth of them", 0.3),
             at_least("floors", "the floor of the constant rate 0.1 is at least {bound} times that "
@@ -170,27 +170,27 @@ CLAIMS = (
         ),
         controls=(
             Control(
-                "no-decrease", "the decrease: the same first step all along", {"falls": 0.3},
+                "no-decrease", "the decrease: the same first step all along", ("falls",),
                 _goes_down("decreasing"),
                 by_design="a rate that does not decrease is the constant one",
             ),
             Control(
                 "fading-noise", "noise that stays: here it fades with the gradient, as on data "
-                "that a network fits exactly", {"floors": 3.0},
+                "that a network fits exactly", ("floors",),
                 _goes_down("constant_0.01"),
             ),
             Control(
                 "sum-diverges", "the finite sum: steps that fall as $1/t$ in its place",
-                {"stuck": 0.3},
+                ("stuck",),
                 _goes_down("finite"),
             ),
             Control(
                 "one-well", "the second well: a tilt that leaves each coordinate one minimum",
-                {"share[decreasing]": 0.5},
+                ("share[decreasing]",),
                 _goes_down("decreasing"),
             ),
         ),
-        disputed="For networks more is known by now: wide ones reach zero training loss "
+        limits="For networks more is known by now: wide ones reach zero training loss "
         "{cite}`allenzhu2018b`, deep linear ones have no bad local minima {cite}`kawaguchi2016`.",
     ),
 )  # fmt: skip

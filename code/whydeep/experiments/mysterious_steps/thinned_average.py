@@ -163,8 +163,8 @@ LEARNS = at_most(
 )
 CLAIMS = (
     Claim(
-        id="dropout-as-model-averaging", cite="baldi2013", kind="exact", expected=HOLDS,
-        sentence="The network with scaled weights that is used after training computes the "
+        id="dropout-as-model-averaging", title="", cite="baldi2013", kind="exact", expected=HOLDS,
+        says="The network with scaled weights that is used after training computes the "
         "normalised geometric mean of exponentially many thinned networks, exactly for one "
         "softmax layer and approximately otherwise.",
         paper=(
@@ -172,7 +172,7 @@ CLAIMS = (
             ("small networks of ReLUs", "nearly the same, also against the exact mean",
              "{cite:t}`wardefarley2014`"),
         ),
-        conditions=(
+        decides=(
             EXACT,
             at_least("difference[hidden]", "with a hidden layer of ReLUs after the mask, some "
                      "log-probability differs by at least {bound}", 0.01),
@@ -183,11 +183,11 @@ CLAIMS = (
         controls=(
             Control(
                 "unscaled", "the scaling: inputs are as strong as they were where they were kept",
-                {"difference[softmax]": 0.1, "distance[hidden]": 0.02},
+                ("difference[softmax]", "distance[hidden]"),
                 (LEARNS,),
             ),
             Control(
-                "linear", "the ReLU: the hidden layer is linear", {"difference[hidden]": 0.005},
+                "linear", "the ReLU: the hidden layer is linear", ("difference[hidden]",),
                 (EXACT, LEARNS),
             ),
         ),

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
@@ -181,8 +181,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="lecun2016-box-random-matrix", cite="lecun2016", kind="effect", expected=REPRODUCED,
-        sentence="It is hard to build a box in many dimensions: the chance that a random "
+        id="lecun2016-box-random-matrix", title="", cite="lecun2016", kind="effect", expected=SHOWN,
+        says="It is hard to build a box in many dimensions: the chance that a random "
         "symmetric Hessian curves upwards in all directions falls faster with each direction "
         "added.",
         paper=(
@@ -190,7 +190,7 @@ CLAIMS = (
             ("chance of a minimum in $D$ directions, $D$ large", "$\\exp\\big(-\\tfrac{\\log 3}{4} "
              "D^2\\big)$", "{cite:t}`dean2006`, abstract"),
         ),
-        conditions=(
+        decides=(
             at_most("departure", "at no dimension does the share depart from the exact value by "
                     "more than {bound} standard errors", 4.0),
             at_most("bend", "each further direction cuts the share by a larger factor than the "
@@ -202,11 +202,11 @@ CLAIMS = (
             Control(
                 "independent", "the coupling of the curvatures, which makes them push each other "
                 "apart: D independent curvatures of the same size, each a coin",
-                {"departure": 20.0, "bend": 0.15, "last_fall": 0.2},
+                ("departure", "bend", "last_fall"),
                 (at_most("half", "one direction is a fair coin, to within {bound}", 0.01),),
             ),
         ),
-        disputed="The Hessians of trained networks are not such matrices: most of their "
+        limits="The Hessians of trained networks are not such matrices: most of their "
         "eigenvalues lie near zero and a few stand out {cite}`sagun2016`. And bad local minima of "
         "networks do exist {cite}`safran2018`.",
     ),

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from whydeep.chance import Chance
 from whydeep.descent import SGD, train
 from whydeep.device import current
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Dense, Network, initialise
 from whydeep.show import figures
@@ -183,9 +183,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="lecun2016-convnets-natural-signals",
-        cite="lecun2016", kind="effect", expected=REPRODUCED,
-        sentence="A convolutional network wins on signals with local structure that may stand "
+        id="lecun2016-convnets-natural-signals", title="",
+        cite="lecun2016", kind="effect", expected=SHOWN,
+        says="A convolutional network wins on signals with local structure that may stand "
         "anywhere, and scrambling the readings takes its lead away, while a dense network does "
         "not notice.",
         paper=(
@@ -196,7 +196,7 @@ CLAIMS = (
                 "{cite:t}`greydanus2024`, abstract of the first version",
             ),
         ),
-        conditions=(
+        decides=(
             at_least("lead", "the test error of the convolutional network is at least {bound} "
                      "below that of the dense network", 0.1),
             at_least("cost", "scrambling the readings raises the test error of the convolutional "
@@ -206,7 +206,7 @@ CLAIMS = (
             Control(
                 "scrambled", "that neighbours belong together, from the start: all signals are "
                 "scrambled already before the comparison begins, which a dense network cannot "
-                "notice", {"lead": 0.05, "cost": 0.1},
+                "notice", ("lead", "cost"),
                 (
                     at_most("error[dense, signals]", "the dense network still errs on at most "
                             "{bound}", 0.5),
@@ -216,14 +216,14 @@ CLAIMS = (
             ),
             Control(
                 "dense", "the wiring: a second dense network in the place of the convolutional one",
-                {"cost": 0.1},
+                ("cost",),
                 (
                     at_most("error[convolutional, signals]", "it learns, to a test error of "
                             "{bound}", 0.5),
                 ),
             ),
         ),
-        disputed="With enough data, networks without this wiring do as well on photographs "
+        limits="With enough data, networks without this wiring do as well on photographs "
         "{cite}`dosovitskiy2021`.",
     ),
 )  # fmt: skip

@@ -152,15 +152,15 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="lecun2016-depth-concise", cite="lecun2016", kind="exact", expected=HOLDS,
-        sentence="Several steps in a row can write a function with far fewer parts than one wide "
+        id="lecun2016-depth-concise", title="", cite="lecun2016", kind="exact", expected=HOLDS,
+        says="Several steps in a row can write a function with far fewer parts than one wide "
         "step: parity of $N$ bits takes $2^{N-1}$ ANDs under one OR, and $4(N-1)$ gates as a "
         "tree.",
         paper=(
             ("LeCun's answer", "no number", "the second question"),
             ("parity as an OR of ANDs; as a tree", "$2^{N-1}$; $4(N-1)$", "textbook fact"),
         ),
-        conditions=(
+        decides=(
             at_most("off", "the smallest OR of ANDs has $2^{N-1}$ terms, for every $N$", 0.0),
             at_least("gain", "at 8 bits it has at least {bound} ANDs for each gate of the tree",
                      4.0),
@@ -169,18 +169,18 @@ CLAIMS = (
         controls=(
             Control(
                 "and", "what makes parity hard to write flat, that every single bit can turn it: "
-                "the AND of all bits, by the same two procedures", {"off": 100.0, "gain": 3.0},
+                "the AND of all bits, by the same two procedures", ("off", "gain"),
                 (
                     at_most("wrong_tree", "its tree is right on every input", 0.0),
                     at_most("wrong_flat", "its OR of ANDs is right on every input", 0.0),
                 ),
             ),
             Control(
-                "half-a-gate", "half of each XOR: its OR alone", {"wrong_tree": 1.0},
+                "half-a-gate", "half of each XOR: its OR alone", ("wrong_tree",),
                 (at_most("wrong_flat", "the OR of ANDs is still right", 0.0),),
             ),
         ),
-        disputed="That few parts suffice to write a function does not say that training finds "
+        limits="That few parts suffice to write a function does not say that training finds "
         "them {cite}`malach2021`.",
     ),
 )  # fmt: skip

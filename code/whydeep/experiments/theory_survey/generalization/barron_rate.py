@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels, ticks
@@ -263,8 +263,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="barron1993-rate", cite="barron1993", kind="effect", expected=REPRODUCED,
-        sentence="If a function's Fourier transform has a finite first moment $C$, then $m$ units "
+        id="barron1993-rate", title="", cite="barron1993", kind="effect", expected=SHOWN,
+        says="If a function's Fourier transform has a finite first moment $C$, then $m$ units "
         "chosen for it reach a squared error of order $C^2/m$ however many inputs there are, "
         "while no $m$ functions chosen in advance beat $m^{-2/d}$ on all such functions.",
         paper=(
@@ -274,7 +274,7 @@ CLAIMS = (
              "{cite:t}`barron1993`, Theorem 6"),
         ),
         by_design="the theorem has one bound, whatever the number of inputs",
-        conditions=(
+        decides=(
             at_most("slope_off", "for each number of inputs from 1 to 20 the slope of log error "
                     "over log units lies within {bound} of $-1$", 0.3),
             at_most("spread_of_constants", "with 512 units the largest error over the numbers of "
@@ -292,7 +292,7 @@ CLAIMS = (
             Control(
                 "drawn-in-advance", "that the units are drawn for the function: the same kind of "
                 "unit, drawn for others, with outer weights fitted by least squares",
-                {"slope_off": 0.3, "spread_of_constants": 20.0, "gap": 1.0, "advantage": 5.0},
+                ("slope_off", "spread_of_constants", "gap", "advantage"),
                 (
                     at_most("error[1, -1]", "with one input they fit well, to a squared error of "
                             "at most $10^{{bound:log10}} C^2$", 1e-4),
@@ -300,7 +300,7 @@ CLAIMS = (
             ),
             Control(
                 "chosen-afterwards", "that the functions are fixed in advance: in their place "
-                "come units drawn for the wave in question", {"fixed_over_lower": 0.5},
+                "come units drawn for the wave in question", ("fixed_over_lower",),
                 (
                     at_most("slope_off", "its units still fall with a slope within {bound} of $-1$",
                             0.3),
@@ -308,7 +308,7 @@ CLAIMS = (
                 by_design="the fixed functions become the drawn units",
             ),
         ),
-        disputed="$C$ may itself grow with the number of inputs, so that the curse hides in the "
+        limits="$C$ may itself grow with the number of inputs, so that the curse hides in the "
         "constant; and the rate is not the last word, since the best units do a little better "
         "{cite}`siegel2024`. Nothing is said about finding the units by training.",
     ),

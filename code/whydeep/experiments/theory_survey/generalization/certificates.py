@@ -34,7 +34,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.descent import SGD, adam, descend, epochs, to_zero, train
 from whydeep.descent.loop import Weights
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.theory_survey.generalization._two_kinds import log_loss_of_one
 from whydeep.labs import bounds, norms
@@ -394,8 +394,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="dziugaite2017-nonvacuous", cite="dziugaite2017", kind="effect", expected=REPRODUCED,
-        sentence="A Gaussian around the solution of SGD, chosen to make a PAC-Bayes bound small, "
+        id="dziugaite2017-nonvacuous", title="", cite="dziugaite2017", kind="effect", expected=SHOWN,
+        says="A Gaussian around the solution of SGD, chosen to make a PAC-Bayes bound small, "
         "has an error that is bounded far below one half, with more weights than examples; a "
         "prior learned from half of the examples lowers the bound.",
         paper=(
@@ -405,7 +405,7 @@ CLAIMS = (
                 "{cite:t}`dziugaite2017`, Table 1",
             ),
         ),
-        conditions=(
+        decides=(
             at_most("certificate[start]", "with a prior around the start the bound is at most "
                     "{bound}, where guessing has 0.5", 0.35),
             at_least("slack[start]", "it is not below the error of $Q$ on the test examples", 0.0),
@@ -415,33 +415,33 @@ CLAIMS = (
         controls=(
             Control(
                 "random-labels", "what there is to learn: labels are random",
-                {"certificate[start]": 0.1, "gain_half": 0.01},
+                ("certificate[start]", "gain_half"),
                 (at_least("slack[start]", "the bound holds here too", 0.0),),
             ),
             Control(
                 "leak", "a prior that has not seen the examples: it is centred at weights learned "
-                "from all of them, with random labels", {"slack[start]": 0.1},
+                "from all of them, with random labels", ("slack[start]",),
                 (
                     at_most("train_plain", "these weights fit the random labels, with at most "
                             "{bound} errors", 0.2),
                 ),
             ),
         ),
-        disputed="It certifies the network with noise on its weights, not that of SGD. With "
+        limits="It certifies the network with noise on its weights, not that of SGD. With "
         "priors learned from a part of the examples bounds come close to the test error "
         "{cite}`perezortiz2021`, which is then largely the work of that part.",
     ),
     Claim(
-        id="mackinlay-q3-decent-error-bound",
-        cite="mackinlay2019", kind="effect", expected=REPRODUCED,
-        sentence="A decent bound on the error exists: within a few points from examples held out, "
+        id="mackinlay-q3-decent-error-bound", title="",
+        cite="mackinlay2019", kind="effect", expected=SHOWN,
+        says="A decent bound on the error exists: within a few points from examples held out, "
         "looser from the training examples alone by PAC-Bayes or compression, and none by the "
         "norms or the number of the weights.",
         paper=(
             ("the question", '"Can I know a decent error bound?"', "{cite:t}`mackinlay2019`; the "
              "answer is ours"),
         ),
-        conditions=(
+        decides=(
             at_most("slack[held]", "the bound from 1,000 examples held out is at most {bound} "
                     "above the test error", 0.05),
             at_least("least_slack", "none of the four bounds that are not vacuous is below the "
@@ -459,7 +459,7 @@ CLAIMS = (
         controls=(
             Control(
                 "few-held-out", "most of the held-out examples: 40 are left",
-                {"slack[held]": 0.02, "held_first": 0.01},
+                ("slack[held]", "held_first"),
                 (
                     at_least("least_slack", "the bounds hold here too, to within {bound:abs}",
                              -0.01),
@@ -467,7 +467,7 @@ CLAIMS = (
             ),
             Control(
                 "leak", "the rules: what should have been held out was learned from, with random "
-                "labels", {"least_slack": 0.1},
+                "labels", ("least_slack",),
                 (
                     at_most("train_plain", "the network fits its random labels, with at most "
                             "{bound} errors", 0.2),
@@ -475,7 +475,7 @@ CLAIMS = (
             ),
             Control(
                 "random-labels", "what there is to learn: labels are random",
-                {"certificate[few]": 0.1},
+                ("certificate[few]",),
                 (
                     at_least("least_slack", "the bounds hold here too, to within {bound:abs}",
                              -0.01),
@@ -483,14 +483,14 @@ CLAIMS = (
             ),
             Control(
                 "small-plane", "size and difficulty: no hidden layer, four pixels, and two easy "
-                "classes", {"log_norms": 0.05, "certificate[count]": 0.4},
+                "classes", ("log_norms", "certificate[count]"),
                 (
                     at_most("train_plain", "the classes are learned, with at most {bound} errors",
                             0.05),
                 ),
             ),
         ),
-        disputed="A bound from held-out examples certifies and does not explain; and data that "
+        limits="A bound from held-out examples certifies and does not explain; and data that "
         "was held out is data not learned from.",
     ),
 )  # fmt: skip

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, over_seeds, panels
@@ -181,15 +181,15 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="xie2017-diverse-units", cite="xie2017", kind="effect", expected=REPRODUCED,
-        sentence="With one hidden layer of ReLU units the residual is at most the gradient "
+        id="xie2017-diverse-units", title="", cite="xie2017", kind="effect", expected=SHOWN,
+        says="With one hidden layer of ReLU units the residual is at most the gradient "
         "divided by the least singular value of the extended feature matrix, so with diverse "
         "units, which make it large, a stationary point has a small training loss.",
         paper=(
             ("training loss at stationary points, if the units are diverse", "arbitrarily small",
              "{cite:t}`xie2017`, abstract"),
         ),
-        conditions=(
+        decides=(
             at_most("largest_ratio", "at no step looked at is the residual above {bound} times "
                     "gradient over least singular value", 1.001),
             at_most("order", "the rank correlation of the least singular value before training "
@@ -200,7 +200,7 @@ CLAIMS = (
         controls=(
             Control(
                 "fifth-least", "that it is the least singular value: the inequality is tried with "
-                "the fifth least", {"largest_ratio": 0.1},
+                "the fifth least", ("largest_ratio",),
                 (
                     at_most("log_loss[180]", "the same networks are trained to a loss of at most "
                             "$10^{{bound}}$", -5.0),
@@ -208,7 +208,7 @@ CLAIMS = (
             ),
             Control(
                 "whole-sphere", "the differences in diversity: all networks draw from the whole "
-                "sphere", {"order": 0.1},
+                "sphere", ("order",),
                 (
                     at_most("log_loss[180]", "they are trained to a loss of at most $10^{{bound}}$",
                             -5.0),
@@ -216,14 +216,14 @@ CLAIMS = (
             ),
             Control(
                 "copied", "diverse units: as many of them, but 25 share each direction",
-                {"log_loss[180]": 0.8},
+                ("log_loss[180]",),
                 (
                     at_most("shrinkage", "training has brought every gradient down to "
                             "{bound:word} or less", 0.2),
                 ),
             ),
         ),
-        disputed="As its new title says, it is about the training loss: nothing follows for new "
+        limits="As its new title says, it is about the training loss: nothing follows for new "
         "examples. The same matrix, as a kernel matrix, is the heart of the theory of very wide "
         "networks {cite}`jacot2018,allenzhu2018b`, whose units hardly move {cite}`chizat2019`.",
     ),

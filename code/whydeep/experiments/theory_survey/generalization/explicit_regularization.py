@@ -27,7 +27,7 @@ from whydeep.datasets.moved import mirrored
 from whydeep.datasets.tasks import CLASSES, PIXELS, halved
 from whydeep.descent import SGD, by_ten, decay, descend, epochs, log_loss, momentum
 from whydeep.descent.loop import Weights
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs.thinned import outputs, start
 from whydeep.show import figures
@@ -138,9 +138,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-explicit-regularization",
-        cite="zhang2017", kind="effect", expected=REPRODUCED,
-        sentence="Augmentation, weight decay and dropout change the test error little, and none "
+        id="zhang2017-explicit-regularization", title="",
+        cite="zhang2017", kind="effect", expected=SHOWN,
+        says="Augmentation, weight decay and dropout change the test error little, and none "
         "of them is needed for a small one or enough for it: random labels are learned with each.",
         paper=(
             (
@@ -155,7 +155,7 @@ CLAIMS = (
                 "Table 2",
             ),
         ),
-        conditions=(
+        decides=(
             at_most("spread", "the eight combinations lie within {bound} of test error", 0.05),
             at_least("random_labels_cost", "without any of them, random labels cost at least "
                      "{bound} of test error", 0.5),
@@ -165,7 +165,7 @@ CLAIMS = (
         controls=(
             Control(
                 "noisy-labels", "the true labels: half of them are drawn anew",
-                {"spread": 0.03, "random_labels_cost": 0.05},
+                ("spread", "random_labels_cost"),
                 (
                     at_most("best", "the best combination errs on at most {bound} of the test "
                             "examples", 0.6),
@@ -173,14 +173,14 @@ CLAIMS = (
             ),
             Control(
                 "strong-dropout", "the mildness: dropout leaves out half of the units",
-                {"random_not_learned": 0.1},
+                ("random_not_learned",),
                 (
                     at_most("test_true[dropout]", "on true labels its test error is at most "
                             "{bound}", 0.35),
                 ),
             ),
         ),
-        disputed="How little depends on the data: on ImageNet the paper itself gains 13 points by "
+        limits="How little depends on the data: on ImageNet the paper itself gains 13 points by "
         "augmentation, and a stronger dropout does keep noise from being memorised "
         "{cite}`arpit2017`.",
     ),

@@ -154,23 +154,23 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-finite-sample-expressivity", cite="zhang2017", kind="exact", expected=HOLDS,
-        sentence="A network with one hidden layer of ReLU units and $2n + d$ weights can give any "
+        id="zhang2017-finite-sample-expressivity", title="", cite="zhang2017", kind="exact", expected=HOLDS,
+        says="A network with one hidden layer of ReLU units and $2n + d$ weights can give any "
         "labels to $n$ different points in $d$ dimensions.",
         paper=(("number of weights", "$2n + d$", "Theorem 1; proof in Appendix C"),),
-        conditions=(
+        decides=(
             at_most("rounding", "every label is met to within what rounding allows", 1.0),
             at_most("too_many", "it has $2n + d$ weights", 0.0),
         ),
         controls=(
             Control(
                 "one-unit-fewer", "the last threshold: one unit fewer, the weights that are left "
-                "fitted by least squares", {"rounding": 1000.0},
+                "fitted by least squares", ("rounding",),
                 (at_most("too_many", "it lacks {bound} weights and no more", 2.0),),
             ),
             Control(
                 "own-directions", "the shared direction: each unit has one of its own",
-                {"too_many": 100.0},
+                ("too_many",),
                 (at_most("worst", "it meets all labels as well, to $10^{{bound:log10}}$", 1e-6),),
             ),
         ),

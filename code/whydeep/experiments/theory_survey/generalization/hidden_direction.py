@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
 from whydeep.descent import SGD, squared_error, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -169,8 +169,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bach2017-convex-neural-networks", cite="bach2017", kind="effect", expected=REPRODUCED,
-        sentence="A layer of ReLU units with an $\\ell_1$-type penalty on the units adapts to a "
+        id="bach2017-convex-neural-networks", title="", cite="bach2017", kind="effect", expected=SHOWN,
+        says="A layer of ReLU units with an $\\ell_1$-type penalty on the units adapts to a "
         "direction hidden in the inputs, however many there are; the kernel of the same units "
         "does not.",
         paper=(
@@ -178,7 +178,7 @@ CLAIMS = (
              "$\\ell_1$-type norm", "{cite:t}`bach2017`, abstract"),
             ("an algorithm in polynomial time", "left open", "{cite:t}`bach2017`, abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("ratio", "with 20 inputs the kernel's test error is at least {bound:word} "
                      "times the network's", 10.0),
             at_most("network[40]", "with 40 inputs the network's test error is at most {bound} of "
@@ -189,7 +189,7 @@ CLAIMS = (
         controls=(
             Control(
                 "radial", "the hidden direction: the label depends on the length of $x$ alone",
-                {"ratio": 8.0, "network[40]": 0.3, "aligned[20]": 0.4},
+                ("ratio", "network[40]", "aligned[20]"),
                 (
                     at_most("training[20]", "its training error with 20 inputs is at most {bound} "
                             "of the variance", 0.15),
@@ -197,14 +197,14 @@ CLAIMS = (
             ),
             Control(
                 "frozen", "that the units can turn: the inner weights stay as drawn",
-                {"ratio": 8.0, "network[40]": 0.3, "aligned[20]": 0.4},
+                ("ratio", "network[40]", "aligned[20]"),
                 (
                     at_most("network[5]", "with 5 inputs its test error is at most {bound} of the "
                             "variance", 0.5),
                 ),
             ),
         ),
-        disputed="Not the adaptivity but the pessimism about algorithms: gradient flow on wide "
+        limits="Not the adaptivity but the pessimism about algorithms: gradient flow on wide "
         "networks finds the solution in the limit {cite}`chizat2020`, and for finitely many "
         "examples there is an exact convex program {cite}`pilanci2020`.",
     ),

@@ -25,7 +25,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.datasets.tasks import CLASSES
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import features
 from whydeep.show import figures
@@ -143,8 +143,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-kernel-interpolation", cite="zhang2017", kind="effect", expected=PARTLY,
-        sentence="A kernel machine that fits all training labels exactly, without a penalty, "
+        id="zhang2017-kernel-interpolation", title="", cite="zhang2017", kind="effect", expected=IN_PART,
+        says="A kernel machine that fits all training labels exactly, without a penalty, "
         "generalises well, although it fits random labels as exactly; and the norm, which it "
         "makes least, does not explain it: better features have a larger norm.",
         missed=("norm_of_better",),
@@ -161,7 +161,7 @@ CLAIMS = (
             ),
             ("CIFAR-10, Gaussian kernel on pixels, test error", ("{} %", 46), "section 5"),
         ),
-        conditions=(
+        decides=(
             at_most("not_fitted", "true and random labels are fitted, but for {bound} of them",
                     0.001),
             at_most("error[pixels]", "the exact fit of the true labels has a test error of at "
@@ -172,7 +172,7 @@ CLAIMS = (
         ),
         controls=(
             Control(
-                "ridge", "the exact fit: a penalty on the norm", {"not_fitted": 0.05},
+                "ridge", "the exact fit: a penalty on the norm", ("not_fitted",),
                 (
                     at_most("error[pixels]", "it still generalises, with a test error of at most "
                             "{bound}", 0.3),
@@ -180,7 +180,7 @@ CLAIMS = (
             ),
             Control(
                 "linear", "the kernel: the least-norm fit of a linear map to the pixels",
-                {"error[pixels]": 0.1},
+                ("error[pixels]",),
                 (
                     at_most("not_fitted", "it fits all labels as well, but for {bound} of them",
                             0.001),
@@ -188,14 +188,14 @@ CLAIMS = (
             ),
             Control(
                 "pointed", "what examples have in common: the kernel is so narrow that each sees "
-                "itself only", {"norm_ratio": 0.3, "norm_of_better": 0.1},
+                "itself only", ("norm_ratio", "norm_of_better"),
                 (
                     at_most("not_fitted", "it fits all labels as well, but for {bound} of them",
                             0.001),
                 ),
             ),
         ),
-        disputed="With noise in the labels exact fits are not harmless: their error is tempered, "
+        limits="With noise in the labels exact fits are not harmless: their error is tempered, "
         "between the best and chance {cite}`mallinar2022`.",
     ),
 )  # fmt: skip

@@ -23,7 +23,7 @@ from whydeep.chance import Chance
 from whydeep.datasets.labels import corrupt_labels
 from whydeep.datasets.tasks import CLASSES, halved
 from whydeep.descent import SGD
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
@@ -101,8 +101,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="arpit2017-memorization", cite="arpit2017", kind="effect", expected=REPRODUCED,
-        sentence="A network learns the pattern before the noise: right labels are fitted first "
+        id="arpit2017-memorization", title="", cite="arpit2017", kind="effect", expected=SHOWN,
+        says="A network learns the pattern before the noise: right labels are fitted first "
         "and the test error rises while wrong ones are memorised; and a well-chosen dropout holds "
         "memorising back without harm on true labels.",
         paper=(
@@ -110,7 +110,7 @@ CLAIMS = (
              "simple patterns are learned first; tuned dropout hinders training on noise and does "
              "not compromise generalisation on real data (no number)", "abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("lead", "right labels are at some time fitted more than wrong ones, by at "
                      "least {bound}", 0.4),
             at_least("rise", "from that time to the end the test error rises by at least {bound}",
@@ -123,7 +123,7 @@ CLAIMS = (
         controls=(
             Control(
                 "all-random", "the pattern: all labels are drawn anew, and some are right by "
-                "chance", {"lead": 0.15, "rise": 0.02},
+                "chance", ("lead", "rise"),
                 (
                     at_least("wrong[noisy_plain, -1]", "the network memorises: it fits at least "
                              "{bound} of the wrong labels", 0.9),
@@ -131,21 +131,21 @@ CLAIMS = (
             ),
             Control(
                 "gradient-only", "the leaving out: as often as dropout would leave a unit out, it "
-                "is not updated, but it stays in the network", {"held_back": 0.1},
+                "is not updated, but it stays in the network", ("held_back",),
                 (
                     at_least("right[noisy_dropout, -1]", "the network learns: it fits at least "
                              "{bound} of the right labels", 0.9),
                 ),
             ),
             Control(
-                "untuned", "the tuning: nine units in ten are left out", {"cost": 0.1},
+                "untuned", "the tuning: nine units in ten are left out", ("cost",),
                 (
                     at_least("held_back", "it holds memorising back, by at least {bound} of the "
                              "wrong labels", 0.4),
                 ),
             ),
         ),
-        disputed="Where kinds of examples are rare, the best test error needs some memorising: a "
+        limits="Where kinds of examples are rare, the best test error needs some memorising: a "
         "rare example cannot be told from a wrong label {cite}`feldman2020`.",
     ),
 )  # fmt: skip

@@ -24,7 +24,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, Task, halved
 from whydeep.descent import SGD, by_ten, epochs, momentum, times, walk
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Network, initialise
 from whydeep.show import figures
@@ -147,16 +147,16 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="rosenfeld2018-learn-next-to-nothing",
-        cite="rosenfeld2018", kind="effect", expected=PARTLY,
-        sentence="A convolutional network of which most filters stay as they were drawn, and only "
+        id="rosenfeld2018-learn-next-to-nothing", title="",
+        cite="rosenfeld2018", kind="effect", expected=IN_PART,
+        says="A convolutional network of which most filters stay as they were drawn, and only "
         "a small part is learned, is about as accurate as one that learns everything.",
         missed=("deficit_eighth",),
         paper=(
             ("learning a small part of deep convolutional networks", "often on a par with "
              "learning everything", "abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("ratio_eighth", "learning an eighth of the filters and the classifier gives "
                      "at least {bound} of the accuracy of learning all", 0.92),
             at_most("deficit_eighth", "on a par: it loses at most {bound:%} point of accuracy",
@@ -165,14 +165,14 @@ CLAIMS = (
         controls=(
             Control(
                 "left-out", "the frozen filters: those that do not learn are left out",
-                {"ratio_eighth": 0.02, "deficit_eighth": 0.02},
+                ("ratio_eighth", "deficit_eighth"),
                 (
                     at_least("accuracy[eighth]", "what is left still learns: it is right on at "
                              "least {bound} of the test examples", 0.4),
                 ),
             ),
         ),
-        disputed="At a larger scale a gap remains: with nothing learned but the scale and shift "
+        limits="At a larger scale a gap remains: with nothing learned but the scale and shift "
         "of the normalisation, deep networks reach 82 % on CIFAR-10 and 32 % on ImageNet "
         "{cite}`frankle2021`.",
     ),

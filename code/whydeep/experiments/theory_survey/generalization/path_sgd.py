@@ -26,7 +26,7 @@ from whydeep.datasets.tasks import CLASSES, PIXELS, halved
 from whydeep.descent import Now, adam, descend, each, epochs, log_loss, plain
 from whydeep.descent.loop import Change, Gradient
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -270,8 +270,8 @@ FASTER = "the training loss after ten epochs is at most {bound} times that of SG
 
 CLAIMS = (
     Claim(
-        id="neyshabur2015-path-sgd", cite="neyshabur2015path", kind="effect", expected=PARTLY,
-        sentence="A ReLU network stays the same function when a unit's incoming weights are "
+        id="neyshabur2015-path-sgd", title="", cite="neyshabur2015path", kind="effect", expected=IN_PART,
+        says="A ReLU network stays the same function when a unit's incoming weights are "
         "multiplied and its outgoing ones divided by the same factor; SGD then takes another "
         "course, Path-SGD the same; and Path-SGD trains faster and generalises somewhat better.",
         missed=("ratio[sgd, balanced]",),
@@ -280,7 +280,7 @@ CLAIMS = (
              "faster on all four, better test examples on half of them", "as the reviews "
              "published by the conference sum it up"),
         ),
-        conditions=(
+        decides=(
             at_most("apart[path, -1]", "after 50 Path-SGD steps on the same batches, the twins' "
                     "scores differ by at most $10^{{bound:log10}}$ of the largest", 1e-9),
             at_most("ratio[sgd, unbalanced]", f"from the unbalanced start {FASTER}", 0.9),
@@ -292,15 +292,14 @@ CLAIMS = (
             Control(
                 "shuffled-scales", "the paths: each gradient is divided by the path scale of "
                 "another weight of its layer",
-                {"apart[path, -1]": 0.1, "ratio[sgd, unbalanced]": 0.2,
-                 "ratio[sgd, balanced]": 0.02, "gain[sgd, unbalanced]": 0.02},
+                ("apart[path, -1]", "ratio[sgd, unbalanced]", "ratio[sgd, balanced]", "gain[sgd, unbalanced]"),
                 (
                     at_most("loss[path, balanced, -1]", "from He's start it learns: a loss of at "
                             "most {bound}, where guessing has 2.3", 1.0),
                 ),
             ),
         ),
-        disputed="That a norm is kept small need not tell how a network generalises: of more than "
+        limits="That a norm is kept small need not tell how a network generalises: of more than "
         "forty measures tried on over 10,000 networks, some fail surprisingly {cite}`jiang2020`.",
     ),
 )  # fmt: skip

@@ -26,7 +26,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, PIXELS, halved
 from whydeep.descent import SGD, Trained, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -158,8 +158,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-random-labels", cite="zhang2017", kind="effect", expected=REPRODUCED,
-        sentence="A network that does well on true labels also learns random labels, shuffled "
+        id="zhang2017-random-labels", title="", cite="zhang2017", kind="effect", expected=SHOWN,
+        says="A network that does well on true labels also learns random labels, shuffled "
         "pixels and pictures of noise to zero training error, with unchanged settings and in not "
         "much more time; so what it could learn does not explain why it generalises.",
         paper=(
@@ -177,7 +177,7 @@ CLAIMS = (
             ),
         ),
         by_design="the shares run from true labels to random ones, and repeat the curves of both",
-        conditions=(
+        decides=(
             at_most("not_learned", "each of the five kinds of data is learned, to a training "
                     "error of at most {bound}", 0.01),
             at_most("not_in_time", "in 3.5 times the epochs that the true labels take, random "
@@ -187,7 +187,7 @@ CLAIMS = (
         controls=(
             Control(
                 "no-hidden-layer", "the hidden layers: logistic regression on the same pictures",
-                {"not_learned": 0.1, "not_in_time": 0.1},
+                ("not_learned", "not_in_time"),
                 (
                     at_most("test[true, -1]", "it does well on true labels, with a test error of "
                             "at most {bound}", 0.35),
@@ -195,7 +195,7 @@ CLAIMS = (
             ),
             Control(
                 "half-random", "half of the randomness: at most one label in two is drawn anew",
-                {"rise": 0.1},
+                ("rise",),
                 (
                     at_most("reached[random]", "it learns these labels as well, to a training "
                             "error of at most {bound}", 0.01),
@@ -203,7 +203,7 @@ CLAIMS = (
                 by_design="its shares end at one half, and repeat that curve",
             ),
         ),
-        disputed="That a network can memorise noise does not say that it memorises where there is "
+        limits="That a network can memorise noise does not say that it memorises where there is "
         "a pattern {cite}`arpit2017`. Linear models and kernel machines fit noise as well, and "
         "bounds that look at the data can explain both {cite}`wilson2025`.",
     ),

@@ -27,7 +27,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.descent import SGD, Now, to_zero, walk
 from whydeep.descent.loop import Weights
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.theory_survey.generalization import _two_kinds
 from whydeep.labs import bounds
@@ -182,8 +182,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="golowich2018-size-independent", cite="golowich2018", kind="effect", expected=REPRODUCED,
-        sentence="The Rademacher complexity of ReLU networks whose Frobenius norms have a bounded "
+        id="golowich2018-size-independent", title="", cite="golowich2018", kind="effect", expected=SHOWN,
+        says="The Rademacher complexity of ReLU networks whose Frobenius norms have a bounded "
         "product does not depend on the width, grows at most like $\\sqrt{L}$ with the depth in "
         "place of $2^L$, and falls like $n^{-1/2}$; as a bound on the error of trained networks "
         "it is vacuous.",
@@ -191,7 +191,7 @@ CLAIMS = (
             ("bound on the complexity", "$B\\,(\\sqrt{2 \\ln 2 \\cdot L} + 1) \\prod_\\ell \\lVert "
              "W_\\ell \\rVert_F / \\sqrt{n}$", "{cite:t}`golowich2018`, Theorem 1"),
         ),
-        conditions=(
+        decides=(
             at_most("width_ratio", "from 10 to 160 units what is reached grows by a factor of at "
                     "most {bound}", 1.1),
             at_most("closest", "no width and no depth reaches more than the theorem's curve allows",
@@ -209,7 +209,7 @@ CLAIMS = (
         controls=(
             Control(
                 "unit-norms", "the norm of the layer: the weights of each unit have length 1 "
-                "instead", {"width_ratio": 1.0, "closest": 5.0, "depth_excess": 10.0},
+                "instead", ("width_ratio", "closest", "depth_excess"),
                 (
                     at_least("least", "the climb arrives somewhere: at {bound} or more for every "
                              "width and depth", 0.05),
@@ -217,7 +217,7 @@ CLAIMS = (
             ),
             Control(
                 "labels-as-signs", "the randomness of the signs: they are the true labels",
-                {"slope": 0.01},
+                ("slope",),
                 (
                     at_least("least", "the climb arrives somewhere: at {bound} or more for every "
                              "width and depth", 0.05),
@@ -225,7 +225,7 @@ CLAIMS = (
             ),
             Control(
                 "margin-only", "the norms: what is compared is one over the margin",
-                {"separates": 0.05},
+                ("separates",),
                 (
                     at_most("worst_fit", "both networks fit their labels, with at most {bound} "
                             "errors in training", 0.02),
@@ -233,14 +233,14 @@ CLAIMS = (
             ),
             Control(
                 "plane", "depth and difficulty: no hidden layer, and two classes that a plane "
-                "separates", {"bare[0]": 5.0},
+                "separates", ("bare[0]",),
                 (
                     at_most("fit_true", "true labels are fitted, with at most {bound} errors in "
                             "training", 0.02),
                 ),
             ),
         ),
-        disputed="The factor for the depth can often be removed {cite}`sellke2023`. Bounds by "
+        limits="The factor for the depth can often be removed {cite}`sellke2023`. Bounds by "
         "norms can grow with the number of examples while the error falls {cite}`nagarajan2019`.",
     ),
 )  # fmt: skip

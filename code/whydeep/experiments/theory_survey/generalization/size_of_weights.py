@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import bounds
 from whydeep.show import figures
@@ -151,15 +151,15 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bartlett1998-size-of-weights", cite="bartlett1998", kind="effect", expected=REPRODUCED,
-        sentence="For networks that classify with a margin the size of the weights bounds the "
+        id="bartlett1998-size-of-weights", title="", cite="bartlett1998", kind="effect", expected=SHOWN,
+        says="For networks that classify with a margin the size of the weights bounds the "
         "error, and not their number; as a number the bound is vacuous.",
         paper=(
             ("error above the margin error, two layers, sums of magnitudes at most $A$",
              "$A^3 \\sqrt{\\ln N / n}$", "{cite:t}`bartlett1998`, abstract, without logarithms of "
              "$A$ and $n$"),
         ),
-        conditions=(
+        decides=(
             at_least("by_size", "test errors are ranked like $A / \\gamma$: a rank correlation of "
                      "at least {bound}", 0.8),
             at_most("by_width", "they do not rise with the number of weights: at equal length of "
@@ -171,7 +171,7 @@ CLAIMS = (
         controls=(
             Control(
                 "random-labels", "what there is to learn: labels are random, in training and test",
-                {"by_size": 0.2},
+                ("by_size",),
                 (
                     at_most("worst_fit", "every network fits its random labels without an error",
                             0.0),
@@ -180,7 +180,7 @@ CLAIMS = (
             ),
             Control(
                 "fewer-units", "the choice of small weights: with fewer units than examples there "
-                "is only one least-squares solution", {"by_width": 0.3},
+                "is only one least-squares solution", ("by_width",),
                 (
                     at_most("best_error", "the best of these networks has learned: its test error "
                             "is at most {bound}", 0.35),
@@ -188,14 +188,14 @@ CLAIMS = (
             ),
             Control(
                 "few-inputs", "difficulty: pictures of four pixels, of two classes that are easy "
-                "to tell apart", {"bare_least": 5.0},
+                "to tell apart", ("bare_least",),
                 (
                     at_most("worst_fit", "every network fits its labels, with at most {bound} "
                             "errors in training", 0.1),
                 ),
             ),
         ),
-        disputed="Our hidden layers are random and only the last one is learned. Norms of "
+        limits="Our hidden layers are random and only the last one is learned. Norms of "
         "networks whose layers are all learned can grow with the number of examples "
         "{cite}`nagarajan2019`.",
     ),

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import PIXELS
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.theory_survey.generalization import _two_kinds
 from whydeep.labs import bounds
@@ -103,8 +103,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bartlett2017-spectral-margin", cite="bartlett2017", kind="effect", expected=REPRODUCED,
-        sentence="The spectral complexity of a network over its margin bounds the excess risk, is "
+        id="bartlett2017-spectral-margin", title="", cite="bartlett2017", kind="effect", expected=SHOWN,
+        says="The spectral complexity of a network over its margin bounds the excess risk, is "
         "larger for random labels than for true ones, and follows the excess risk through "
         "training; as a number the bound is vacuous.",
         paper=(
@@ -113,7 +113,7 @@ CLAIMS = (
             ("complexity and excess risk, true and random labels", "in direct correlation",
              "abstract and Figure 1, for AlexNet on CIFAR-10"),
         ),
-        conditions=(
+        decides=(
             at_least("separates", "random labels in place of true ones raise $R_A / \\gamma$: the "
                      "logarithm of the ratio is at least {bound}, a factor of {bound:e^}", 0.25),
             at_least("tracking", "along training $R_A$ and the excess risk are ranked alike: a "
@@ -125,7 +125,7 @@ CLAIMS = (
         controls=(
             Control(
                 "margin-only", "the norms: what is compared is one over the margin",
-                {"separates": 0.05, "tracking": 0.5},
+                ("separates", "tracking"),
                 (
                     at_most("worst_fit", "all networks fit their labels, with at most {bound} "
                             "errors in training", 0.02),
@@ -133,19 +133,19 @@ CLAIMS = (
             ),
             Control(
                 "one-pass", "the second look at an example: 10,000 examples, each seen once, so "
-                "that nothing is overfitted", {"tracking": 0.3},
+                "that nothing is overfitted", ("tracking",),
                 (at_least("growth", "$R_A$ grows here too, by a factor of {bound} or more", 1.5),),
             ),
             Control(
                 "plane", "depth and difficulty: no hidden layer, and two classes that a plane "
-                "separates", {"bare[0]": 5.0},
+                "separates", ("bare[0]",),
                 (
                     at_most("train_error[-1, 0]", "true labels are fitted, with at most {bound} "
                             "errors in training", 0.02),
                 ),
             ),
         ),
-        disputed="Such bounds can grow with the number of examples while the error falls "
+        limits="Such bounds can grow with the number of examples while the error falls "
         "{cite}`nagarajan2019`, and over many hyperparameters spectral measures go against the "
         "error rather than with it {cite}`jiang2020`.",
     ),

@@ -26,7 +26,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.descent import SGD, Trained, log_loss, train
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Network
 from whydeep.show import figures
@@ -208,16 +208,16 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="neyshabur2015-real-inductive-bias",
-        cite="neyshabur2015", kind="effect", expected=REPRODUCED,
-        sentence="A hidden layer wider than the labels need, noisy ones included, lowers the test "
+        id="neyshabur2015-real-inductive-bias", title="",
+        cite="neyshabur2015", kind="effect", expected=SHOWN,
+        says="A hidden layer wider than the labels need, noisy ones included, lowers the test "
         "error further, without regularisation: the number of units does not measure the "
         "capacity.",
         paper=(
             ("what controls the capacity of networks", "something that plays a central part, and "
              "is not their size", "abstract"),
         ),
-        conditions=(
+        decides=(
             at_most("ratio[clean]", "with clean labels, 256 units err at most {bound} times as "
                     "often as the 8 that fit", 0.9),
             at_most("ratio[noisy]", "with a fifth of the labels redrawn, 256 units err at most "
@@ -226,7 +226,7 @@ CLAIMS = (
         controls=(
             Control(
                 "copied-units", "the new units: wider networks hold copies of the units that were "
-                "there before", {"ratio[clean]": 0.1, "ratio[noisy]": 0.1},
+                "there before", ("ratio[clean]", "ratio[noisy]"),
                 (
                     at_most("train[clean, -1]", "the widest network fits clean labels, but for at "
                             "most {bound:%} %", 0.02),
@@ -235,7 +235,7 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="The test error may peak where the labels are only just fitted, so that part of "
+        limits="The test error may peak where the labels are only just fitted, so that part of "
         "the descent beyond is the way down from a peak {cite}`belkin2019,nakkiran2020`.",
     ),
 )  # fmt: skip

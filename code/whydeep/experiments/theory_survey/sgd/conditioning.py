@@ -20,7 +20,7 @@ from jaxtyping import Float, Real
 from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, compare, first, over_seeds, panels, ticks
@@ -197,12 +197,12 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="shalev2017-conditioning", cite="shalev2017", kind="effect", expected=REPRODUCED,
-        sentence="Recovering the kinks of a curve from its heights is a convex linear problem, "
+        id="shalev2017-conditioning", title="", cite="shalev2017", kind="effect", expected=SHOWN,
+        says="Recovering the kinks of a curve from its heights is a convex linear problem, "
         "but its condition number grows at least as $n^{3.5}$, so that gradient descent does not "
         "finish; a convolution is better, and preconditioning a convolution solves it.",
         paper=(("condition number", "at least of order $n^{3.5}$", "theorem on encoding curves"),),
-        conditions=(
+        decides=(
             at_least("exponent", "from 10 to 160 places the condition number grows at least as "
                      "$n^{{bound}}$", 3.5),
             at_most("factor", "at each size it is within a factor of {bound:10^} of $1.294\\, n^4$",
@@ -217,7 +217,7 @@ CLAIMS = (
         controls=(
             Control(
                 "rotation", "the curve: what is observed is a random rotation of the kinks",
-                {"exponent": 2.0, "factor": 2.0, "dense_10000": 0.3, "gain": 2.0},
+                ("exponent", "factor", "dense_10000", "gain"),
                 (
                     at_most("dense_500", "its dense map is found within 500 steps, but for {bound}",
                             1e-3),
@@ -225,7 +225,7 @@ CLAIMS = (
             ),
             Control(
                 "diagonal", "what the preconditioner knows of how neighbours vary together: its "
-                "three inputs are scaled one by one", {"scaled_500": 3.0},
+                "three inputs are scaled one by one", ("scaled_500",),
                 (
                     at_most("scaled_later", "its iteration gets there too, but for "
                             "$10^{{bound:log10}}$, after 1e9 steps", 1e-6),

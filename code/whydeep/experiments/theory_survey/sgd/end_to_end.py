@@ -28,7 +28,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.descent import adam, descend
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
@@ -209,12 +209,12 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="shalev2017-end-to-end", cite="shalev2017", kind="effect", expected=REPRODUCED,
-        sentence="When the label is the product of $k$ answers, the signal in the gradient of "
+        id="shalev2017-end-to-end", title="", cite="shalev2017", kind="effect", expected=SHOWN,
+        says="When the label is the product of $k$ answers, the signal in the gradient of "
         "training on the label alone vanishes against its noise as $k$ grows, and training fails "
         "abruptly; supervising the answers works.",
         paper=(("tuples of pictures", "$k = 1, \\dots, 4$", "experiment on tuples of pictures"),),
-        conditions=(
+        decides=(
             at_most("accuracy[label, k=5]", "with 5 answers training on the label alone is right "
                     "on at most {bound:%}% of fresh examples", 0.6),
             at_least("accuracy[answers, k=5]", "with a second loss on the answers it is right on "
@@ -225,7 +225,7 @@ CLAIMS = (
         controls=(
             Control(
                 "sum", "the product: the label is the sign of the answers' sum",
-                {"accuracy[label, k=5]": 0.3, "fall": 1.0},
+                ("accuracy[label, k=5]", "fall"),
                 (
                     at_least("accuracy[answers, k=5]", "with the answers it is learned too: right "
                              "on at least {bound:%}%", 0.9),
@@ -233,7 +233,7 @@ CLAIMS = (
             ),
             Control(
                 "other-answers", "what the answers tell of the label: the second loss teaches the "
-                "sides of another plane", {"accuracy[answers, k=5]": 0.3},
+                "sides of another plane", ("accuracy[answers, k=5]",),
                 (at_least("told", "it learns those sides, at least {bound} of them", 0.9),),
             ),
         ),

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, over_seeds, panels, ticks
@@ -181,8 +181,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="arora2018-implicit-acceleration", cite="arora2018", kind="effect", expected=REPRODUCED,
-        sentence="A layer that adds no function acts as a preconditioner that favours the way "
+        id="arora2018-implicit-acceleration", title="", cite="arora2018", kind="effect", expected=SHOWN,
+        says="A layer that adds no function acts as a preconditioner that favours the way "
         "already gone; on a convex problem, fourth powers of residuals, it can make gradient "
         "descent faster.",
         paper=(
@@ -195,7 +195,7 @@ CLAIMS = (
                 "experiments, regression on gas sensors",
             ),
         ),
-        conditions=(
+        decides=(
             at_most("ratio[depth=2]", "at $p = 4$ depth 2 needs at most {bound} times the steps "
                     "of depth 1", 0.8),
             at_most("ratio[depth=3]", "at $p = 4$ depth 3 needs at most {bound} times the steps "
@@ -206,7 +206,7 @@ CLAIMS = (
         controls=(
             Control(
                 "squares", "the power above two: squares of the residuals, $p = 2$",
-                {"ratio[depth=2]": 1.0, "ratio[depth=3]": 1.0},
+                ("ratio[depth=2]", "ratio[depth=3]"),
                 (
                     at_most("needed[depth=3]", "every depth arrives, the slowest within {bound} "
                             "steps", 400.0),
@@ -214,7 +214,7 @@ CLAIMS = (
             ),
             Control(
                 "without-projection", "from the rule, the term along the weights",
-                {"rule_off[depth=2]": 0.15},
+                ("rule_off[depth=2]",),
                 (
                     at_most("needed[depth=2]", "the product that it is compared with arrives, "
                             "within {bound} steps", 1500.0),
@@ -225,7 +225,7 @@ CLAIMS = (
                  "fifth had flown off at the best rates of the products. Now none may fly off, "
                  "there are 61 rates instead of 75, and a run has 1,400 steps at most instead of "
                  "1,600; calibration and record were run again, with the same bounds.",),
-        disputed="Depth can also slow gradient descent down: a product of $N$ numbers may need a "
+        limits="Depth can also slow gradient descent down: a product of $N$ numbers may need a "
         "time that grows exponentially with $N$ {cite}`shamir2018`.",
     ),
 )  # fmt: skip

@@ -21,7 +21,7 @@ from scipy import stats
 
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels
@@ -154,8 +154,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="shalev2017-flat-activation", cite="shalev2017", kind="effect", expected=PARTLY,
-        sentence="Through a piecewise-flat non-linearity the gradient is zero almost everywhere; "
+        id="shalev2017-flat-activation", title="", cite="shalev2017", kind="effect", expected=IN_PART,
+        says="Through a piecewise-flat non-linearity the gradient is zero almost everywhere; "
         "putting 1 for its derivative in the backward pass learns the target, while smoothing the "
         "jumps is slow or inaccurate.",
         missed=("error[slope=50, -1]",),
@@ -163,7 +163,7 @@ CLAIMS = (
             ("the forward-only update", "converges, after {cite:t}`kalai2009`",
              "theorem on flat activations"),
         ),
-        conditions=(
+        decides=(
             at_least("error[gradient, -1]", "gradient descent through the staircase leaves an "
                      "error of at least {bound} of the variance of the targets", 0.9),
             at_most("error[forward, -1]", "the forward-only update leaves at most {bound} of it",
@@ -176,7 +176,7 @@ CLAIMS = (
         controls=(
             Control(
                 "identity", "the stairs: the non-linearity is the identity",
-                {"error[gradient, -1]": 0.8, "error[slope=50, -1]": 0.05},
+                ("error[gradient, -1]", "error[slope=50, -1]"),
                 (
                     at_most("error[forward, -1]", "the forward-only update learns it, all but "
                             "{bound}", 0.01),
@@ -185,7 +185,7 @@ CLAIMS = (
             ),
             Control(
                 "periodic", "that the stairs only rise: they go up and down in turn",
-                {"error[forward, -1]": 0.5, "factor": 0.5},
+                ("error[forward, -1]", "factor"),
                 (at_least("moved", "the update does move the weights, by at least {bound}", 0.1),),
             ),
         ),

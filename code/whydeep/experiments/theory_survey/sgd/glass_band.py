@@ -21,7 +21,7 @@ from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.labs import spin_glass
 from whydeep.show import figures
@@ -114,9 +114,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="choromanska2015-spinglass-band",
-        cite="choromanska2015", kind="effect", expected=REPRODUCED,
-        sentence="Descent in a spherical spin glass stops in a band of energies just above the "
+        id="choromanska2015-spinglass-band", title="",
+        cite="choromanska2015", kind="effect", expected=SHOWN,
+        says="Descent in a spherical spin glass stops in a band of energies just above the "
         "threshold $-E_\\infty(p)$, and the band narrows as the number of spins grows.",
         paper=(
             ("energy per spin below which almost all stationary points are minima, $p = 3$",
@@ -124,7 +124,7 @@ CLAIMS = (
             ("local minima outside the band", "their number falls exponentially with the size of "
              "the network", "abstract, for the glass that stands for the network"),
         ),
-        conditions=(
+        decides=(
             at_most("gap", "with 96 spins the mean energy in the end is at most {bound} from the "
                     "threshold of infinitely many", 0.12),
             at_most("gap_ratio", "that distance is at most {bound} times the one with 12 spins",
@@ -138,7 +138,7 @@ CLAIMS = (
             Control(
                 "eight-coupled", "the coupling of all spins: only eight of them take part in the "
                 "energy, in a space of as many dimensions",
-                {"gap": 0.1, "gap_ratio": 0.2, "narrowing": 0.15},
+                ("gap", "gap_ratio", "narrowing"),
                 (
                     at_most("unfinished", "every walker has come to rest: no gradient above "
                             "{bound}", 0.3),
@@ -146,14 +146,14 @@ CLAIMS = (
             ),
             Control(
                 "pairs", "the third spin of each product: a quadratic form has one valley and its "
-                "mirror image", {"spread[-1]": 0.01},
+                "mirror image", ("spread[-1]",),
                 (
                     at_most("unfinished", "every walker has come to rest: no gradient above "
                             "{bound}", 0.3),
                 ),
             ),
         ),
-        disputed="Networks are another matter: their training is slowed by flat directions and "
+        limits="Networks are another matter: their training is slowed by flat directions and "
         "not by barriers, unless they are small {cite}`baityjesi2018`. And for energies that mix "
         "several degrees, descent from a prepared start ends below the threshold "
         "{cite}`folena2020`.",

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.labs import spin_glass
 from whydeep.show import figures
@@ -186,8 +186,8 @@ ENOUGH = (
 )
 CLAIMS = (
     Claim(
-        id="braydean2007-index-energy", cite="braydean2007", kind="effect", expected=REPRODUCED,
-        sentence="In a random landscape of many dimensions the height of a critical point fixes "
+        id="braydean2007-index-energy", title="", cite="braydean2007", kind="effect", expected=SHOWN,
+        says="In a random landscape of many dimensions the height of a critical point fixes "
         "its share of downward directions: high ones are saddles with many ways out, and minima "
         "are rare and lie low.",
         paper=(
@@ -196,7 +196,7 @@ CLAIMS = (
             ("minima among all critical points, here", "$\\mathrm{e}^{-N/3}$, roughly, for the "
              "3-spin glass", "follows from {cite:t}`auffinger2013`"),
         ),
-        conditions=(
+        decides=(
             at_least("spearman", "at 30 spins energy and index have a rank correlation of at "
                      "least {bound}", 0.93),
             at_most("departure[-1]", "at 30 spins the index is within {bound} (root mean square) "
@@ -209,12 +209,12 @@ CLAIMS = (
             Control(
                 "without-shift", "what the height adds to all curvatures: the index is counted at "
                 "the same points without it",
-                {"spearman": 0.3, "departure[-1]": 0.05, "narrows": 0.1},
+                ("spearman", "departure[-1]", "narrows"),
                 ENOUGH,
             ),
             Control(
                 "quadratic", "the randomness beyond a quadratic form: the 2-spin glass, whose "
-                "critical points are the eigenvectors of one matrix", {"common": 0.15},
+                "critical points are the eigenvectors of one matrix", ("common",),
                 (
                     *ENOUGH,
                     Condition("complete", "all 2N critical points are found, to within {bound:%} %",
@@ -224,7 +224,7 @@ CLAIMS = (
                 by_design="the energies of all critical points are known, and found",
             ),
         ),
-        disputed="How low a search gets is another matter than where the minima are: in mixed "
+        limits="How low a search gets is another matter than where the minima are: in mixed "
         "glasses, descent from a cool start goes below the threshold {cite}`folena2020`.",
     ),
 )  # fmt: skip

@@ -26,7 +26,7 @@ from torch import Tensor
 from whydeep import device
 from whydeep.chance import Chance
 from whydeep.descent import SGD, mean_loss, squared_error, train
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs.teachers import descend, orthonormal_teacher, starts, stuck
 from whydeep.networks import Dense
@@ -168,11 +168,11 @@ def run(settings: Settings, chance: Chance) -> Result:
 # A control runs one of the tasks only: what it did not measure is not a number.
 CLAIMS = (
     Claim(
-        id="livni2014-overspecification", cite="livni2014", kind="effect", expected=PARTLY,
-        sentence="A learner of the very size of the network that made the labels is hard to train "
+        id="livni2014-overspecification", title="", cite="livni2014", kind="effect", expected=IN_PART,
+        says="A learner of the very size of the network that made the labels is hard to train "
         "in the worst case; one that is larger, over-specified, is easier to train.",
         missed=("ratio[large]",),
-        conditions=(
+        decides=(
             at_least("freed", "(a) two units more than the teacher's 15 free at least {bound:%} % "
                      "of all starts", 0.4, default=math.nan),
             at_most("ratio[small]", "(b) for a teacher of 8 units, 32 units end with at most "
@@ -183,7 +183,7 @@ CLAIMS = (
         controls=(
             Control(
                 "three-units", "bad minima: for a teacher of three orthonormal units none are "
-                "known", {"freed": 0.3},
+                "known", ("freed",),
                 (
                     at_least("found[-1]", "the larger learner finds the teacher from at least "
                              "{bound:%} % of the starts", 0.95),
@@ -192,7 +192,7 @@ CLAIMS = (
             ),
             Control(
                 "copies", "the difference of the units: the larger learner has four copies of each",
-                {"ratio[small]": 0.3, "ratio[large]": 0.3},
+                ("ratio[small]", "ratio[large]"),
                 (
                     at_most("error[small, more, -1]", "the learner of copies learns: its error is "
                             "at most {bound:word} of the labels' variance", 0.2),

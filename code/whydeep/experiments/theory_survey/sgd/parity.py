@@ -28,7 +28,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.descent import adam, descend
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.experiments.theory_survey.sgd._parity import (
     draw_signs,
@@ -206,15 +206,15 @@ SAME_CHANCE = (
 
 CLAIMS = (
     Claim(
-        id="shalev2017-parity", cite="shalev2017", kind="effect", expected=REPRODUCED,
-        sentence="At any weights the gradient is almost the same for every parity: its variance "
+        id="shalev2017-parity", title="", cite="shalev2017", kind="effect", expected=SHOWN,
+        says="At any weights the gradient is almost the same for every parity: its variance "
         "over parities of $d$ signs is of order $2^{-d}$, so that no gradient method can tell "
         "which parity it is asked to learn.",
         paper=(
             ("variance of the gradient over orthogonal targets", "at most $G(w)^2 / \\lvert "
              "\\mathcal H \\rvert$", "main theorem on parities"),
         ),
-        conditions=(
+        decides=(
             at_most("gap", "from 3 to 11 signs the measured variance is within a factor of "
                     "{bound:2^} of $2^{-d}$ times the mean squared gradient of the output", 1.0),
             at_most("slope_off", "its slope is within {bound} of one halving a bit", 0.15),
@@ -225,16 +225,16 @@ CLAIMS = (
             Control(
                 "threshold", "orthogonality: targets are signs of random weighted sums, so two of "
                 "them agree more than by chance, or less",
-                {"gap": 3.0, "slope_off": 0.4, "accuracy": 0.3},
+                ("gap", "slope_off", "accuracy"),
                 SAME_CHANCE,
             ),
             Control(
                 "sparse", "the many targets: parities of 3 of the 30 signs, of which there are "
-                "4,060", {"accuracy": 0.3},
+                "4,060", ("accuracy",),
                 SAME_CHANCE,
             ),
         ),
-        disputed="It bounds gradients over *all* examples with some error. SGD on few examples at "
+        limits="It bounds gradients over *all* examples with some error. SGD on few examples at "
         "a time, with gradients exact enough, can learn whatever can be learned from examples, "
         "parities included {cite}`abbe2020,abbe2021`; sparse parities are learned about as fast "
         "as statistical queries allow {cite}`barak2022`; and the parity of *all* signs is learned "

@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import PARTLY, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels, ticks
@@ -336,8 +336,8 @@ COUNTED = (
 )
 CLAIMS = (
     Claim(
-        id="dauphin2014-saddle-points", cite="dauphin2014", kind="effect", expected=PARTLY,
-        sentence="At critical points of small networks the share of downward directions grows "
+        id="dauphin2014-saddle-points", title="", cite="dauphin2014", kind="effect", expected=IN_PART,
+        says="At critical points of small networks the share of downward directions grows "
         "with the training loss, as in random landscapes; Newton's method is drawn to such "
         "saddles, and with the absolute values of the curvatures it leaves them.",
         missed=("network",),
@@ -345,7 +345,7 @@ CLAIMS = (
             ("training loss and index, small networks on images", "rise together", "figure 1"),
             ("saddle-free Newton against SGD and Newton", "reaches a lower loss", "abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("linear", "at the 64 critical points of a linear autoencoder loss and index "
                      "have a rank correlation of at least {bound}", 0.9),
             at_least("network", "at those found of a tanh network of 8 weights it is at least "
@@ -358,12 +358,12 @@ CLAIMS = (
         controls=(
             Control(
                 "anywhere", "that the points are critical: random weights of both networks",
-                {"linear": 0.5, "network": 0.2},
+                ("linear", "network"),
                 COUNTED,
             ),
             Control(
                 "swapped", "the absolute values, which the other of the two methods gets",
-                {"trapped[newton]": 0.2, "reached[saddle-free]": 0.5},
+                ("trapped[newton]", "reached[saddle-free]"),
                 (
                     *COUNTED,
                     at_least("reached[newton]", "the method that now has them reaches the minimum "
@@ -371,7 +371,7 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Searches for critical points of networks mostly stop at points that are not "
+        limits="Searches for critical points of networks mostly stop at points that are not "
         "critical {cite}`frye2021`, and training may never come near one {cite}`lipton2016`.",
     ),
 )  # fmt: skip

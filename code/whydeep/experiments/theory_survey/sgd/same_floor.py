@@ -23,7 +23,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.descent import log_loss, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs import spin_glass
 from whydeep.networks import Dense
@@ -158,14 +158,14 @@ def run(settings: Settings, chance: Chance) -> Result:
 # The variant of four spins trains no networks: there is nothing to differ.
 CLAIMS = (
     Claim(
-        id="sagun2014-gd-sgd-same-floor", cite="sagun2014", kind="effect", expected=REPRODUCED,
-        sentence="In spin glasses of many spins and in networks, gradient descent and its noisy "
+        id="sagun2014-gd-sgd-same-floor", title="", cite="sagun2014", kind="effect", expected=SHOWN,
+        says="In spin glasses of many spins and in networks, gradient descent and its noisy "
         "version reach the same level within the same number of steps: noise does not end lower.",
         paper=(
             ("levels of gradient descent and of stochastic gradient descent",
              "the same, within the same number of steps", "abstract"),
         ),
-        conditions=(
+        decides=(
             at_most("difference", "with 64 spins the mean energies in the end, with noise and "
                     "without, differ by at most {bound:%} %", 0.03),
             at_most("network_difference", "the training losses of networks from batches of 40 and "
@@ -173,7 +173,7 @@ CLAIMS = (
         ),
         controls=(
             Control(
-                "four-spins", "the many spins: glasses of four", {"difference": 0.05},
+                "four-spins", "the many spins: glasses of four", ("difference",),
                 (
                     Condition("comparable", "noise does not throw the walkers off: the difference "
                               "is at most a {bound:word}",
@@ -183,14 +183,14 @@ CLAIMS = (
             ),
             Control(
                 "hot", "the end of the noise: the temperature stays, and batches hold four "
-                "examples", {"difference": 0.1, "network_difference": 0.2},
+                "examples", ("difference", "network_difference"),
                 (
                     at_most("loss[small]", "its networks learn: training loss below {bound}, "
                             "where chance has 2.3", 2.2),
                 ),
             ),
         ),
-        disputed="That batches of all sizes reach the same training loss does not make their "
+        limits="That batches of all sizes reach the same training loss does not make their "
         "networks alike: {cite:t}`keskar2017` report that large batches end in sharper minima "
         "with a larger test error.",
     ),

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from whydeep.chance import Chance
 from whydeep.descent import adam, descend
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, compare, first, over_seeds, panels
@@ -178,8 +178,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="song2017-sq-hardness", cite="song2017", kind="effect", expected=REPRODUCED,
-        sentence="Some small targets with one hidden layer, waves along a random direction, take "
+        id="song2017-sq-hardness", title="", cite="song2017", kind="effect", expected=SHOWN,
+        says="Some small targets with one hidden layer, waves along a random direction, take "
         "exponentially many statistical queries to learn on benign inputs, and the error of "
         "training jumps at a critical sharpness of the wave.",
         paper=(
@@ -187,7 +187,7 @@ CLAIMS = (
              "abstract"),
             ("training error", "a phase transition", "abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("error[s=2]", "at sharpness 2 the network leaves at least {bound} of the "
                      "variance, as if it had seen nothing", 0.9),
             at_most("error[s=0.5]", "at sharpness 1/2 it leaves at most {bound}", 0.05),
@@ -199,15 +199,15 @@ CLAIMS = (
         controls=(
             Control(
                 "direction-given", "the search: the network sees only the part of its input along "
-                "the direction", {"error[s=2]": 0.5, "crossing_off": 0.4, "overlap_off": 0.4},
+                "the direction", ("error[s=2]", "crossing_off", "overlap_off"),
                 (at_most("error[s=0.5]", "it learns the smooth wave, all but {bound}", 0.05),),
             ),
             Control(
-                "few-examples", "the examples: 200 in place of 10,000", {"error[s=0.5]": 0.5},
+                "few-examples", "the examples: 200 in place of 10,000", ("error[s=0.5]",),
                 (at_most("error_seen[s=0.5]", "it fits those it has, all but {bound}", 0.2),),
             ),
         ),
-        disputed="Without noise in the labels an algorithm that works with lattices, and asks no "
+        limits="Without noise in the labels an algorithm that works with lattices, and asks no "
         "statistical queries, learns such waves; with a little noise they are hard for every "
         "algorithm, if certain problems on lattices are {cite}`song2021`.",
     ),

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from whydeep import device
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs import teachers
 from whydeep.show import figures
@@ -159,8 +159,8 @@ ARRIVED = (
 )
 CLAIMS = (
     Claim(
-        id="safran2018-spurious-minima", cite="safran2018", kind="effect", expected=REPRODUCED,
-        sentence="A ReLU network that has exactly the size of its teacher has bad local minima, "
+        id="safran2018-spurious-minima", title="", cite="safran2018", kind="effect", expected=SHOWN,
+        says="A ReLU network that has exactly the size of its teacher has bad local minima, "
         "gradient descent falls into them more often the larger both are, and one or two extra "
         "units take nearly all of them away.",
         paper=(
@@ -168,7 +168,7 @@ CLAIMS = (
             ("chance to fall into one", "“quite high, and increasing”", "abstract"),
             ("with a few more units", "“drastically” reduced", "abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("stuck_small", "at least {bound} of the students of 10 units get stuck", 0.15),
             at_least("rise", "with 15 units it is at least {bound} more", 0.2),
             at_least("lowest", "where a student of 10 units is stuck, the loss curves upwards in "
@@ -181,17 +181,17 @@ CLAIMS = (
         controls=(
             Control(
                 "few-units", "the number of units: teachers and students of 3 and 5, below the "
-                "theorem's 6", {"stuck_small": 0.1, "rise": 0.1},
+                "theorem's 6", ("stuck_small", "rise"),
                 ARRIVED,
             ),
             Control(
                 "inputs", "the extra units: as many further weights, but spent on inputs, so that "
-                "the loss has as many dimensions", {"one_more": 0.1, "two_more": 0.2},
+                "the loss has as many dimensions", ("one_more", "two_more"),
                 ARRIVED,
             ),
             Control(
                 "halved", "the exact size: the same functions written with 11 units, one unit in "
-                "two halves", {"lowest": 0.05},
+                "two halves", ("lowest",),
                 (
                     *ARRIVED,
                     at_most("moved", "halving leaves the loss as it is, to $10^{{bound:log10}}$",
@@ -201,7 +201,7 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Not the existence of the minima, but what extra units do, is open: one extra "
+        limits="Not the existence of the minima, but what extra units do, is open: one extra "
         "unit turns the minima that are known into saddles, which does not show that no others "
         "are left {cite}`safran2021`.",
     ),

@@ -27,7 +27,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.datasets.labels import corrupt_labels
 from whydeep.descent import SGD, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs.teachers import descend, orthonormal_teacher, starts
 from whydeep.networks import Dense
@@ -169,15 +169,15 @@ def run(settings: Settings, chance: Chance) -> Result:
 # A control runs one of the tasks only: what it did not measure is not a number.
 CLAIMS = (
     Claim(
-        id="mackinlay-q2-is-overparameterization-essential",
-        cite="mackinlay2019", kind="effect", expected=REPRODUCED,
-        sentence="More weights than needed are not needed to express the solution; gradient "
+        id="mackinlay-q2-is-overparameterization-essential", title="",
+        cite="mackinlay2019", kind="effect", expected=SHOWN,
+        says="More weights than needed are not needed to express the solution; gradient "
         "descent needs some of them to find it; and for new data they do no harm.",
         paper=(
             ("students of the teacher's size $k$ with bad minima", "$6 \\le k \\le 20$",
              "{cite:t}`safran2018`, abstract"),
         ),
-        conditions=(
+        decides=(
             at_least("find", "to find: students of 22 units find the teacher of 15 from a share "
                      "of starts that is larger by at least {bound} than for students of 15", 0.4,
                      default=math.nan),
@@ -189,7 +189,7 @@ CLAIMS = (
         controls=(
             Control(
                 "three-units", "bad minima: for a teacher of three orthonormal units none are "
-                "known", {"find": 0.3},
+                "known", ("find",),
                 (
                     at_least("found[wide]", "the wide students find the teacher from at least "
                              "{bound:%} % of the starts", 0.95),
@@ -198,7 +198,7 @@ CLAIMS = (
             ),
             Control(
                 "merge-first", "the training of the wide student: it is made small before",
-                {"express": 0.3},
+                ("express",),
                 (
                     at_least("found[wide]", "left wide, the same starts find the teacher, at "
                              "least {bound:%} % of them", 0.95),
@@ -207,14 +207,14 @@ CLAIMS = (
             Control(
                 "frozen", "gradient descent on all weights: the first layer stays random, the "
                 "rest is the shortest least-squares fit, and the width grows to the number of "
-                "examples", {"error_ratio": 0.5},
+                "examples", ("error_ratio",),
                 (
                     at_most("error[narrow]", "before it grows, its test error is at most {bound}",
                             0.4),
                 ),
             ),
         ),
-        disputed="A small network may train as well from the right start: from the weights with "
+        limits="A small network may train as well from the right start: from the weights with "
         "which it began as a part of a large one {cite}`frankle2019`.",
     ),
 )  # fmt: skip

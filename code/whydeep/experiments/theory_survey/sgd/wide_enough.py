@@ -27,7 +27,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.descent import mean_loss, squared_error, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Network
 from whydeep.show import figures
@@ -191,9 +191,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="allenzhu2018b-overparam-convergence",
-        cite="allenzhu2018b", kind="effect", expected=REPRODUCED,
-        sentence="A network that is wide enough fits any labels of inputs that differ: gradient "
+        id="allenzhu2018b-overparam-convergence", title="",
+        cite="allenzhu2018b", kind="effect", expected=SHOWN,
+        says="A network that is wide enough fits any labels of inputs that differ: gradient "
         "descent from random weights loses training loss at a linear rate, and stays near its "
         "start.",
         paper=(
@@ -201,7 +201,7 @@ CLAIMS = (
              "inverse of the least distance of two inputs", "Theorem 1"),
             ("its degree in $n$", ("{}", 24), "as {cite:t}`zou2019`, abstract, report it"),
         ),
-        conditions=(
+        decides=(
             at_least("digits_gained", "128 units a layer end at a loss at least {bound:10^} times "
                      "below that of 4 units", 2.0),
             at_least("rate_kept", "the second half of the steps gains at least {bound:word} as "
@@ -212,7 +212,7 @@ CLAIMS = (
         controls=(
             Control(
                 "twins", "the distance between inputs: two of them coincide and have opposite "
-                "labels", {"digits_gained": 0.5},
+                "labels", ("digits_gained",),
                 (
                     at_most("loss_others", "the network learns: without the two its loss is at "
                             "most {bound}", 1e-3),
@@ -220,7 +220,7 @@ CLAIMS = (
             ),
             Control(
                 "fourth-power", "a loss that is steep wherever it is not zero: fourth powers are "
-                "flat at zero", {"rate_kept": 0.1},
+                "flat at zero", ("rate_kept",),
                 (
                     at_most("loss[-1, -1]", "the widest network learns: its squared residual is "
                             "at most {bound}", 0.8),
@@ -228,14 +228,14 @@ CLAIMS = (
             ),
             Control(
                 "small-output", "the scale of the output: the last layer starts smaller by the "
-                "root of the width", {"slope": 0.2},
+                "root of the width", ("slope",),
                 (
                     at_most("loss[-1, -1]", "the widest network fits: its loss is at most {bound}",
                             0.01),
                 ),
             ),
         ),
-        disputed="That the weights hardly move is a matter of the output's scale, not of the "
+        limits="That the weights hardly move is a matter of the output's scale, not of the "
         "width, and networks trained so do worse on pictures {cite}`chizat2019`. Far smaller "
         "widths are enough in later proofs {cite}`zou2019`, and smaller still in practice.",
     ),

@@ -23,7 +23,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.descent import SGD, mean_loss, train
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -140,9 +140,9 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="choromanska2015-concentration",
-        cite="choromanska2015", kind="effect", expected=REPRODUCED,
-        sentence="Runs of a large network end at almost the same, good test loss, while those of "
+        id="choromanska2015-concentration", title="",
+        cite="choromanska2015", kind="effect", expected=SHOWN,
+        says="Runs of a large network end at almost the same, good test loss, while those of "
         "a small one can end badly; and the larger the network, the less its training loss says "
         "about its test loss.",
         paper=(
@@ -151,7 +151,7 @@ CLAIMS = (
             ("the global minimum of the training loss", "irrelevant in practice, as it often "
              "overfits", "abstract"),
         ),
-        conditions=(
+        decides=(
             at_most("narrowing", "the standard deviation of the test loss over starts at 50 "
                     "hidden units is at most {bound} times the one at 2", 0.3),
             at_most("correlation_ratio", "the correlation of training and test loss at 50 units "
@@ -163,14 +163,14 @@ CLAIMS = (
             Control(
                 "more-inputs", "the hidden units: as many weights, spent on products of pixels "
                 "that feed two units",
-                {"narrowing": 0.2, "correlation_ratio": 0.25, "worst_to_best": 0.4},
+                ("narrowing", "correlation_ratio", "worst_to_best"),
                 (
                     at_most("mean[test, -1]", "its networks learn: mean test loss of at most "
                             "{bound}, where chance has 2.3", 2.0),
                 ),
             ),
         ),
-        disputed="The observation is not the theory. Its authors call the assumptions that lead "
+        limits="The observation is not the theory. Its authors call the assumptions that lead "
         "from networks to spin glasses possibly unrealistic {cite}`choromanska2015open`, and "
         "large networks do not slow down as glasses do {cite}`baityjesi2018`.",
     ),
