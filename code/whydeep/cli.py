@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from whydeep.evidence.certify import Outcome
-    from whydeep.evidence.claims import Verdict
+    from whydeep.evidence.claims import Measured, Verdict
     from whydeep.evidence.results import Record
 
 RECORDED = "0-4"
@@ -75,7 +75,7 @@ def _verdicts(module: ModuleType, record: Record, only: str | None = None) -> li
 
     claims = [claim for claim in module.CLAIMS if only in (None, claim.id)] or module.CLAIMS
     try:
-        return [judge(claim, record.runs) for claim in claims]
+        return [judge(claim, record.runs, share=record.share) for claim in claims]
     except (KeyError, TypeError, IndexError) as error:
         raise WhydeepError(
             f"the runs of {record.experiment} ({record.scale}) lack what its claims measure "
@@ -87,13 +87,23 @@ def _print_verdict(verdict: Verdict) -> None:
     mark = "ok " if verdict.as_registered else "NOT AS REGISTERED"
     print(f"{mark} {verdict}; registered: {verdict.claim.expected}{_otherwise(verdict)}")
     for m in verdict.measured:
-        c, n = m.condition, len(m.values)
-        spread = f" +- {m.sd:.2g}" if n > 1 else ""
-        margin = f"margin {m.margin_in_sd:.1f} sd over {n} seeds" if n > 1 else "1 seed"
-        print(f"     {c.name} = {m.mean:.4g}{spread} ({c.sense} {c.bound:g}; {margin})")
+        c = m.condition
+        aside = ", about the reason" if m in verdict.mechanism else ""
+        print(f"     {c.name} = {_interval(m)} ({c.sense} {c.bound:g}: {m.state}{aside})")
+        if m.of_theirs:
+            ours, low, high = m.of_theirs
+            ratio = f"{ours:.2g} [{low:.2g}, {high:.2g}]"
+            print(f"         the source {c.source:g}; ours over theirs {ratio}")
     for outcome in verdict.controls:
-        values = ", ".join(f"{m.condition.name} = {m.mean:.4g}" for m in outcome.measured)
+        values = ", ".join(f"{m.condition.name} = {_interval(m)}" for m in outcome.measured)
         print(f"     control {outcome.control.variant}: {outcome.why} ({values})")
+
+
+def _interval(measured: Measured) -> str:
+    """Middle and interval over the seeds; of one value, or of values that do not vary, itself."""
+    if not measured.low < measured.high:
+        return f"{measured.centre:.4g}"
+    return f"{measured.centre:.4g} [{measured.low:.4g}, {measured.high:.4g}]"
 
 
 def _otherwise(verdict: Verdict) -> str:
@@ -111,19 +121,26 @@ def command_list(args: argparse.Namespace) -> int:
     from whydeep.experiments import experiments
 
     rows = [
-        dict(id=c.id, experiment=name, kind=c.kind, expected=c.expected, page=module.PAGE)
+        dict(
+            id=c.id,
+            experiment=name,
+            kind=c.kind,
+            expected=c.expected,
+            page=module.PAGE,
+            title=c.title,
+        )
         for name, module in experiments().items()
         for c in module.CLAIMS
     ]
     if args.all:
         done = {row["id"] for row in rows}
-        later = dict(experiment=None, kind=None, expected="not yet run", page=None)
+        later = dict(experiment=None, kind=None, expected="not yet run", page=None, title=None)
         rows += [{"id": each} | later for each in _catalogue() if each not in done]
     if args.json:
         print(json.dumps(rows, indent=1))
     else:
         for row in rows:
-            print(f"{row['id']:45} {row['expected']:20} {row['page'] or ''}")
+            print(f"{row['id']:45} {row['expected']:14} {row['title'] or ''}")
     return 0
 
 
@@ -146,42 +163,93 @@ def _catalogue() -> list[str]:
 
 
 def command_run(args: argparse.Namespace) -> int:
-    """One seed of an experiment and its controls, with the verdicts that this seed alone gives."""
+    """One seed of an experiment and its controls, beside the recorded seeds. It judges nothing."""
     from whydeep.evidence.results import MAIN, sweep
     from whydeep.experiments import find
 
     name, module = find(args.id)
     record = sweep(module, name, args.scale, [args.seed], device=args.device, progress=True)
-    verdicts = _verdicts(module, record, args.id if args.id != name else None)
-    if args.json:
-        main = record.runs[MAIN][args.seed]
-        print(
-            json.dumps(
-                {
-                    "id": args.id,
-                    "seed": args.seed,
-                    "values": {n: v.tolist() for n, v in main.items()},
-                    "claims": [
-                        {
-                            "id": v.claim.id,
-                            "expected": v.claim.expected,
-                            "verdict": v.word,
-                            "control": [
-                                {"variant": c.control.variant, "worked": c.worked, "why": c.why}
-                                for c in v.controls
-                            ],
-                        }
-                        for v in verdicts
-                    ],
-                    "provenance": record.provenance,
-                },
-                indent=1,
-            )
-        )
-    else:
-        for verdict in verdicts:
-            _print_verdict(verdict)
-    return 0 if all(verdict.as_registered for verdict in verdicts) else 1
+    only = args.id if args.id != name else None
+    here = _verdicts(module, record, only)
+    known = _recorded_verdicts(name, module, args.scale, only) or [None] * len(here)
+    if not args.json:
+        for one, recorded in zip(here, known, strict=True):
+            _print_beside(one, recorded, args.seed)
+        return 0
+    main = record.runs[MAIN][args.seed]
+    told = {
+        "id": args.id,
+        "seed": args.seed,
+        "values": {n: v.tolist() for n, v in main.items()},
+        "claims": [_beside(*pair) for pair in zip(here, known, strict=True)],
+        "provenance": record.provenance,
+    }
+    print(json.dumps(told, indent=1))
+    return 0
+
+
+def _recorded_verdicts(
+    name: str, module: ModuleType, scale: str, only: str | None
+) -> list[Verdict] | None:
+    """The verdicts from the committed record; None where there is none of this scale."""
+    from whydeep.evidence.results import read_record
+
+    if scale != _scale(module):
+        return None
+    try:
+        return _verdicts(module, read_record(name, scale), only)
+    except WhydeepError as error:
+        print(f"whydeep: {error}", file=sys.stderr)
+        return None
+
+
+def _print_beside(one: Verdict, recorded: Verdict | None, seed: int) -> None:
+    """Each condition of one seed, and over the recorded seeds what it was."""
+    word = f"over the recorded seeds: {recorded.word}" if recorded else "no record of this scale"
+    print(f"{one.claim.id}: one seed judges nothing; {word}")
+    before = {m.condition.name: m for m in recorded.measured} if recorded else {}
+    for m in one.measured:
+        print(f"     {_seed_beside(m, before.get(m.condition.name), seed)}")
+    outcomes = recorded.controls if recorded else [None] * len(one.controls)
+    for outcome, known in zip(one.controls, outcomes, strict=True):
+        print(f"     control {outcome.control.variant}" + (f": {known.why}" if known else ""))
+        before = {m.condition.name: m for m in known.measured} if known else {}
+        for m in outcome.measured:
+            print(f"         {_seed_beside(m, before.get(m.condition.name), seed)}")
+
+
+def _seed_beside(measured: Measured, recorded: Measured | None, seed: int) -> str:
+    c = measured.condition
+    beside = f"; recorded {_interval(recorded)}, {recorded.state}" if recorded else ""
+    return f"{c.name} = {measured.mean:.4g} on seed {seed} ({c.sense} {c.bound:g}{beside})"
+
+
+def _beside(one: Verdict, recorded: Verdict | None) -> dict:
+    """One claim of ``run --json``: the recorded word, this seed's numbers and the intervals."""
+    before = {m.condition.name: m for m in recorded.measured} if recorded else {}
+
+    def interval(name: str) -> list[float] | None:
+        known = before.get(name)
+        return [known.low, known.high] if known else None
+
+    return {
+        "id": one.claim.id,
+        "expected": one.claim.expected,
+        "verdict": recorded.word if recorded else None,
+        "measured": [
+            {
+                "condition": m.condition.name,
+                "value": m.mean,
+                "bound": m.condition.bound,
+                "recorded": interval(m.condition.name),
+            }
+            for m in one.measured
+        ],
+        "control": [
+            {"variant": c.control.variant, "worked": c.worked, "why": c.why}
+            for c in (recorded.controls if recorded else ())
+        ],
+    }
 
 
 def command_check(args: argparse.Namespace) -> int:

@@ -55,7 +55,8 @@ class AnswersDirective(EvidenceDirective):
                 fared = verdict_badges(evidence(name).verdict(name))
             else:
                 fared = [nodes.Text("not yet run")]
-            link = self.reference(anchor(name), nodes.literal("", name))
+            titled = nodes.inline("", run[name].title) if name in run else nodes.literal("", name)
+            link = self.reference(anchor(name), titled)
             rows.append(
                 (
                     self.inline(claimed(entries[name])),

@@ -1,4 +1,4 @@
-"""The claim box: ``{claim}`` shows one claim, what was measured, its controls and its verdict.
+"""The claim box: ``{claim}`` shows one claim, how it came out, and a strip for each condition.
 
     ```{claim} bubeck2015-linear-on-raw-vs-features
     ```
@@ -25,22 +25,29 @@ from whydeep.book.evidence import (
     Evidence,
     bound_words,
     evidence,
-    margin_words,
-    measured_words,
-    number,
+    interval_words,
+    ratio_words,
     seeds_words,
-    with_unit,
+    shown,
+    worst_words,
 )
 from whydeep.book.numbers import provenance_line, verdict_badges
+from whydeep.book.strips import strip
 from whydeep.errors import UnknownExperiment, WhydeepError
-from whydeep.evidence.claims import ControlOutcome, Measured, Verdict
+from whydeep.evidence.claims import IN_PART, UNDECIDED, Verdict
 
 logger = logging.getLogger(__name__)
 Cell = str | Sequence[nodes.Node]
 
+EXACT_WORDS = {True: "met", False: "missed"}
+
 
 class claim_box(nodes.General, nodes.Element):
     """The frame of a claim: a group named by its own heading."""
+
+
+class claim_record(nodes.General, nodes.Element):
+    """What is folded away under a claim: the record in tables."""
 
 
 def _visit_html(self, node: claim_box) -> None:
@@ -54,6 +61,14 @@ def _visit_html(self, node: claim_box) -> None:
 
 def _depart_html(self, node: claim_box) -> None:
     self.body.append("</div>\n")
+
+
+def _visit_record(self, node: claim_record) -> None:
+    self.body.append('<details class="claim-record"><summary>The record</summary>')
+
+
+def _depart_record(self, node: claim_record) -> None:
+    self.body.append("</details>\n")
 
 
 def _pass(self, node: nodes.Node) -> None:
@@ -120,7 +135,7 @@ def citation_text(found: Evidence, verdict: Verdict, address: str) -> str:
     claim, about = verdict.claim, found.record.provenance
     fields = {
         "author": "{The authors of Why Does Deep Learning Work?}",
-        "title": f"{{Recorded run: {claim.sentence.rstrip('.')}}}",
+        "title": f"{{Recorded run: {claim.says.rstrip('.')}}}",
         "howpublished": "{In: Why Does Deep Learning Work? A textbook in experiments}",
         "year": about["recorded"][:4],
         "note": f"{{Claim {claim.id}, verdict: {verdict.word}, "
@@ -153,32 +168,91 @@ class ClaimDirective(EvidenceDirective):
         anchor = f"claim-{claim_id}"
         box = claim_box(ids=[anchor])
         self.set_source_info(box)
-        self.target(anchor, claim_id)
+        self.target(anchor, verdict.claim.title)
         box += self._head(verdict, anchor)
-        box += self._paper(verdict)
-        box += self._measured(found, verdict)
-        box += self._controls(verdict)
-        box += self._foot(found, verdict)
+        box += self._strips(verdict)
+        box += self._record(found, verdict)
         return [box]
 
     def _head(self, verdict: Verdict, anchor: str) -> list[nodes.Node]:
+        """Badge and title, what the source says, what was run, what came out, what to mind."""
         claim = verdict.claim
         title = nodes.paragraph("", "", classes=["claim-title"], ids=[f"{anchor}-title"])
-        title += nodes.inline("", "Claim: ", classes=["claim-word"])
         title += verdict_badges(verdict)
-        title += nodes.Text(" ")
-        title += nodes.literal("", claim.id)
-        sentence = nodes.paragraph("", "", classes=["claim-sentence"])
-        sentence += self.inline(f"{claim.sentence} {{cite}}`{claim.cite}`")
-        made: list[nodes.Node] = [title, sentence]
-        if verdict.why:
-            known = ", as registered" if verdict.as_registered else ""
-            made.append(nodes.paragraph("", f"Why this verdict: {verdict.why}{known}."))
+        title += [nodes.Text(" "), nodes.inline("", claim.title, classes=["claim-name"])]
+        says = f"{claim.says} {{cite}}`{claim.cite}`"
+        made: list[nodes.Node] = [
+            title,
+            nodes.paragraph("", "", *self.inline(says), classes=["claim-sentence"]),
+        ]
+        if claim.ours:
+            made[-1].insert(
+                0, nodes.inline("", "The book's own statement. ", classes=["claim-ours"])
+            )
+        for label, text in (
+            ("Tested here.", claim.tested),
+            ("What came out.", claim.so),
+            ("", self._why(verdict)),
+            ("Mind.", claim.caveat),
+            ("Contested.", claim.contested),
+            ("Limits.", claim.limits),
+        ):
+            if text:
+                mark = f"**{label}** " if label else ""
+                made.append(nodes.paragraph("", "", *self.inline(mark + text)))
         if not verdict.as_registered:
             made.append(nodes.paragraph("", f"Registered: {registered_words(verdict)}."))
-        if claim.disputed:
-            made.append(nodes.paragraph("", "", *self.inline(f"**Disputed.** {claim.disputed}")))
         return made
+
+    @staticmethod
+    def _why(verdict: Verdict) -> str:
+        """What the word leaves open: of *in part* and *undecided*, which conditions and why."""
+        if verdict.word == IN_PART:
+            wanting = [m for m in verdict.deciding if not m.holds]
+            return (
+                "**Not so:** "
+                + "; ".join(f"{m.condition.says} (*{m.state}*)" for m in wanting)
+                + "."
+            )
+        if verdict.word == UNDECIDED:
+            return f"**Why undecided.** {verdict.why[:1].upper()}{verdict.why[1:]}."
+        return ""
+
+    def _strips(self, verdict: Verdict) -> list[nodes.Node]:
+        """A strip for each condition of an effect, its words above it; a line for an exact one."""
+        made: list[nodes.Node] = []
+        for m in verdict.measured:
+            about = m in verdict.mechanism
+            head = nodes.paragraph("", "", classes=["strip-words"])
+            words = f"{m.condition.says[:1].upper()}{m.condition.says[1:]}"
+            head += self.inline(words)
+            state = m.state if verdict.claim.kind == "effect" else EXACT_WORDS[m.holds]
+            head += [
+                nodes.Text(" "),
+                nodes.inline("", state, classes=["state", f"state-{m.state.replace(' ', '-')}"]),
+            ]
+            if about:
+                head += nodes.inline("", " (about the reason; decides nothing)", classes=["quiet"])
+            made.append(head)
+            if verdict.claim.kind != "effect":
+                continue
+            controls = [
+                c
+                for outcome in verdict.controls
+                for c in outcome.measured
+                if c.condition.name == m.condition.name
+            ]
+            made.append(nodes.raw("", strip(m, controls), format="html"))
+        return [nodes.container("", *made, classes=["strips"])] if made else []
+
+    def _record(self, found: Evidence, verdict: Verdict) -> claim_record:
+        """Numbers, controls, the source's rows and the provenance, folded."""
+        record = claim_record()
+        record += self._paper(verdict)
+        record += self._measured(found, verdict)
+        record += self._controls(verdict)
+        record += self._foot(found, verdict)
+        return record
 
     def _paper(self, verdict: Verdict) -> list[nodes.Node]:
         if not verdict.claim.paper:
@@ -187,58 +261,60 @@ class ClaimDirective(EvidenceDirective):
             (self.inline(what), self.inline(value), self.inline(where))
             for what, value, where in verdict.claim.paper_says
         ]
-        header = ("The paper says", "Its number", "Where it stands")
+        header = ("The source says", "Its number", "Where it stands")
         return [table(header, rows, "claim-table")]
 
     def _measured(self, found: Evidence, verdict: Verdict) -> list[nodes.Node]:
         if not verdict.measured:
             return []
-        rows = [
-            (
-                [
-                    *self.inline(m.condition.says),
-                    nodes.inline("", f" ({m.condition.name})", classes=["quiet"]),
-                ],
-                measured_words(m),
+        exact = verdict.claim.kind == "exact"
+        rows = []
+        for m in verdict.measured:
+            condition = m.condition
+            words = [*self.inline(condition.says)]
+            if condition.because:
+                because = f" Why this bound: {condition.because}."
+                words.append(nodes.inline("", "", *self.inline(because), classes=["quiet"]))
+            row: list[Cell] = [
+                words,
+                worst_words(m) if exact else interval_words(m),
                 bound_words(m),
-                margin_words(m),
-                "yes" if m.holds else "no",
-            )
-            for m in verdict.measured
-        ]
-        over = seeds_words(found.record.seeds)
-        header = ("We measured", f"Mean ± sd, {over}", "Needed", "Margin", "Holds")
+            ]
+            if not exact:
+                none = condition.none
+                row += [
+                    "" if none is None else shown(none, m.unit),
+                    "" if condition.source is None else shown(condition.source, m.unit),
+                    ratio_words(m),
+                ]
+            rows.append([*row, EXACT_WORDS[m.holds] if exact else m.state])
+        if exact:
+            header = ("We measured", "Worst", "Needed", "State")
+        else:
+            over = seeds_words(found.record.seeds)
+            header = (
+                "We measured", f"Mean, 95 % interval, {over}", "Needed", "No effect",
+                "The source", "Ours over theirs", "State",
+            )  # fmt: skip
         return [table(header, rows, "claim-table")]
 
     def _controls(self, verdict: Verdict) -> list[nodes.Node]:
         if not verdict.controls:
             return []
+        exact = verdict.claim.kind == "exact"
         rows = []
         for outcome in verdict.controls:
             values = [
                 nodes.paragraph(
-                    "",
-                    "",
-                    nodes.Text(f"{measured_words(m)} "),
-                    nodes.inline(
-                        "", self._asked(outcome, m, verdict.claim.kind), classes=["quiet"]
-                    ),
+                    "", f"{m.condition.says}: {worst_words(m) if exact else interval_words(m)}"
                 )
                 for m in outcome.measured
             ]
-            removes = self.inline(outcome.control.removes)
+            what = "Puts in: " if outcome.control.finds else ""
+            removes = self.inline(f"{what}{outcome.control.removes}")
             rows.append((removes, values or "—", outcome.why))
-        kind = "Positive control" if verdict.claim.kind == "null" else "Control: takes away"
-        header = (kind, "It measured", "Outcome")
+        header = ("Control: takes away", "It measured", "Outcome")
         return [table(header, rows, "claim-table")]
-
-    @staticmethod
-    def _asked(outcome: ControlOutcome, measured: Measured, kind: str) -> str:
-        """What the control had to do to one condition, in brackets."""
-        condition = measured.condition
-        by = with_unit(number(outcome.control.misses[condition.name]), measured.unit)
-        verb = "be met" if kind == "null" else "be missed"
-        return f"({condition.name}, {bound_words(measured)}, must {verb} by {by})"
 
     def _foot(self, found: Evidence, verdict: Verdict) -> list[nodes.Node]:
         line = nodes.paragraph("", "", classes=["provenance"])
@@ -267,6 +343,12 @@ def setup(app: Sphinx) -> None:
     app.add_node(
         claim_box,
         html=(_visit_html, _depart_html),
+        latex=(_pass, _pass),
+        text=(_pass, _pass),
+    )
+    app.add_node(
+        claim_record,
+        html=(_visit_record, _depart_record),
         latex=(_pass, _pass),
         text=(_pass, _pass),
     )

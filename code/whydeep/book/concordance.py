@@ -309,9 +309,9 @@ class ConcordanceDirective(EvidenceDirective):
         """A link to where the book treats a catalogue entry, with its verdict if it runs."""
         if claim not in self.known:
             raise BadConcordance(f"the concordance names {claim!r}, which is not in the catalogue")
-        link = self.reference(anchor(claim), nodes.literal("", claim))
         if claim not in self.running:
-            return [link]
+            return [self.reference(anchor(claim), nodes.literal("", claim))]
+        link = self.reference(anchor(claim), nodes.inline("", self.running[claim].title))
         return [link, nodes.Text(" "), verdict_badge(evidence(claim).verdict(claim).word)]
 
     def _page(self, page: str) -> addnodes.pending_xref:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from whydeep.evidence.provenance import VERSIONED, code_hash, standing
 from whydeep.evidence.results import MAIN, Record, read_record
 from whydeep.experiments import find, recorded_scale
 
+NUMBER = re.compile(r"\{num\}`([^`]+)`")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 STATISTICS = {
     "mean": np.mean,
@@ -56,7 +58,7 @@ def evidence(name: str) -> Evidence:
     """
     experiment, module = find(name)
     record = read_record(experiment, recorded_scale(module))
-    verdicts = tuple(judge(claim, record.runs) for claim in module.CLAIMS)
+    verdicts = tuple(judge(claim, record.runs, share=record.share) for claim in module.CLAIMS)
     return Evidence(experiment, module, record, verdicts)
 
 
@@ -78,42 +80,60 @@ def _typeset(shown: str) -> str:
     return shown.replace("-", "−")
 
 
-def spread(mean: float, sd: float) -> str:
-    """``mean ± sd`` to the second significant digit of the spread; the mean where none is."""
-    if not math.isfinite(sd) or sd == 0:
-        return number(mean)
-    places = 1 - math.floor(math.log10(sd))
-    size = max(abs(mean), sd)
-    if places > 7 or size >= 1e6:
-        power = math.floor(math.log10(size))
-        digits = max(0, places + power)
-        scaled = f"({mean / 10**power:.{digits}f} ± {sd / 10**power:.{digits}f})"
-        return f"{scaled} × 10{str(power).translate(SUPERSCRIPTS)}".replace("-", "−")
-    digits = max(0, places)
-    return f"{mean:.{digits}f} ± {sd:.{digits}f}".replace("-", "−")
+def shown(value: float, unit: str, digits: int = 4) -> str:
+    """``value`` with its unit; a fraction of something as a percentage of it, a ratio as it is."""
+    return _with_unit([number(_in_percent(value, unit), digits)], unit)
 
 
-def with_unit(text: str, unit: str) -> str:
-    """``text`` and its unit; a ratio has none, whatever it is a ratio of."""
-    return text if not unit or unit.split()[0] == "ratio" else f"{text} {unit}"
+def interval_words(measured: Measured) -> str:
+    """The middle of the interval and its ends, rounded to the second digit of its half width."""
+    seen = [_in_percent(x, measured.unit) for x in (measured.centre, measured.low, measured.high)]
+    half = (seen[2] - seen[1]) / 2
+    if not math.isfinite(half) or half == 0:
+        return _with_unit([number(seen[0])], measured.unit)
+    places = 1 - math.floor(math.log10(half))
+    largest = max(map(abs, seen))
+    if places > 7 or largest >= 1e6:
+        texts = [number(x, max(2, places + math.floor(math.log10(largest)) + 1)) for x in seen]
+    else:
+        texts = [f"{x:.{max(0, places)}f}".replace("-", "−") for x in seen]
+    return _with_unit([f"{texts[0]} ({texts[1]} to {texts[2]})"], measured.unit)
 
 
-def measured_words(measured: Measured) -> str:
-    return with_unit(spread(measured.mean, measured.sd), measured.unit)
+def worst_words(measured: Measured) -> str:
+    """The value furthest to the wrong side of the bound, of an exact claim."""
+    worst = min(measured.values, key=measured.condition.margin)
+    return shown(worst, measured.unit)
+
+
+def _in_percent(value: float, unit: str) -> float:
+    return 100 * value if unit.startswith("fraction of ") else value
+
+
+def _with_unit(texts: Sequence[str], unit: str) -> str:
+    """A number and its unit; a ratio has none, whatever it is a ratio of."""
+    unit = unit.replace("fraction of ", "% of ", 1) if unit.startswith("fraction of ") else unit
+    ratio = not unit or unit.split()[0] == "ratio"
+    return " ".join(texts if ratio else [*texts, unit])
 
 
 def bound_words(measured: Measured) -> str:
-    condition = measured.condition
-    sign = {">=": "≥", "<=": "≤"}[condition.sense]
-    return with_unit(f"{sign} {number(condition.bound)}", measured.unit)
+    """``at least 5 % of test examples``."""
+    side = {">=": "at least", "<=": "at most"}[measured.condition.sense]
+    return f"{side} {shown(measured.condition.bound, measured.unit)}"
 
 
-def margin_words(measured: Measured) -> str:
-    """The margin in standard deviations over seeds, or in the unit if next to nothing varies."""
-    if abs(measured.margin_in_sd) < 1000:
-        return f"{measured.margin_in_sd:.1f} sd".replace("-", "−")
-    margin = measured.condition.margin(measured.mean)
-    return with_unit(number(margin), measured.unit)
+def ratio_words(measured: Measured) -> str:
+    """Ours over theirs, with its interval; "" where nothing stands beside ours."""
+    if measured.of_theirs is None:
+        return ""
+    ours, low, high = measured.of_theirs
+    return f"{number(ours, 2)} ({number(low, 2)} to {number(high, 2)})"
+
+
+def plain(text: str) -> str:
+    """A claim's words with each ``{num}`` role in them replaced by its number, for a terminal."""
+    return NUMBER.sub(lambda role: resolve(role[1]), text)
 
 
 def seeds_words(seeds: Sequence[int]) -> str:

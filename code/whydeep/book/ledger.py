@@ -1,6 +1,6 @@
 """The ledger: every claim, how it came out, and what has not been run yet.
 
-``{ledger} PART`` with PART one of counts, claims, chance, calibration, changes, not-yet-run;
+``{ledger} PART`` with PART one of counts, claims, calibration, changes, not-yet-run;
 chapters/back-matter/ledger.md says in words what each part means.
 """
 
@@ -12,20 +12,21 @@ import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 
-from whydeep.book.claims import Cell, EvidenceDirective, table
+from whydeep.book.claims import EXACT_WORDS, Cell, EvidenceDirective, table
 from whydeep.book.evidence import (
     Evidence,
     bound_words,
     evidence,
+    interval_words,
     machine_words,
-    margin_words,
-    measured_words,
-    number,
+    ratio_words,
     seeds_words,
+    shown,
+    worst_words,
 )
 from whydeep.book.numbers import verdict_badge, verdict_badges
 from whydeep.errors import WhydeepError
-from whydeep.evidence.claims import Verdict, judge
+from whydeep.evidence.claims import WORDS, Claim, ControlOutcome, Measured, Verdict, judge
 from whydeep.evidence.provenance import repository
 from whydeep.evidence.results import read_record, record_path
 from whydeep.experiments import experiments
@@ -46,16 +47,24 @@ CHAPTERS = {
 
 
 def catalogue() -> list[dict]:
-    """The entries of the catalogue; WhydeepError where it is missing."""
+    """The entries of the catalogue; WhydeepError where it is missing.
+
+    What a claim that runs says stands with its experiment, and nowhere else.
+    """
     path = repository() / "data" / "catalogue.yaml"
     if not path.is_file():
         raise WhydeepError(f"no catalogue at {path}: restore it with `git checkout data`")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))["entries"]
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))["entries"]
+    said = runnable()
+    return [
+        {"claim": said[entry["id"]].says} | entry if entry["id"] in said else entry
+        for entry in entries
+    ]
 
 
-def runnable() -> set[str]:
-    """The ids of the claims that an experiment of the book runs."""
-    return {claim.id for module in experiments().values() for claim in module.CLAIMS}
+def runnable() -> dict[str, Claim]:
+    """The claims that an experiment of the book runs, by their ids."""
+    return {claim.id: claim for module in experiments().values() for claim in module.CLAIMS}
 
 
 def anchor(claim: str) -> str:
@@ -77,7 +86,6 @@ class LedgerDirective(EvidenceDirective):
         parts = {
             "counts": self._counts,
             "claims": self._claims,
-            "chance": self._chance,
             "calibration": self._calibration,
             "changes": self._changes,
             "not-yet-run": self._not_yet_run,
@@ -115,66 +123,60 @@ class LedgerDirective(EvidenceDirective):
         verdicts = self._verdicts()
         counts = Counter(verdict.word for _, verdict in verdicts)
         rows: list[tuple[Cell, str]] = [
-            ([verdict_badge(word)], str(n)) for word, n in sorted(counts.items())
+            ([verdict_badge(word)], str(counts[word])) for word in WORDS if counts[word]
         ]
-        disputed = sum(bool(verdict.claim.disputed) for _, verdict in verdicts)
-        rows.append(("of these, disputed", str(disputed)))
+        contested = sum(bool(verdict.claim.contested) for _, verdict in verdicts)
+        rows.append(("of these, contested", str(contested)))
         rows.append(("not yet run", str(len(self._waiting()))))
         return [table(("Verdict", "Claims"), rows, "ledger-counts")]
 
     def _claims(self) -> list[nodes.Node]:
-        rows = []
-        for found, verdict in self._verdicts():
-            claim = verdict.claim
-            paper = [
-                nodes.paragraph("", "", *self.inline(f"{what}: {value} ({where})"))
-                for what, value, where in claim.paper_says
-            ]
-            ours = [
-                nodes.paragraph(
-                    "",
-                    f"{m.condition.name}: {measured_words(m)} ({bound_words(m)}; "
-                    f"margin {margin_words(m)})" + ("" if m.holds else ", missed"),
-                )
-                for m in verdict.measured
-            ]
-            controls = []
-            for outcome in verdict.controls:
-                values = ", ".join(
-                    f"{m.condition.name}: {measured_words(m)}" for m in outcome.measured
-                )
-                text = f"{outcome.control.variant}: {outcome.why}"
-                controls.append(nodes.paragraph("", f"{text} ({values})" if values else text))
-            badges = nodes.paragraph("", "", *verdict_badges(verdict))
-            about = found.record.provenance
-            recorded = nodes.paragraph(
+        rows = [self._row(found, verdict) for found, verdict in self._verdicts()]
+        return [
+            table(("Claim and verdict", "What was measured", "Controls"), rows, "ledger-claims")
+        ]
+
+    def _row(self, found: Evidence, verdict: Verdict) -> tuple[Cell, Cell, Cell]:
+        """Title, statement and word; each condition's number beside the source's; the controls."""
+        claim, about = verdict.claim, found.record.provenance
+        link = self.reference(anchor(claim.id), nodes.inline("", claim.title))
+        head = [
+            nodes.paragraph("", "", link, classes=["claim-name"]),
+            nodes.paragraph("", "", *verdict_badges(verdict)),
+            nodes.paragraph("", "", *self.inline(f"{claim.says} {{cite}}`{claim.cite}`")),
+            nodes.paragraph(
                 "",
                 f"{seeds_words(found.record.seeds)}, scale {found.record.scale}, "
                 f"{machine_words(about)}, code ",
                 nodes.literal("", about["code"]),
                 nodes.Text(", moved on since" if found.moved_on else ""),
                 classes=["provenance"],
-            )
-            shown = nodes.literal("", claim.id)
-            link = nodes.paragraph("", "", self.reference(anchor(claim.id), shown))
-            rows.append(
-                ([link, badges, recorded], paper or "no number", ours or "—", controls or "—")
-            )
-        header = ("Claim and verdict", "The paper", "Ours", "Controls")
-        return [table(header, rows, "ledger-claims")]
-
-    def _chance(self) -> list[nodes.Node]:
-        measured = [m for _, verdict in self._verdicts() for m in verdict.measured]
-        held = [m for m in measured if m.holds]
-        expected = sum(m.chance_of_failing for m in held)
-        return [
-            nodes.paragraph(
-                "",
-                f"{len(held)} of the {len(measured)} conditions hold. Of these, at most "
-                f"{number(expected, 2)} would be expected to fail by chance on as many fresh "
-                "seeds.",
-            )
+            ),
         ]
+        exact = claim.kind == "exact"
+        ours = [self._measured(m, exact, m in verdict.mechanism) for m in verdict.measured]
+        controls = [self._outcome(outcome, exact) for outcome in verdict.controls]
+        return head, ours or "—", controls or "—"
+
+    def _measured(self, m: Measured, exact: bool, aside: bool) -> nodes.paragraph:
+        """One condition with its interval, its state, and the source's value where it has one."""
+        words = [
+            f": {worst_words(m) if exact else interval_words(m)}",
+            f", {bound_words(m)} needed",
+        ]
+        if m.condition.source is not None:
+            words.append(f"; the source {shown(m.condition.source, m.unit)}")
+        if ratio := ratio_words(m):
+            words.append(f", ours over theirs {ratio}")
+        words.append(f". {(EXACT_WORDS[m.holds] if exact else m.state).capitalize()}")
+        words.append(", about the reason." if aside else ".")
+        return nodes.paragraph("", "", *self.inline(m.condition.says), nodes.Text("".join(words)))
+
+    def _outcome(self, outcome: ControlOutcome, exact: bool) -> nodes.paragraph:
+        words = (worst_words(m) if exact else interval_words(m) for m in outcome.measured)
+        what = "Puts in " if outcome.control.finds else "Takes away "
+        said = self.inline(f"{what}{outcome.control.removes}")
+        return nodes.paragraph("", "", *said, nodes.Text(f": {outcome.why} ({'; '.join(words)})."))
 
     def _calibration(self) -> list[nodes.Node]:
         rows = []
@@ -192,11 +194,10 @@ class LedgerDirective(EvidenceDirective):
             for verdict in verdicts:
                 rows += [
                     (
-                        [nodes.literal("", verdict.claim.id)],
-                        m.condition.name,
-                        measured_words(m),
+                        verdict.claim.title,
+                        [*self.inline(m.condition.says), *self._because(m)],
+                        interval_words(m),
                         bound_words(m),
-                        margin_words(m),
                         seeds_words(record.seeds),
                         [nodes.literal("", record.provenance["code"])],
                     )
@@ -204,12 +205,15 @@ class LedgerDirective(EvidenceDirective):
                 ]
         if not rows:
             return [nodes.paragraph("", "No claim with a threshold has been recorded yet.")]
-        header = ("Claim", "Condition", "Calibrated", "Bound", "Margin", "Seeds", "Code")
+        header = ("Claim", "Condition, and why its bound", "Calibrated", "Bound", "Seeds", "Code")
         return [table(header, rows, "ledger-calibration")]
+
+    def _because(self, m: Measured) -> list[nodes.Node]:
+        return self.inline(f" ({m.condition.because})") if m.condition.because else []
 
     def _changes(self) -> list[nodes.Node]:
         rows = [
-            ([nodes.literal("", verdict.claim.id)], self.inline(change))
+            (verdict.claim.title, self.inline(change))
             for _, verdict in self._verdicts()
             for change in verdict.claim.changes
         ]

@@ -31,10 +31,10 @@ def verdict_badge(word: str) -> nodes.inline:
 
 
 def verdict_badges(verdict: Verdict) -> list[nodes.Node]:
-    """The badge of a verdict, and the flag of a claim that others dispute."""
+    """The badge of a verdict, and the flag of a claim that a work contradicts."""
     badges: list[nodes.Node] = [verdict_badge(verdict.word)]
-    if verdict.claim.disputed:
-        flag = nodes.inline("", "disputed", classes=["verdict", "verdict-disputed"])
+    if verdict.claim.contested:
+        flag = nodes.inline("", "contested", classes=["verdict", "verdict-contested"])
         badges += [nodes.Text(" "), flag]
     return badges
 

@@ -365,7 +365,7 @@ class Measured:
 class ControlOutcome:
     """What a control did: ``failed`` are the conditions it should have missed or found and did not.
 
-    All that it speaks about where it did not act or failed its own checks; ``why`` says it in words.
+    All that it speaks about where it did not act or failed its checks; ``why`` says it in words.
     """
 
     control: Control

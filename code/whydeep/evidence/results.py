@@ -229,6 +229,11 @@ class Record:
     def seeds(self) -> list[int]:
         return sorted(self.runs[MAIN])
 
+    @property
+    def share(self) -> float:
+        """The part of its pool of test examples that each seed drew; 0 where none was noted."""
+        return float(self.provenance.get("share", 0.0))
+
 
 def record_path(experiment: str, scale: str) -> Path:
     return repository() / "data" / "results" / experiment / f"{scale}.json"

@@ -39,7 +39,10 @@ from whydeep.evidence.provenance import repository
 from whydeep.experiments import experiments
 
 NAME = "verdict-changes.yaml"
-WORDS = {word for words in KINDS.values() for word in words}
+# The words of today, and those of the first rules, which older entries tell of.
+WORDS = {word for words in KINDS.values() for word in words} | {
+    "partly reproduced", "not reproduced", "not at this scale", "no verdict", "void"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -157,20 +160,24 @@ def registered(claim: Claim) -> str:
     """Eight hex digits over what ``claim`` registers: what cannot change without an entry."""
 
     def condition(c: Condition) -> list:
-        return [c.name, c.sense, repr(float(c.bound)), c.unit, *measured_by(c.measure)]
+        zones = [c.bound, c.none, c.source]
+        numbers = [None if x is None else repr(float(x)) for x in zones]
+        return [c.name, c.sense, *numbers, c.log, c.unit, *measured_by(c.measure)]
 
     def excused(what: Claim | Control) -> list:
         """That equal arms do not count as a control that does not act, where it is so."""
         return ["by design"] if what.by_design else []
 
     said = [
-        " ".join(claim.sentence.split()),
-        [claim.kind, claim.expected, *sorted(claim.missed), *excused(claim)],
-        [condition(c) for c in claim.conditions],
+        " ".join(claim.says.split()),
+        [claim.kind, claim.expected, claim.ours, *sorted(claim.missed), *excused(claim)],
+        [condition(c) for c in claim.decides],
+        [condition(c) for c in claim.mechanism],
         [
             [
                 control.variant,
-                sorted((name, repr(float(by))) for name, by in control.misses.items()),
+                sorted(control.misses),
+                sorted(control.finds),
                 [condition(c) for c in control.valid],
                 *excused(control),
             ]

@@ -143,7 +143,9 @@ def facts() -> Facts:
         assert module.__file__ is not None
         found["experiments"][name] = digest(shown(Path(module.__file__)))
         for claim in module.CLAIMS:
-            found["sources"][claim.id] = digest([claim.cite, claim.paper_says, claim.disputed])
+            found["sources"][claim.id] = digest(
+                [claim.cite, claim.says, claim.paper_says, claim.contested, claim.limits]
+            )
     pages = (p for p in (root / "chapters").rglob("*.*") if p.suffix in (".md", ".ipynb"))
     for page in (root / "index.md", *sorted(pages)):
         if ".ipynb_checkpoints" in page.parts:

@@ -106,7 +106,8 @@ def page_texts(path: Path, code: bool = True) -> Iterator[tuple[str, str]]:
 def _claims() -> Iterator[tuple[str, str]]:
     for module in experiments().values():
         for claim in module.CLAIMS:
-            spoken = [claim.sentence, *(c.says for c in claim.conditions)]
+            spoken = [claim.title, claim.says, claim.tested, claim.so, claim.caveat]
+            spoken += [c.says for c in claim.conditions]
             spoken += [control.removes for control in claim.controls]
             yield from ((f"claim {claim.id}", text) for text in spoken)
 
