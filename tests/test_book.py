@@ -16,7 +16,7 @@ import pytest
 from whydeep.book import evidence, site
 from whydeep.book.checks import notebooks
 from whydeep.errors import WhydeepError
-from whydeep.evidence.claims import Condition, Measured
+from whydeep.evidence.claims import FAVOUR, Condition, Measured
 from whydeep.evidence.provenance import PACKAGE
 from whydeep.evidence.results import MAIN, read_record
 
@@ -48,22 +48,30 @@ def run(settings, chance):
     return Result(error=(0.5 if settings.broken else 0.12, "fraction"))
 
 
-small = Condition("error", "the error is small", lambda r: float(r["error"]), "<=", 0.2)
+small = Condition(
+    "error", "the error is small", lambda r: float(r["error"]), "<=", 0.2, none=0.5, source=0.11,
+    because="half of the *paper's*",
+)
 CLAIMS = (
     Claim(
         id="scratch-claim",
         cite="doe1999",
-        sentence="The error is small, as $x_1$ shows.",
+        title="Is the error small?",
+        says="The error is small, as $x_1$ shows.",
+        tested="One coin, thrown five times.",
+        so="The error was {num}`scratch/coin error .2f`.",
+        caveat="It was one coin.",
         kind="effect",
         expected="reproduced",
         paper=(("test error", "0.11", "Table 7"),),
-        conditions=(small,),
+        decides=(small,),
         controls=(
-            Control("no cause", "the cause", {"error": 0.1}, (
+            Control("no cause", "the cause", ("error",), (
                 Condition("valid", "it ran", lambda r: 1.0, ">=", 0.5),
             ), by_design="the error is that of guessing"),
         ),
-        disputed="Not by {cite}`roe2001`, who *repeated* it.",
+        contested="Not by {cite}`roe2001`, who *repeated* it.",
+        limits="One coin only.",
         changes=("The bound was 0.3 before: a slip in the unit.",),
     ),
 )
@@ -77,7 +85,7 @@ BIBLIOGRAPHY = """
 
 CATALOGUE = """
 entries:
-  - {id: scratch-claim, chapter: features, documents: ["001"], cite: [doe1999], claim: It is small.}
+  - {id: scratch-claim, chapter: features, documents: ["001"], cite: [doe1999]}
   - {id: still-waiting, chapter: hacking, documents: ["001"], cite: [poe2003], claim: It waits.}
 """
 
@@ -94,8 +102,6 @@ LEDGER = """# Ledger
 ```{ledger} counts
 ```
 ```{ledger} claims
-```
-```{ledger} chance
 ```
 ```{ledger} calibration
 ```
@@ -280,15 +286,18 @@ def test_the_claim_box_shows_paper_measurement_control_and_verdict(built):
     box = built.html("page").partition('class="claim"')[2].partition("</article>")[0]
     assert 'id="claim-scratch-claim"' in built.html("page")
     text = " ".join(re.sub(r"<[^>]+>", " ", box).split())
-    assert "reproduced" in text
-    assert "disputed" in text
-    assert "test error 0.11 Table 7" in text
-    # Margin: (0.2 - 0.12) / 0.01414 = 5.66 standard deviations.
-    assert "the error is small (error) 0.120 ± 0.014 fraction ≤ 0.2 fraction 5.7 sd yes" in text
-    assert (
-        "the cause 0.5 fraction (error, ≤ 0.2 fraction, must be missed by 0.1 fraction) "
-        "misses, as it should"
-    ) in text
+    assert "reproduced contested Is the error small?" in text
+    assert "What came out. The error was 0.12 ." in text
+    assert "Mind. It was one coin. Contested." in text
+    # t of 97.5 % at 4 degrees 2.776, times 0.01414 / sqrt(5): 0.0176. From no effect, 0.5: ours is
+    # 0.38 below it, the source's 0.39.
+    measured = "0.120 (0.102 to 0.138) fraction at most 0.2 fraction 0.5 fraction 0.11 fraction"
+    assert f"the error is small Why this bound: half of the paper's . {measured}" in text
+    assert "0.97 (0.93 to 1) in favour" in text
+    assert "the cause the error is small: 0.5 fraction misses, as it should" in text
+    strip = box.partition('class="strip"')[2].partition("</div>")[0]
+    assert "measured 0.120 (0.102 to 0.138) fraction; needed at most 0.2 fraction" in strip
+    assert strip.count('"strip-seed"') == strip.count("strip-control") == 5
     assert "<em>repeated</em>" in box
     assert "https://github.com/some/book/issues/new" in box
     assert "@misc{whydeep-scratch-claim" in box
@@ -301,10 +310,10 @@ def test_a_claim_box_can_be_linked_from_other_pages(built):
 
 def test_the_ledger_counts_claims_and_names_what_is_not_yet_run(built):
     text = built.text("ledger")
-    assert "reproduced 1 of these, disputed 1 not yet run 1" in text
-    assert "test error: 0.11 (Table 7)" in text
-    assert "error: 0.120 ± 0.014 fraction (≤ 0.2 fraction; margin 5.7 sd)" in text
-    assert "no cause: misses, as it should (error: 0.5 fraction)" in text
+    assert "reproduced 1 of these, contested 1 not yet run 1" in text
+    assert "the error is small: 0.120 (0.102 to 0.138) fraction, at most 0.2 fraction" in text
+    assert "the source 0.11 fraction, ours over theirs 0.97 (0.93 to 1). In favour." in text
+    assert "Takes away the cause: misses, as it should (0.5 fraction)." in text
     assert "20 seeds (1000–1019)" in text
     assert "The bound was 0.3 before" in text
     assert "Hacking (1)" in text
@@ -314,7 +323,7 @@ def test_the_ledger_counts_claims_and_names_what_is_not_yet_run(built):
 
 def test_a_map_of_answers_says_who_claims_what_how_far_it_reaches_and_how_it_fared(built):
     text = built.text("answers")
-    assert "It is small. [Doe, 1999] measured with one coin reproduced disputed" in text
+    assert "[Doe, 1999] measured with one coin reproduced contested Is the error small?" in text
     assert "It waits. [Poe, 2003] a guess not yet run" in text
     assert 'href="page.html#claim-scratch-claim"' in built.html("answers")
     assert 'href="ledger.html#not-yet-run-still-waiting"' in built.html("answers")
@@ -432,7 +441,7 @@ def test_every_defect_of_a_page_fails_the_build_and_is_named(tmp_path):
     book.edit("page.ipynb", "caption='A *line* with $x_2$ {cite}`doe1999`.'", "caption=''")
     book.edit("page.ipynb", "It was ", "{num}`scratch/coin eror .2f` {verdict}`no-claim` It was ")
     book.edit("page.ipynb", "error .2f`. ", "error .2q`. ")
-    book.edit("code/whydeep/experiments/scratch/coin.py", '"reproduced"', '"not reproduced"')
+    book.edit("code/whydeep/experiments/scratch/coin.py", '"reproduced"', '"opposite"')
     book.write("data/results/scratch/coin/calibration.json", "{")
     status, log = book.build()
     assert status != 0
@@ -440,7 +449,7 @@ def test_every_defect_of_a_page_fails_the_build_and_is_named(tmp_path):
     assert "no quantity 'eror'; there are error" in log
     assert "no experiment or runnable claim is called 'no-claim'" in log
     assert "'.2q' is no format" in log
-    assert "scratch-claim: reproduced, but registered is: not reproduced" in log
+    assert "scratch-claim: reproduced, but registered is: opposite" in log
     assert "calibration.json cannot be read" in log
 
 
@@ -470,20 +479,38 @@ def test_a_broken_cell_fails_the_build_however_it_is_run(tmp_path):
 # ---------------------------------------------------------------------------------- words
 
 
+def measured(low, high, unit="nats", **how):
+    condition = Condition("c", "is small", lambda r: 0.0, "<=", 1e9, **how)
+    return Measured(condition, (low, high), low, high, FAVOUR, unit)
+
+
 @pytest.mark.parametrize(
-    ("mean", "sd", "words"),
+    ("low", "high", "unit", "words"),
     [
-        (0.12, 0.014142, "0.120 ± 0.014"),
-        (-3.0, 0.25, "−3.00 ± 0.25"),
-        (1234.0, 56.0, "1234 ± 56"),
-        (2.5e-12, 3e-13, "(2.50 ± 0.30) × 10⁻¹²"),
-        (0.5, 0.0, "0.5"),
-        (0.5, float("nan"), "0.5"),
-        (1e-9, 0.0, "1 × 10⁻⁹"),
+        (0.106, 0.134, "nats", "0.120 (0.106 to 0.134) nats"),
+        (-3.25, -2.75, "nats", "−3.00 (−3.25 to −2.75) nats"),
+        (1178.0, 1290.0, "steps", "1234 (1178 to 1290) steps"),
+        (2.2e-12, 2.8e-12, "nats", "2.5 × 10⁻¹² (2.2 × 10⁻¹² to 2.8 × 10⁻¹²) nats"),
+        (0.5, 0.5, "nats", "0.5 nats"),
+        (0.062, 0.102, "fraction of test examples", "8.2 (6.2 to 10.2) % of test examples"),
+        (1.1, 1.3, "ratio of errors", "1.20 (1.10 to 1.30)"),
     ],
 )
-def test_a_mean_is_written_to_the_second_digit_of_its_spread(mean, sd, words):
-    assert evidence.spread(mean, sd) == words
+def test_an_interval_is_written_to_the_second_digit_of_its_half_width(low, high, unit, words):
+    assert evidence.interval_words(measured(low, high, unit)) == words
+
+
+def test_ours_over_theirs_is_told_where_the_source_has_the_number():
+    assert evidence.ratio_words(measured(0.2, 0.4)) == ""
+    beside = measured(0.2, 0.4, none=2e9, source=1e9)
+    assert evidence.ratio_words(beside) == "2 (2 to 2)"
+
+
+def test_the_numbers_in_a_claims_words_are_filled_in_for_a_terminal():
+    text = "It is {num}`mysterious-steps/dropout gain .1%` and {cite}`doe1999`."
+    assert evidence.plain(text) == (
+        f"It is {evidence.resolve('mysterious-steps/dropout gain .1%')} and {{cite}}`doe1999`."
+    )
 
 
 def test_a_number_in_a_sentence_has_a_power_of_ten_and_no_exponent_form():
@@ -508,15 +535,6 @@ def test_a_number_of_a_variant_is_that_of_its_runs():
         found = [float(run["loss[clean, dropout, -1]"]) for run in by_seed.values()]
         shown = evidence.resolve(f"mysterious-steps/dropout{place} loss[clean,dropout,-1] .6f ±")
         assert shown == f"{np.mean(found):.6f} ± {np.std(found, ddof=1):.6f}"
-
-
-def test_a_margin_where_nothing_varies_is_in_the_unit_of_the_measurement():
-    condition = Condition("c", "is small", lambda r: 0.0, "<=", 0.25, "nats")
-    assert evidence.margin_words(Measured(condition, (0.0, 0.0), True, "nats")) == "0.25 nats"
-    rounding = Measured(
-        condition, (1e-16, 2e-16), True, "nats"
-    )  # a spread of rounding errors says nothing
-    assert evidence.margin_words(rounding) == "0.25 nats"
 
 
 @pytest.mark.parametrize(

@@ -267,6 +267,8 @@ class Claim:
         names = [condition.name for condition in self.conditions]
         if len(set(names)) < len(names):
             raise ValueError(f"claim {self.id}: two conditions have one name")
+        if wanting := [c.name for c in self.decides if self.kind == "effect" and c.none is None]:
+            raise ValueError(f"claim {self.id}: no effect is not named for {', '.join(wanting)}")
         attacked = {name for control in self.controls for name in control.attacks}
         if unknown := attacked - set(names):
             raise ValueError(f"claim {self.id}: no condition called {', '.join(sorted(unknown))}")
