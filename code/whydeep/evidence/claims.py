@@ -160,7 +160,7 @@ class Condition:
         """``value`` on the scale where effects add."""
         if not self.log:
             return value
-        return math.log(value) if value > 0 else -math.inf
+        return math.log(value) if value > 0 else -math.inf if value == 0 else math.nan
 
 
 def at_most(
