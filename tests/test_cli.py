@@ -20,6 +20,7 @@ import torch
 import yaml
 from whydeep import cli
 from whydeep import experiments as registry
+from whydeep.datasets import pools
 from whydeep.errors import BadSettings
 from whydeep.evidence import compare, results
 from whydeep.evidence.provenance import code_hash, reached, repository
@@ -536,6 +537,27 @@ def test_record_of_a_calibration_keeps_the_numbers_and_leaves_out_the_curves(
             assert "rise_V" in result
             assert all(value.ndim == 0 for value in result.values())
     assert not record_path(EXPERIMENT, "quick").exists()
+
+
+@pytest.mark.parametrize("options", [["--calibration"], []])
+def test_only_a_calibration_draws_from_the_calibration_pool(
+    whydeep_says, checkout, monkeypatch, small, options
+):
+    monkeypatch.setattr(cli, "CALIBRATION", "1000-1001")
+    module, asked = experiments()[EXPERIMENT], set()
+    run = module.run
+
+    def drawing(settings, chance):
+        asked.add((pools.current(), chance.seed >= 1000))
+        return run(settings, chance)
+
+    monkeypatch.setattr(module, "run", drawing)
+    assert whydeep_says("record", CLAIM, "--device", "cpu", *options)[0] == 0
+    assert asked == {("calibration", True) if options else ("reporting", False)}
+    if not options:
+        asked.clear()
+        whydeep_says("check", CLAIM, "--device", "cpu", "--seeds", "5,1000")
+        assert asked == {("reporting", False), ("reporting", True)}
 
 
 @pytest.fixture

@@ -113,6 +113,19 @@ def test_full_fashion_set_has_the_published_counts_and_moments():
         np.concatenate([rng.permutation(np.flatnonzero(labels == c))[:1000] for c in range(10)])
     )
     assert torch.equal(data.train_x[kept], datasets.fashion_mnist().train_x)
+    # So does that of the pool: none of the subset, each class of both sets permuted in turn.
+    subset = datasets.fashion_mnist()
+    taken = {image.numpy().tobytes() for image in torch.cat([subset.train_x, subset.test_x])}
+    x, y = torch.cat([data.train_x, data.test_x]), torch.cat([data.train_y, data.test_y]).numpy()
+    free = np.array([image.numpy().tobytes() not in taken for image in x])
+    assert free.sum() == 58_000
+    rng = np.random.default_rng(1)
+    kept = np.sort(
+        np.concatenate([rng.permutation(np.flatnonzero(free & (y == c)))[:2400] for c in range(10)])
+    )
+    pool = datasets.fashion_pool("reporting")
+    assert np.array_equal((x[kept, 0] * 255).round().to(torch.uint8).numpy(), pool.x)
+    assert np.array_equal(y[kept], pool.y)
 
 
 def test_digits_are_scikit_learns_and_split_once():
@@ -591,14 +604,15 @@ def test_no_pickle_is_ever_read_from_disk():
                 assert ast.unparse(given["weights_only"]) == "True", (source, node.lineno)
 
 
-def test_builder_remakes_the_committed_subset():
+def test_builder_remakes_the_committed_subset_and_pool():
     if not Path("/usr/share/datasets/fashion-mnist").is_dir():
         pytest.skip("needs Debian's dataset-fashion-mnist; elsewhere data/build.py downloads it")
-    command = [sys.executable, str(DATA / "build.py"), "--check", "fashion-mnist"]
+    command = [sys.executable, str(DATA / "build.py"), "--check", "fashion-mnist", "fashion-pool"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (
         0,
-        "fashion_mnist_10k_2k.npz: rebuilt the same, left alone\n",
+        "fashion_mnist_10k_2k.npz: rebuilt the same, left alone\n"
+        "fashion_mnist_pool_24k.npz: rebuilt the same, left alone\n",
     ), done.stderr
 
 

@@ -56,9 +56,12 @@ def test_no_source_fetches_scripts_or_fonts_from_a_third_party():
         assert not servers.search(text), (path, servers.search(text))
 
 
-def test_no_file_is_over_6_mb_and_the_data_stay_under_25_mb():
+def test_no_file_is_over_6_mb_but_the_reporting_pool_and_the_data_stay_under_25_mb():
     sizes = {path: (ROOT / path).stat().st_size for path in tracked()}
-    assert max(sizes.values()) < 6_000_000, max(sizes, key=sizes.get)
+    pool = "data/fashion-mnist/fashion_mnist_pool_24k.npz"  # 24,000 pictures, 11 MB by design
+    assert sizes[pool] < 11_000_000
+    others = {path: size for path, size in sizes.items() if path != pool}
+    assert max(others.values()) < 6_000_000, max(others, key=others.get)
     assert sum(size for path, size in sizes.items() if path.startswith("data/")) < 25_000_000
 
 

@@ -19,6 +19,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
+from whydeep.datasets import pools
 from whydeep.errors import BadSettings, WhydeepError
 from whydeep.evidence import results
 from whydeep.evidence.machine import arithmetic
@@ -388,6 +389,43 @@ def test_a_record_says_what_made_it_and_the_cpu_seconds_of_a_run(root):
     assert about["variants"] == {"flat": {"slope": 0.0}, "steep": {"slope": 9.0}}
     assert about["seconds"] >= 0
     assert about.items() >= arithmetic().items()
+
+
+def test_a_calibration_draws_from_its_own_pool_and_no_run_of_the_other_is_taken_for_it(
+    root, monkeypatch
+):
+    calls = []
+    module = toy_module(calls)
+    run = module.run
+
+    def drawing(settings, chance):
+        calls.append(pools.current())
+        return run(settings, chance)
+
+    module.run = drawing
+    monkeypatch.setattr(results, "draws", lambda name: name == module.__name__)
+    for pool in ("reporting", "calibration"):
+        calls.clear()
+        record = results.sweep(module, "part/toy", "quick", [0], pool=pool)
+        assert calls[::2] == [pool] * 3
+        assert record.provenance["pool"] == pool
+    calls.clear()
+    assert results.sweep(module, "part/toy", "quick", [0]).provenance["pool"] == "reporting"
+    assert results.sweep(module, "part/toy", "quick", [0], pool="calibration").seeds == [0]
+    assert calls == []  # both are kept, side by side
+    task = ("part/toy", "quick", "flat", 1)
+    modules = {"part/toy": module}
+    results._run_there(task, modules=modules, pool="calibration", device="cpu", resume=False)
+    assert calls[0] == "calibration"
+    assert pools.current() == "reporting"
+
+
+def test_runs_that_draw_nothing_are_the_same_for_either_pool(root):
+    calls = []
+    for pool in ("reporting", "calibration"):
+        record = results.sweep(toy_module(calls), "part/toy", "quick", [0], pool=pool)
+        assert "pool" not in record.provenance
+    assert len(calls) == 3
 
 
 def test_a_kept_run_comes_back_with_its_seconds(root):

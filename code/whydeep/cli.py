@@ -375,7 +375,8 @@ def command_record(args: argparse.Namespace) -> int:
     scale = args.scale or _scale(module)
     seeds = _seeds(CALIBRATION if args.calibration else RECORDED)
     how = dict(device=args.device, progress=True, jobs=args.jobs, scheduler=args.scheduler)
-    record = sweep(module, name, scale, seeds, **how)
+    pool = "calibration" if args.calibration else "reporting"
+    record = sweep(module, name, scale, seeds, pool=pool, **how)
     if args.calibration:
         # What bounds are set by: single numbers, and what the conditions read.
         first = record.runs[MAIN][record.seeds[0]]

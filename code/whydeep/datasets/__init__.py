@@ -25,14 +25,19 @@ from whydeep.datasets.files import (
 if TYPE_CHECKING:
     from whydeep.datasets.images import LabelledImages, digits, fashion_mnist
     from whydeep.datasets.pictures import first_layer_filters, photographs
+    from whydeep.datasets.pools import digits_pool, draw, draw_digits, fashion_pool
 
 __all__ = [
     "DataFile",
     "LabelledImages",
     "catalogue",
     "digits",
+    "digits_pool",
+    "draw",
+    "draw_digits",
     "entries",
     "fashion_mnist",
+    "fashion_pool",
     "fetch",
     "first_layer_filters",
     "forget_used",
@@ -45,7 +50,11 @@ __all__ = [
 _LOADERS = {
     "LabelledImages": "images",
     "digits": "images",
+    "digits_pool": "pools",
+    "draw": "pools",
+    "draw_digits": "pools",
     "fashion_mnist": "images",
+    "fashion_pool": "pools",
     "first_layer_filters": "pictures",
     "photographs": "pictures",
 }

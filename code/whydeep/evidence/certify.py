@@ -33,11 +33,15 @@ LOOKED_AT = 20  # commits that wrote the record, back from the newest
 # Runs in a process of its own with one of the two packages on its path, and knows no more of it
 # than what every version has: the registry, scales, variants, `run`.
 RUNNER = """
-import base64, dataclasses, inspect, json, sys
+import base64, contextlib, dataclasses, inspect, json, sys
 import numpy as np
 from whydeep.experiments import experiments
 
-experiment, scale, runs = json.loads(sys.argv[1])
+experiment, scale, pool, runs = json.loads(sys.argv[1])
+drawing = contextlib.nullcontext
+if pool:  # so both packages have pools
+    from whydeep.datasets import pools
+    drawing = lambda: pools.using(pool)
 module = experiments()[experiment]
 found = []
 for variant, seed in runs:
@@ -45,7 +49,8 @@ for variant, seed in runs:
     settings = dataclasses.replace(module.SCALES[scale], **changes)
     if "chance" in inspect.signature(module.run).parameters:
         from whydeep.chance import Chance
-        result = module.run(settings, Chance(seed))
+        with drawing():
+            result = module.run(settings, Chance(seed))
     else:  # as runs were called before there was a Chance
         result = module.run(settings, seed=seed, device="cpu", progress=False)
     bits = {}
@@ -124,7 +129,8 @@ def certify(module: ModuleType, experiment: str, scale: str) -> Outcome:
     seeds = chosen_seeds(experiment, now)
     runs = [(variant, seed) for variant in record.runs for seed in seeds]
     with _code_of(record, module.__name__) as old:
-        both = (_bits(path, experiment, recorded, runs) for path in (old, repository()))
+        pool = about.get("pool")
+        both = (_bits(path, experiment, recorded, pool, runs) for path in (old, repository()))
         for (variant, seed), before, after in zip(runs, *both, strict=True):
             if before != after:
                 names = sorted(n for n in {*before, *after} if before.get(n) != after.get(n))
@@ -188,10 +194,15 @@ def _git(root: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def _bits(root: Path, experiment: str, scale: str, runs: list[tuple[str, int]]) -> list[dict]:
-    """The bits of every quantity of each run, (variant, seed), by the package in ``root``."""
+def _bits(
+    root: Path, experiment: str, scale: str, pool: str | None, runs: list[tuple[str, int]]
+) -> list[dict]:
+    """The bits of every quantity of each run, (variant, seed), by the package in ``root``.
+
+    ``pool`` is the one that the record says it drew from; None where it says none.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", RUNNER, json.dumps([experiment, scale, runs])],
+        [sys.executable, "-c", RUNNER, json.dumps([experiment, scale, pool, runs])],
         env=_environment(root),
         capture_output=True,
         text=True,

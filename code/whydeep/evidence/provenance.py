@@ -71,6 +71,11 @@ def data_of(module: str) -> dict[str, str]:
     }
 
 
+def draws(module: str) -> bool:
+    """Whether ``run`` of an experiment draws its examples from a pool."""
+    return ("whydeep.datasets.pools", "current") in reached(module).where
+
+
 def provenance(
     module: str, settings: Any, variants: Mapping[str, Mapping], device: str
 ) -> dict[str, Any]:

@@ -27,10 +27,11 @@ import torch
 
 from whydeep import device as devices
 from whydeep.chance import Chance
+from whydeep.datasets import pools
 from whydeep.descent.progress import showing
 from whydeep.errors import BadSettings, WhydeepError
 from whydeep.evidence.machine import arithmetic
-from whydeep.evidence.provenance import code_hash, provenance, repository
+from whydeep.evidence.provenance import code_hash, draws, provenance, repository
 from whydeep.evidence.reach import takes_device
 from whydeep.evidence.spread import spread
 
@@ -355,11 +356,13 @@ def _runs_folder() -> Path:
     return Path(os.environ.get("WHYDEEP_RUNS", repository() / ".whydeep" / "runs"))
 
 
-def _path_of_task(task: Task, module: ModuleType, device: str) -> Path:
-    """Where a finished run lies: no run of other code, device or arithmetic is taken for it."""
+def _path_of_task(task: Task, module: ModuleType, device: str, pool: str) -> Path:
+    """Where a finished run lies: no run of other code, data, device or arithmetic is it."""
     experiment, scale, variant, seed = task
     how = hashlib.sha256(repr(sorted(arithmetic().items())).encode()).hexdigest()[:8]
     folder = f"{scale}-{code_hash(module.__name__)}-{used_device(module, device)}-{how}"
+    if pool != "reporting" and draws(module.__name__):
+        folder = f"{pool}-{folder}"
     return _runs_folder() / experiment / folder / f"{variant}-{seed}.json"
 
 
@@ -370,19 +373,21 @@ def run_once(
     variant: str,
     seed: int,
     *,
+    pool: str = "reporting",
     device: str = "cpu",
     progress: bool = False,
     resume: bool = True,
 ) -> tuple[Result, float]:
     """One run and its CPU seconds, taken from disk if this code has finished it before.
 
-    "Before" means on this device and this arithmetic. An experiment that makes no use of
-    ``device`` runs on the CPU, and its run is kept as one.
+    "Before" means on this device and this arithmetic, with examples from this ``pool``
+    ("reporting" or "calibration"). An experiment that makes no use of ``device`` runs on the CPU,
+    and its run is kept as one.
     """
     settings = with_variant(
         module.SCALES[scale], {} if variant == MAIN else module.VARIANTS[variant]
     )
-    path = _path_of_task((experiment, scale, variant, seed), module, device)
+    path = _path_of_task((experiment, scale, variant, seed), module, device, pool)
     if resume and path.is_file():
 
         def build(raw: dict) -> tuple[Result, float]:
@@ -391,7 +396,7 @@ def run_once(
 
         return _load(path, "delete it and start again", build)
     began = time.process_time()
-    with devices.using(device), showing(progress):
+    with devices.using(device), pools.using(pool), showing(progress):
         result = module.run(settings, Chance(seed))
     seconds = time.process_time() - began
     if resume:
@@ -412,12 +417,12 @@ def _portable(module: ModuleType) -> SimpleNamespace:
 
 
 def _run_there(
-    task: Task, *, modules: Mapping[str, Any], device: str, resume: bool
+    task: Task, *, modules: Mapping[str, Any], pool: str, device: str, resume: bool
 ) -> tuple[Result, float]:
     """`run_once` in another process; the result and its CPU seconds travel."""
     experiment, scale, variant, seed = task
     module = modules[experiment]
-    how: dict[str, Any] = dict(device=used_device(module, device), resume=resume)
+    how: dict[str, Any] = dict(pool=pool, device=used_device(module, device), resume=resume)
     return run_once(module, experiment, scale, variant, seed, **how)
 
 
@@ -462,6 +467,7 @@ class Sweep:
 def sweeps(
     wanted: Iterable[Sweep],
     *,
+    pool: str = "reporting",
     device: str = "cpu",
     progress: bool = False,
     resume: bool = True,
@@ -471,6 +477,7 @@ def sweeps(
 ) -> Iterator[Record]:
     """The record of each sweep, as soon as its last run has ended.
 
+    All runs draw their examples from one ``pool``: "reporting", or "calibration".
     With ``jobs`` above one, or the address of a Dask ``scheduler``, the runs of all sweeps are
     spread over processes, the longest first by ``cost``; the numbers are those of one process.
     """
@@ -479,18 +486,18 @@ def sweeps(
     runs: dict[str, dict] = {each.experiment: {} for each in wanted}
     seconds: dict[str, list[float]] = {each.experiment: [] for each in wanted}
     for task, result, spent in _all_runs(
-        home, device=device, progress=progress, resume=resume, jobs=jobs, scheduler=scheduler,
-        cost=cost,
+        home, pool=pool, device=device, progress=progress, resume=resume, jobs=jobs,
+        scheduler=scheduler, cost=cost,
     ):  # fmt: skip
         (experiment, _, variant, seed), each = task, home[task]
         runs[experiment].setdefault(variant, {})[seed] = result
         seconds[experiment].append(spent)
         if len(seconds[experiment]) == len(each.tasks):
-            yield _record_of(each, runs.pop(experiment), seconds[experiment], device)
+            yield _record_of(each, runs.pop(experiment), seconds[experiment], pool, device)
 
 
 def _all_runs(
-    home: Mapping[Task, Sweep], *, device, progress, resume, jobs, scheduler, cost
+    home: Mapping[Task, Sweep], *, pool, device, progress, resume, jobs, scheduler, cost
 ) -> Iterator[tuple[Task, Result, float]]:
     """Every task with its result and CPU seconds, as each ends; those on disk come first."""
     tasks = list(home)
@@ -498,19 +505,19 @@ def _all_runs(
     def here(task: Task) -> tuple[Result, float]:
         module = home[task].module
         used = used_device(module, device)
-        return run_once(module, *task, device=used, progress=progress, resume=resume)
+        return run_once(module, *task, pool=pool, device=used, progress=progress, resume=resume)
 
     if jobs == 1 and scheduler is None:
         for index, (result, spent) in spread(here, tasks):
             yield tasks[index], result, spent
         return
-    kept = {task: _path_of_task(task, home[task].module, device) for task in tasks}
+    kept = {task: _path_of_task(task, home[task].module, device, pool) for task in tasks}
     due = [task for task in tasks if not (resume and kept[task].is_file())]
     for task in tasks:
         if task not in due:
             yield task, *here(task)
     modules = {each.experiment: _portable(each.module) for each in home.values()}
-    work = partial(_run_there, modules=modules, device=device, resume=resume)
+    work = partial(_run_there, modules=modules, pool=pool, device=device, resume=resume)
     costs = [cost(task) for task in due] if cost else None
     for index, (result, spent) in spread(work, due, jobs=jobs, scheduler=scheduler, cost=costs):
         if resume and not kept[due[index]].is_file():  # it ran on another machine
@@ -518,7 +525,7 @@ def _all_runs(
         yield due[index], result, spent
 
 
-def _record_of(each: Sweep, runs: dict, seconds: list[float], device: str) -> Record:
+def _record_of(each: Sweep, runs: dict, seconds: list[float], pool: str, device: str) -> Record:
     """The record of a sweep whose runs are all there, in the order that `Sweep.tasks` has."""
     module = each.module
     ordered = {
@@ -528,6 +535,8 @@ def _record_of(each: Sweep, runs: dict, seconds: list[float], device: str) -> Re
     about = provenance(
         module.__name__, module.SCALES[each.scale], module.VARIANTS, used_device(module, device)
     )
+    if draws(module.__name__):
+        about["pool"] = pool
     about["seconds"] = round(sum(seconds) / len(seconds), 2)
     return Record(each.experiment, each.scale, about, ordered)
 
