@@ -150,8 +150,8 @@ CLAIMS = (
         ),
         mechanism=(
             Condition("band-widths", "with 96 spins the mean energy in the end is at most as "
-                      "far from the threshold as the ground state is: {bound} width of the band", band_widths,
-                      "<=", 1.0, "ratio", none=1.0, log=True),
+                      "far from the threshold as the ground state is: {bound} width of the band",
+                      band_widths, "<=", 1.0, "ratio", none=1.0, log=True),
             at_least("spread[-1]", "it is a band and no single energy: with 96 spins the starts "
                      "still spread by {bound}", 0.015, none=0.0),
         ),
