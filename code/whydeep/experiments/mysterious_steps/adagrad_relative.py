@@ -15,7 +15,9 @@ feature by feature. H_t estimates the same as the sum of g_s^2, of which AdaGrad
 We measure them against plain steps eta g_t / sqrt(t), on the rare features of the experiment
 `mysterious-steps/adaptive-penalty`.
 
-What would refute it: plain steps that classify examples with rare features as well as the two.
+What would refute it: steps of the relative that differ between rare and common features by another
+power of AdaGrad's than 2. That both beat plain steps is shown; any step of its own for each feature
+would do that.
 """
 
 from __future__ import annotations

@@ -11,8 +11,9 @@ Fisher information, so that features which are seldom active, or active where th
 confident, are nearly free ({cite}`wager2013`). On features of which the useful ones are rare we fit
 an l2 penalty, R, and dropout itself.
 
-What would refute it: a penalty R that learns no better than l2 where the useful features are rare,
-or dropout itself ending at weights that resemble those of l2 more than those of R.
+What would refute it: dropout that learns no better than l2 where the useful features are rare, or
+that ends at weights which resemble those of l2 more than those of R; or a penalty R that does no
+better than one that knows of rarity alone.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ of the columns of the matrices W_k ({cite}`bubeck2015`), which says nothing of t
 train small networks on few pictures, with clean labels and with 30 % of the labels drawn anew:
 without dropout, with dropout, and as the post words it.
 
-What would refute it: dropout that errs as often as no dropout on noisy labels, or that has the same
-loss on clean ones; and for the wording, masked gradients that do what dropout does.
+What would refute it: dropout that errs on clean test examples as often as no dropout does, which is
+the paper's quantity; noisy labels and the test loss are shown beside it. For the wording: masked
+gradients that err as often as no dropout, where leaving the units out too does not.
 """
 
 from __future__ import annotations

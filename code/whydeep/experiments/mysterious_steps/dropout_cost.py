@@ -4,8 +4,8 @@
 network overfits substantially, and with it training takes about twice as many steps (section 4.2).
 We count the epochs until a network has learned 95 % of what it will learn of its training set.
 
-What would refute it: as many epochs with dropout as without, or a multiple of twice as many; or a
-test loss without dropout that is no larger.
+What would refute it: as many epochs with dropout as without, or a test loss without dropout that is
+no larger.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ networks, {cite:t}`nakkiran2021` find that re-used examples do nearly what fresh
 training error is gone. We compare a network that never sees an example twice with one that has few
 of them, over as many steps, with clean and with noisy labels.
 
-What would refute it: on clean labels, a gap that opens before the few examples are fitted; or, on
-noisy labels, no gap at the end.
+What would refute it: on clean labels, a gap that opens before the few examples are fitted, or one
+that does not open afterwards. Noisy labels are our addition.
 """
 
 from __future__ import annotations
@@ -213,8 +213,8 @@ CLAIMS = (
         caveat="With 30 % of the labels drawn anew re-using costs "
         "{num}`hardt2016-one-pass-or-many:gap_second .1%` in the end. The control has an average "
         "gap of {num}`hardt2016-one-pass-or-many@both-noisy:gap_first .1% ±`, which reaches into "
-        "what counts as close. The paper calls examples fitted at 99 %, and its set is 170 times "
-        "as large; all seeds share 1,000 test pictures.",
+        "what counts as close. The paper's set is over 150 times as large, and its networks have "
+        "convolutions; all seeds share 1,000 test pictures.",
         paper=(
             ("50,000 examples for 100 passes against 5,000,000 for one", "curves nearly equal "
              "until training has converged", "Figure 1"),

@@ -14,8 +14,9 @@ turns 1 / delta into K / delta. We learn w for this bound on two kinds of clothe
 and measure the error of Q on test examples. And we hold weights that were learned without noise
 fixed, and watch what the factor 1 - a does.
 
-What would refute it: an error of Q on test examples above the bound (more often than the
-probability delta lets happen), or fixed weights whose bound dropout does not lower.
+What would refute it: an error of Q on test examples above the bound, more often than the
+probability delta lets happen. That dropout lowers the bound of fixed weights is shown, beside what
+shrinking them does.
 """
 
 from __future__ import annotations
