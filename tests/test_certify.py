@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least
+from whydeep.evidence.claims import SHOWN, Claim, Control, at_least
 from whydeep.evidence.results import Result
 
 PAGE = "scratch/toy"
@@ -55,11 +55,12 @@ CLAIMS = (
     Claim(
         id="toy-claim",
         cite="doe1999",
-        sentence="A cause has an effect.",
+        title="A toy",
+        says="A cause has an effect.",
         kind="effect",
-        expected=REPRODUCED,
-        conditions=(at_least("effect", "it shows", 0.5),),
-        controls=(Control("no cause", "it", {"effect": 0.4}, (at_least("seed", "it ran", 0.0),)),),
+        expected=SHOWN,
+        decides=(at_least("effect", "it shows", 0.5, none=0.0),),
+        controls=(Control("no cause", "it", ("effect",), (at_least("seed", "it ran", 0.0),)),),
     ),
 )
 '''

@@ -66,9 +66,9 @@ def runs_folder(tmp_path_factory):
 def broken_claim(monkeypatch):
     """The registered claim with a bound that its values miss."""
     (claim,) = convex.CLAIMS
-    first, *others = claim.conditions
+    first, *others = claim.decides
     broken = (dataclasses.replace(first, bound=-1.0, words="{bound}"), *others)
-    monkeypatch.setattr(convex, "CLAIMS", (dataclasses.replace(claim, conditions=broken),))
+    monkeypatch.setattr(convex, "CLAIMS", (dataclasses.replace(claim, decides=broken),))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_list_gives_one_row_for_each_runnable_claim_with_exactly_these_keys(whyd
     status, out, err = whydeep_says("list", "--json")
     rows = json.loads(out)
     assert (status, err) == (0, "")
-    assert all(list(row) == ["id", "experiment", "kind", "expected", "page"] for row in rows)
+    assert all(list(row) == ["id", "experiment", "kind", "expected", "page", "title"] for row in rows)
     claims = [claim for module in experiments().values() for claim in module.CLAIMS]
     assert [row["id"] for row in rows] == [claim.id for claim in claims]
     assert {
@@ -109,6 +109,7 @@ def test_list_gives_one_row_for_each_runnable_claim_with_exactly_these_keys(whyd
         "kind": "exact",
         "expected": "holds",
         "page": "features/raw-pixels",
+        "title": convex.CLAIMS[0].title,
     } in rows
 
 
@@ -156,7 +157,7 @@ def test_run_as_json_has_exactly_the_stated_keys(whydeep_says, runs_folder):
     assert list(found) == ["id", "seed", "values", "claims", "provenance"]
     assert (found["id"], found["seed"]) == (CLAIM, 3)
     (claim,) = found["claims"]
-    assert list(claim) == ["id", "expected", "verdict", "control"]
+    assert list(claim) == ["id", "expected", "verdict", "measured", "control"]
     assert (claim["id"], claim["expected"], claim["verdict"]) == (CLAIM, "holds", "holds")
     assert [list(control) for control in claim["control"]] == [["variant", "worked", "why"]] * 3
     assert all(control["worked"] for control in claim["control"])
@@ -167,23 +168,28 @@ def test_run_as_json_has_exactly_the_stated_keys(whydeep_says, runs_folder):
     assert found["values"]["rise_W_1"] == pytest.approx(float(recorded["rise_W_1"]), rel=1e-6)
 
 
-def test_run_for_people_names_verdict_values_and_controls(whydeep_says, runs_folder):
+def test_run_for_people_shows_this_seed_beside_the_recorded_ones(whydeep_says, runs_folder):
     status, out, err = whydeep_says("run", EXPERIMENT, "--seed", "3", "--device", "cpu")
     assert (status, err) == (0, "")
-    assert f"ok  {CLAIM}: holds; registered: holds" in out
-    assert "rise_V = " in out
-    assert "1 seed)" in out
-    assert "nan" not in out
-    for variant in convex.VARIANTS:
-        assert f"control {variant}: misses, as it should" in out
+    assert f"{CLAIM}: one seed judges nothing; over the recorded seeds: holds" in out
+    assert re.search(r"rise_V = \S+ on seed 3 \(<= 1e-09; recorded \S+.*, in favour\)", out)
+    assert "control brier: misses, as it should" in out
 
 
-def test_run_of_a_claim_that_comes_out_otherwise_leaves_with_1(
+def test_run_judges_nothing_and_leaves_with_0_whatever_it_measures(
     whydeep_says, runs_folder, broken_claim
 ):
     status, out, _ = whydeep_says("run", CLAIM, "--seed", "3", "--device", "cpu")
-    assert status == 1
-    assert "NOT AS REGISTERED" in out
+    assert status == 0
+    assert "over the recorded seeds: does not hold" in out
+
+
+def test_run_at_a_scale_without_a_record_says_so(whydeep_says, runs_folder, monkeypatch):
+    few = dataclasses.replace(convex.SCALES["quick"], lines=1, points=21)
+    monkeypatch.setattr(convex, "SCALES", convex.SCALES | {"tiny": few})
+    status, out, err = whydeep_says("run", CLAIM, "--scale", "tiny", "--device", "cpu")
+    assert (status, err) == (0, "")
+    assert "one seed judges nothing; no record of this scale" in out
 
 
 # --- check -----------------------------------------------------------------------------------

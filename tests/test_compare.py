@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from whydeep import cli
 from whydeep.descent import SGD
-from whydeep.evidence.claims import REPRODUCED, VOID, Claim, Control, at_least, at_most, judge
+from whydeep.evidence.claims import SHOWN, UNDECIDED, Claim, Control, at_least, at_most, judge
 from whydeep.evidence.compare import ERRORS, MOVED, SAME, WITHIN, compare
 from whydeep.evidence.machine import KEYS, arithmetic
 from whydeep.evidence.provenance import repository
@@ -230,19 +230,18 @@ def test_times_are_left_out():
 CLAIM = Claim(
     id="toy",
     cite="doe1999",
-    sentence="The treatment has an effect.",
+    title="A toy",
+    says="The treatment has an effect.",
     kind="effect",
-    expected=REPRODUCED,
-    conditions=(
-        at_least("gain", "the gain is at least 0.05", 0.05),
-        at_most("loss_ratio", "the ratio is at most 0.95", 0.95),
-        at_most("cost", "the cost is at most 0.02", 0.02),
+    expected=SHOWN,
+    decides=(
+        at_least("gain", "the gain is at least 0.05", 0.05, none=0.0),
+        at_most("loss_ratio", "the ratio is at most 0.95", 0.95, none=1.0),
+        at_most("cost", "the cost is at most 0.02", 0.02, none=0.02),
     ),
     controls=(
-        Control("without", "the cause", {"gain": 0.01}, (at_most("cost", "it trains", 0.1),)),
-        Control(
-            "harder", "another", {"loss_ratio": 0.01, "cost": 0.01}, (at_most("gain", "", 9.0),)
-        ),
+        Control("without", "the cause", ("gain",), (at_most("cost", "it trains", 0.1),)),
+        Control("harder", "another", ("loss_ratio", "cost"), (at_most("gain", "", 9.0),)),
     ),
 )
 
@@ -275,11 +274,11 @@ def cost_from_the_noisy_arms(values):
 @pytest.mark.parametrize(
     ("wrong", "variants", "moved", "word", "elsewhere_"),
     [
-        # Void, as the control does not act.
-        (control_equal_to_the_untreated_arm, ["without"], "without gain", VOID, WITHIN),
+        # Undecided, as the control does not act.
+        (control_equal_to_the_untreated_arm, ["without"], "without gain", UNDECIDED, WITHIN),
         # Both ratios are near enough that another processor could have made the one of the other.
-        (ratio_from_the_wrong_arm, ["main"], "loss_ratio", REPRODUCED, WITHIN),
-        (cost_from_the_noisy_arms, ["main"], "cost", REPRODUCED, MOVED),
+        (ratio_from_the_wrong_arm, ["main"], "loss_ratio", SHOWN, WITHIN),
+        (cost_from_the_noisy_arms, ["main"], "cost", SHOWN, MOVED),
     ],
 )
 def test_a_wrong_program_whose_words_are_the_registered_ones_has_moved(

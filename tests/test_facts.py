@@ -13,7 +13,8 @@ from whydeep.errors import WhydeepError
 from whydeep.evidence.claims import (
     BOUND,
     KINDS,
-    REPRODUCED,
+    SHOWN,
+    UNDECIDED,
     Claim,
     Condition,
     Control,
@@ -189,18 +190,16 @@ OTHER_NUMBERS = {"lin2014-fully-connected-not-needed": {"96"}, "lecun2016-depth-
 
 @every_claim
 def test_a_number_in_the_sentence_of_a_claim_is_one_of_its_sources(claim):
-    (entry,) = [e for e in catalogue() if e["id"] == claim.id]
     rows = " ".join(cell for row in claim.paper_says for cell in row)
     number = r"(?<![\w.^{_-])(?:\d[\d,]*\.\d+|\d[\d,]*\d(?![\w.-]*\w)|\d+(?= ?%))"
-    said = {n for text in (claim.sentence, entry["claim"]) for n in re.findall(number, text)}
+    said = set(re.findall(number, re.sub(r"\$[^$]*\$", "", claim.says)))
     told = set(re.findall(r"\d[\d,]*(?:\.\d+)?", rows))
     assert said <= told | OTHER_NUMBERS.get(claim.id, set())
 
 
 def test_rows_of_the_source_are_put_into_words_with_their_numbers():
-    claim = Claim(
-        "a", "b", "c", "account", "no verdict", paper=(("x", ("{} %; {:,}", 17.0, 1425), "y"),)
-    )
+    row = ("x", ("{} %; {:,}", 17.0, 1425), "y")
+    claim = Claim("a", "b", "account", "told", "A title", "It says.", paper=(row,))
     assert claim.paper_says == (("x", "17.0 %; 1,425", "y"),)
 
 
@@ -209,40 +208,60 @@ def test_rows_of_the_source_are_put_into_words_with_their_numbers():
 EXAMPLE = Claim(
     id="a",
     cite="b",
-    sentence="One is larger than the other.",
+    title="Is one larger?",
+    says="One is larger than the other.",
     kind="effect",
-    expected=REPRODUCED,
-    conditions=(at_least("x", "at least {bound}", 1.1),),
-    controls=(Control("none", "all", {"x": 0.1}, (at_most("y", "at most {bound}", 0.5),)),),
+    expected=SHOWN,
+    decides=(at_least("x", "at least {bound}", 1.1, none=1.0),),
+    controls=(Control("none", "all", ("x",), (at_most("y", "at most {bound}", 0.5),)),),
 )
+
+
+LAST = at_least("another", "at least {bound}", 1.0, none=0.0)
 
 
 def refitted(claim: Claim) -> dict[str, Claim]:
     """The claim changed in each way that could fit it to a result."""
     found = {
-        "sentence": dataclasses.replace(claim, sentence=f"It is not so that {claim.sentence}"),
+        "says": dataclasses.replace(claim, says=f"It is not so that {claim.says}"),
+        "ours": dataclasses.replace(claim, ours=not claim.ours),
         "kind": dataclasses.replace(
-            claim, kind="account", expected="no verdict", missed=(), conditions=(), controls=()
+            claim, kind="account", expected="told", missed=(), decides=(), mechanism=(), controls=()
         ),
     }
     if claim.kind == "account":
-        return {"sentence": found["sentence"]}
-    condition, control = claim.conditions[0], claim.controls[0]
+        return {"says": found["says"], "ours": found["ours"]}
+    # Undecided may be registered whatever is attacked, so that each part can be changed alone.
+    claim = dataclasses.replace(claim, expected=UNDECIDED, missed=())
+    condition, control = claim.decides[0], claim.controls[0]
 
     def with_condition(**changed):
         changed = dataclasses.replace(condition, **changed)
-        return dataclasses.replace(claim, conditions=(changed, *claim.conditions[1:]))
+        return dataclasses.replace(claim, decides=(changed, *claim.decides[1:]))
 
     def with_control(**changed):
         changed = dataclasses.replace(control, **changed)
         return dataclasses.replace(claim, controls=(changed, *claim.controls[1:]))
 
     other = {">=": "<=", "<=": ">="}[condition.sense]
-    found["bound"] = with_condition(bound=condition.bound + 1e-3, words="at least {bound}")
-    found["sense"] = with_condition(sense=other)
+    up = 1 if condition.sense == ">=" else -1
+    words, effect = "at least {bound}", claim.kind == "effect"
+    found["bound"] = with_condition(bound=condition.bound * (1 + up * 1e-6) + up * 1e-12, words=words)
+    found["sense"] = with_condition(
+        sense=other, words=words, none=condition.bound if effect else None, source=None
+    )
+    if effect:
+        wide = condition.bound - up * abs(condition.bound or 1.0) * 0.5
+        found["none"] = with_condition(none=wide if wide != condition.none else condition.bound)
+        found["source"] = with_condition(source=condition.bound * 3 + (not condition.bound))
+        found["aside"] = dataclasses.replace(
+            claim, mechanism=(condition, *claim.mechanism), decides=(LAST,), controls=(control,)
+        )
+    if min(condition.bound, condition.none or 1.0, condition.source or 1.0) > 0:
+        found["log"] = with_condition(log=not condition.log)
     found["unit"] = with_condition(unit="furlongs")
     found["measure"] = with_condition(measure=lambda result: 0.0)
-    found["margin"] = with_control(misses={n: by / 100 for n, by in control.misses.items()})
+    found["attacks"] = with_control(misses=tuple(control.misses)[1:], finds=control.finds[1:])
     found["variant"] = with_control(variant="another")
     found["valid"] = with_control(valid=control.valid[1:])
     found["excuse"] = with_control(by_design="" if control.by_design else "It is meant to be so.")
@@ -254,15 +273,15 @@ def refitted(claim: Claim) -> dict[str, Claim]:
 @every_claim
 def test_a_claim_cannot_be_registered_anew_unnoticed(claim):
     known = registered(claim)
-    assert known == registered(dataclasses.replace(claim, disputed="Somebody disagrees."))
+    assert known == registered(dataclasses.replace(claim, limits="Somebody disagrees."))
     for what, other in refitted(claim).items():
         assert registered(other) != known, what
 
 
 def test_words_that_only_explain_do_not_count_as_registered():
-    (condition,) = EXAMPLE.conditions
+    (condition,) = EXAMPLE.decides
     reworded = dataclasses.replace(condition, words="no less than {bound}, that is")
-    assert registered(dataclasses.replace(EXAMPLE, conditions=(reworded,))) == registered(EXAMPLE)
+    assert registered(dataclasses.replace(EXAMPLE, decides=(reworded,))) == registered(EXAMPLE)
 
 
 def _larger(result):

@@ -255,9 +255,11 @@ def test_a_solution_that_prose_follows_is_not_collapsed_with_it():
 
 
 def test_the_claim_box_has_verdict_numbers_seeds_control_and_provenance(text):
-    box = text.partition("> Claim: ")[2].partition("\n\n##")[0]
-    assert box.startswith("**reproduced** **disputed** `scratch-claim`")
-    assert "| the error is small (error) | 0.120 ± 0.014 fraction | ≤ 0.2 fraction |" in box
+    box = text.partition("> **reproduced**")[2].partition("\n\n##")[0]
+    assert box.startswith(" **contested** Is the error small?")
+    assert "0.120 (0.102 to 0.138) fraction | at most 0.2 fraction | 0.5 fraction |" in box
+    assert "<summary>The record</summary>" in box
+    assert "strip" not in box  # a notebook has no style sheet for it: the table has the numbers
     assert "5 seeds (0–4)" in box
     assert "misses, as it should" in box
     assert "Recorded: 5 seeds (0–4), scale quick, code `0123456789ab`, cpu (test)" in box

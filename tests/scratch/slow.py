@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control
 from whydeep.evidence.results import Result
 
 PAGE = "scratch/slow"
@@ -38,17 +38,18 @@ CLAIMS = (
     Claim(
         id="slow-claim",
         cite="doe1999",
-        sentence="A cause has an effect.",
+        title="A toy",
+        says="A cause has an effect.",
         kind="effect",
-        expected=REPRODUCED,
-        conditions=(
-            Condition("effect", "it shows", lambda result: float(result["effect"]), ">=", 0.5),
+        expected=SHOWN,
+        decides=(
+            Condition("effect", "it shows", lambda r: float(r["effect"]), ">=", 0.5, none=0.0),
         ),
         controls=(
             Control(
                 "no cause",
                 "the cause",
-                {"effect": 0.5},
+                ("effect",),
                 (Condition("ran", "it ran", lambda result: float(result["seed"]), ">=", 0.0),),
             ),
         ),

@@ -23,6 +23,8 @@ from whydeep.errors import WhydeepError
 # What LaunchBuilder writes before an address within the book.
 BOOK = "book:"
 ADMONITIONS = {"hint", "important", "note", "tip", "warning", "caution", "attention", "seealso"}
+# Raw HTML that means nothing without the site's scripts and style sheet.
+FOR_THE_SITE = ("<script", "claim-actions", 'class="strip"')
 LISTS = (nodes.bullet_list, nodes.enumerated_list)
 # Nodes that print nothing, or that a notebook has no use for.
 SILENT = (
@@ -221,7 +223,7 @@ class Page:
 
     def _raw(self, node: nodes.raw, level: int) -> Iterator[str]:
         text = node.astext()
-        if node.get("format") == "html" and "<script" not in text and "claim-actions" not in text:
+        if node.get("format") == "html" and not any(word in text for word in FOR_THE_SITE):
             yield text
 
     def _admonition(self, node: nodes.Element, level: int) -> Iterator[Block]:
@@ -231,6 +233,9 @@ class Page:
 
     def _claim_box(self, node: nodes.Element, level: int) -> Iterator[Block]:
         yield quoted(self._inner(node.children, level))
+
+    def _claim_record(self, node: nodes.Element, level: int) -> Iterator[Block]:
+        yield details("The record", self._inner(node.children, level))
 
     def _footnote(self, node: nodes.footnote, level: int) -> Iterator[Block]:
         label = node.children[0].astext()
