@@ -7,8 +7,9 @@ are fixed in advance do better than of order m^(-2/d) on all functions with that
 gives. We draw them, train nothing, and measure the error beside its exact mean; and we let an
 adversary pick a wave that the first m waves of the Fourier basis lack.
 
-What would refute it: an error of drawn units that does not fall as 1/m, whose constant grows with
-d, or that is no smaller than that of functions fixed in advance when there are many inputs.
+Both are theorems: the run checks that formulas, sampling and bounds agree. What would show a fault:
+an error of drawn units that does not fall as 1/m or is not the mean that the proof gives, or fixed
+functions below their lower bound.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ matrix, times the residual r, so |D r| >= s_min |r| with the least singular valu
 units' directions are diverse. We narrow the cap that directions are drawn from, follow the
 inequality in training, and see whether the least singular value tells the final loss.
 
-What would refute it: a residual above |gradient| / s_min at some step, or a final training loss
-that has nothing to do with the least singular value.
+What would refute it: diverse units whose training loss stays large, or a final training loss that
+has nothing to do with the least singular value. The inequality itself is linear algebra, and a
+residual above |gradient| / s_min would show a fault of the program.
 """
 
 from __future__ import annotations

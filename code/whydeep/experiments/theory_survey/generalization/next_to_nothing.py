@@ -5,8 +5,9 @@ drawn with, train a small part, and find it often on a par with training everyth
 ({cite}`rosenfeld2018`). We train all filters, an eighth or none of them, and always the
 classifier, on 14 x 14 pictures of clothes; each layer's outputs are normalised over the batch.
 
-What would refute it: an eighth of the filters that falls well short of all of them. It would mean
-little if the classifier alone did as well, or if the frozen filters could be left out.
+What would refute it: an eighth of the filters that falls more than a point short of all of them.
+It means little if the classifier alone does as well, as it nearly does here: so an eighth has to
+be ahead of none too.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ the sum, over all paths through it, of the squared product of the other weights 
 train twins, the same function written in two ways, on the same batches; and we race Path-SGD
 against SGD and Adam from both, each at the best of its learning rates.
 
-What would refute it: twins that part under Path-SGD; or an SGD that is as fast and as good.
+What would refute it: an SGD that is as fast and as good, from He's start too; or scales shuffled
+among the weights, which know of no paths, that do as well. That twins stay together is an identity.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ gradient ascent, all its layers held at Frobenius norm 1, for many widths, depth
 estimate, which the theorem's curve has to stay above. Then we ask what the bound says about trained
 networks, for true and for random labels.
 
-What would refute it: a correlation above the curve, or one that rises with the width. That the
-bound is vacuous would be refuted by a value below 1.
+A lower estimate cannot pass a proved bound: a correlation above the curve, at any width, depth or
+number of pictures, would show a fault of formula or program. That the bound is vacuous would be
+refuted by a value below 1.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ CLAIMS = (
              "W_\\ell \\rVert_F / \\sqrt{n}$", "{cite:t}`golowich2018`, Theorem 1"),
         ),
         decides=(
-            Condition("share_of_curve", "no width, no depth and no number of examples reaches more "
+            Condition("share_of_curve", "nowhere, by width, depth or number of examples, is more reached "
                       "than the theorem's curve allows", share_of_curve, "<=", 1.0,
                       "share of the bound"),
         ),

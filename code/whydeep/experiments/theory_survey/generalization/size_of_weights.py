@@ -7,8 +7,8 @@ every training label exactly, with margin 1. There are many such weights. The sh
 one; v_0 + z is another, if z leaves all training outputs as they are. Along z the size A of the
 weights grows while their number, the margin and the training error stay.
 
-What would refute it: networks whose test error does not go with A, or rises with their width. That
-the bound is vacuous here would be refuted by a value below 1.
+What would refute it: networks whose test error does not go with A, given the number of units, or
+rises with that number. That the bound is vacuous here would be refuted by a value below 1.
 """
 
 from __future__ import annotations

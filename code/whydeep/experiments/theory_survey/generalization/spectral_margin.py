@@ -7,8 +7,9 @@ labels. We train ReLU networks without biases on two kinds of pictures, a share 
 random, and compute R_A, its rivals and the value of the bound, in the units of an error rate.
 
 What would refute it: a complexity over margin that is no larger for random labels than for true
-ones, or one that does not follow the excess risk. That the bound is vacuous here would be refuted
-by a value below 1.
+ones, or an R_A that does not follow the excess risk. Along training any number that grows follows
+it, the number of steps too; so R_A has to rank networks that have taken equally many. That the
+bound is vacuous here would be refuted by a value below 1.
 """
 
 from __future__ import annotations
