@@ -210,7 +210,8 @@ CLAIMS = (
         ),
         disputed="Fewer features may do: about $\\sqrt{n}\\log n$ are enough for the rate of the "
         "full kernel machine {cite}`rudi2017`. And a kernel machine is not a network: random "
-        "features need exponentially many units to learn a single ReLU unit {cite}`yehudai2019`.",
+        "features need exponentially many units, or exponentially large weights, to learn a single "
+        "ReLU unit {cite}`yehudai2019`.",
     ),
 )  # fmt: skip
 

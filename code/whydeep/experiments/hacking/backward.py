@@ -5,7 +5,7 @@
 examples. We test two. Looking inside: the gradient of a class's score with respect to the input
 ({cite}`simonyan2013`) should point at pixels that matter more than others. Making examples: the
 same gradient, followed upwards in the loss, gives images that the network gets wrong although
-nobody else would ({cite}`goodfellow2015`), and training on them should mend that.
+nobody else would ({cite}`goodfellow2015adversarial`), and training on them should mend that.
 
 What would refute it: pixels chosen by the gradient that matter no more than any others, or no more
 than those chosen by a network that has learned nothing; examples from the backward run that help
@@ -182,7 +182,7 @@ CLAIMS = (
             (
                 "error on perturbed digits, before and after training on perturbed ones",
                 ("{} %; {} %", 89.4, 17.9),
-                "{cite:t}`goodfellow2015`, section 6",
+                "{cite:t}`goodfellow2015adversarial`, section 6",
             ),
         ),
         conditions=(

@@ -102,8 +102,9 @@ CLAIMS = (
         paper=(
             (
                 "errors on the 10,000 test images of MNIST",
-                ("{} without; about {} with half of the hidden units left out; about {} with a "
-                 "fifth of the pixels left out too", 160, 130, 110),
+                ("{} without; about {} with half of the hidden units left out and a bound on the "
+                 "weights into each; about {} with a fifth of the pixels left out too",
+                 160, 130, 110),
                 "Figure 1 and text",
             ),
         ),

@@ -223,8 +223,9 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="As its new title says, it is about the training loss: nothing follows for new "
-        "examples. The same matrix, as a kernel matrix, is the heart of the theory of very wide "
+        disputed="The paper's title promises the true function; the inequality, which is what is "
+        "tested here, concerns the training loss, and from there to new examples it takes another "
+        "bound. The same matrix, as a kernel matrix, is the heart of the theory of very wide "
         "networks {cite}`jacot2018,allenzhu2018b`, whose units hardly move {cite}`chizat2019`.",
     ),
 )  # fmt: skip

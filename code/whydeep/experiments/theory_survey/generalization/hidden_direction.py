@@ -204,9 +204,10 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Not the adaptivity but the pessimism about algorithms: gradient flow on wide "
-        "networks finds the solution in the limit {cite}`chizat2020`, and for finitely many "
-        "examples there is an exact convex program {cite}`pilanci2020`.",
+        disputed="Not the adaptivity but the pessimism about algorithms: for the log-loss and "
+        "infinitely many units, gradient flow ends at the largest margin in this norm if it "
+        "converges {cite}`chizat2020`, and for finitely many examples there is an exact convex "
+        "program {cite}`pilanci2020`.",
     ),
 )  # fmt: skip
 

@@ -153,10 +153,11 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Networks are another matter: their training is slowed by flat directions and "
-        "not by barriers, unless they are small {cite}`baityjesi2018`. And for energies that mix "
-        "several degrees, descent from a prepared start ends below the threshold "
-        "{cite}`folena2020`.",
+        disputed="Networks are another matter: a growing number of flat directions slows their "
+        "training, and it goes otherwise than in a mean-field glass, although neither crosses "
+        "barriers; only networks with too few weights were found to behave as glasses do "
+        "{cite}`baityjesi2018`. And for energies that mix several degrees, descent from a prepared "
+        "start ends below the threshold {cite}`folena2020`.",
     ),
 )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """Is a network that is larger than the one that made the labels easier to train?
 
-{cite:t}`livni2014` show that learning is hard in the worst case if the learner has the very size of
-the network that labelled the data, and observe that it becomes easy in practice if the learner is
-larger: over-specified. We ask it in two forms. In form (a) the labels come from k orthonormal ReLU
+{cite:t}`livni2014` start from a contrast: training networks is hard in the worst case, and yet it
+works in practice, with tricks of which one is a network larger than necessary: over-specified. That
+hardness is not a matter of the learner's size (the proofs from cryptography allow any learner), so
+we ask only for the second half, in two forms. In form (a) the labels come from k orthonormal ReLU
 units, where bad minima are known ({cite:t}`safran2018`): which share of starts stays stuck, for k
 units and a few more? In form (b) they come from random ReLU units with outputs of random sign, and
 the learner sees examples: how much lower is the test error after as many steps, for 4 k units?
@@ -169,8 +170,8 @@ def run(settings: Settings, chance: Chance) -> Result:
 CLAIMS = (
     Claim(
         id="livni2014-overspecification", cite="livni2014", kind="effect", expected=PARTLY,
-        sentence="A learner of the very size of the network that made the labels is hard to train "
-        "in the worst case; one that is larger, over-specified, is easier to train.",
+        sentence="A learner that is larger than the network that made the labels, over-specified, "
+        "is easier to train than one of its very size.",
         missed=("ratio[large]",),
         conditions=(
             at_least("freed", "(a) two units more than the teacher's 15 free at least {bound:%} % "

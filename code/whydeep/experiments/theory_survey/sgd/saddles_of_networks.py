@@ -9,8 +9,8 @@ linear autoencoder of 7-3-7 units, whose critical points are choices of at most 
 
 What would refute it: high critical points with few ways down; the same correlation at points that
 are not critical, for then it says nothing of critical points; a Newton's method that finds minima.
-Frye and others ({cite}`frye2021`) warn of the search itself: it mostly stops where the gradient's
-length has a minimum above zero (*gradient-flat* points), and we count how often.
+Frye and others ({cite}`frye2021`) warn of the search itself: it often ends or passes where the
+gradient's length is stationary but not zero (*gradient-flat* points), and we count how often.
 """
 
 from __future__ import annotations
@@ -371,7 +371,7 @@ CLAIMS = (
                 ),
             ),
         ),
-        disputed="Searches for critical points of networks mostly stop at points that are not "
+        disputed="Searches for critical points of networks often stop at points that are not "
         "critical {cite}`frye2021`, and training may never come near one {cite}`lipton2016`.",
     ),
 )  # fmt: skip

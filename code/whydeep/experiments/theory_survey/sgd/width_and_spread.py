@@ -172,7 +172,8 @@ CLAIMS = (
         ),
         disputed="The observation is not the theory. Its authors call the assumptions that lead "
         "from networks to spin glasses possibly unrealistic {cite}`choromanska2015open`, and "
-        "large networks do not slow down as glasses do {cite}`baityjesi2018`.",
+        "networks with weights to spare slow down in other ways than glasses do "
+        "{cite}`baityjesi2018`.",
     ),
 )  # fmt: skip
 
