@@ -173,8 +173,8 @@ CLAIMS = (
             ),
         ),
         disputed="At a larger scale a gap remains: with nothing learned but the scale and shift "
-        "of the normalisation, deep networks reach 82 % on CIFAR-10, and on ImageNet 32 % with "
-        "five guesses a picture (top-5) {cite}`frankle2021`.",
+        "of the normalisation, deep networks reach 82 % on CIFAR-10 and 32 % (top-5) on ImageNet "
+        "{cite}`frankle2021`.",
     ),
 )  # fmt: skip
 
