@@ -173,14 +173,15 @@ def test_the_file_of_changes_is_read_with_both_kinds_of_entries(tmp_path, monkey
     (tmp_path / "data" / "verdict-changes.yaml").write_text(
         "released:\n  a: not reproduced 12345678\nchanges:\n"
         "- {when: 2030-01-02, registered: {a: '2'}, reason: b}\n"
-        "- {when: 2030-01-01, claim: a, before: void, after: void, registered: '1', reason: c}\n",
+        "- {when: 2030-01-01, claim: a, before: void, after: void, registered: '1', reason: c}\n"
+        "- {when: 2030-01-02, registered: {a: '3'}, reason: d}\n",
         "utf-8",
     )
     monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
     history = changes.read_changes()
     assert history.released == {"a": Told("not reproduced", "12345678")}
     assert history.changes[0].registered == "1"
-    assert history.registered("a") == "2"
+    assert history.registered("a") == "3"  # of two entries of one day, the later
 
 
 @pytest.mark.parametrize(

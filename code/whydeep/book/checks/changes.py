@@ -87,11 +87,11 @@ class History:
     registrations: Sequence[Registration] = ()
 
     def registered(self, claim: str) -> str:
-        """The digest that was last told of what ``claim`` registers, or ""."""
+        """The digest that was last told of what ``claim`` registers, or ""; the later of a day."""
         told = [(c.when, c.registered) for c in self.changes if c.claim == claim and c.registered]
         told += [(r.when, r.claims[claim]) for r in self.registrations if claim in r.claims]
         if told:
-            return max(told, key=lambda entry: entry[0])[1]
+            return sorted(told, key=lambda entry: entry[0])[-1][1]
         return self.released[claim].registered if claim in self.released else ""
 
 

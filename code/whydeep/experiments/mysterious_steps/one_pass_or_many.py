@@ -3,7 +3,7 @@
 The post argues that one pass of SGD generalises well for a convex loss, and that many passes over
 the same data, for a loss that is not convex, should overfit. For convex losses, SGD is stable: one
 example of n changes the weights by at most 2 L / n times the sum of the learning rates in
-expectation ({cite}`hardt2016`, proof of Theorem 3.8), so that many passes overfit slowly. For
+expectation ({cite}`hardt2016`, on convex losses), so that many passes overfit slowly. For
 networks, {cite:t}`nakkiran2021` find that re-used examples do nearly what fresh ones do, until the
 training error is gone. We compare a network that never sees an example twice with one that has few
 of them, over as many steps, with clean and with noisy labels.
@@ -83,7 +83,7 @@ def stability(
     L = sqrt(2) max |(x, 1)| bounds the gradient of an example's loss. Each epoch meets the
     exchanged example once, in a batch, where it moves the weights apart by at most
     2 L lr / batch_size. A step on shared examples brings two sets of weights no further apart while
-    lr <= 2 / beta, and beta <= max |(x, 1)|^2 / 2 (Hardt et al. 2016, Lemma 3.7, Theorem 3.8).
+    lr <= 2 / beta, and beta <= max |(x, 1)|^2 / 2 ({cite}`hardt2016`, on convex losses).
     """
     r = len(others[0])
     x_all, y_all = x.repeat(r + 1, 1, 1), y.repeat(r + 1, 1)
@@ -219,7 +219,7 @@ CLAIMS = (
             ("50,000 examples for 100 passes against 5,000,000 for one", "curves nearly equal "
              "until training has converged", "Figure 1"),
             ("convex losses: stability after steps with learning rates $\\eta_t$",
-             "$(2 L^2 / n) \\sum_t \\eta_t$", "{cite:t}`hardt2016`, Theorem 3.8"),
+             "$(2 L^2 / n) \\sum_t \\eta_t$", "{cite:t}`hardt2016`, its theorem on them"),
         ),
         decides=(
             at_most("gap_first", "on clean labels, until the re-used examples are fitted "
