@@ -100,7 +100,9 @@ def test_list_gives_one_row_for_each_runnable_claim_with_exactly_these_keys(whyd
     status, out, err = whydeep_says("list", "--json")
     rows = json.loads(out)
     assert (status, err) == (0, "")
-    assert all(list(row) == ["id", "experiment", "kind", "expected", "page", "title"] for row in rows)
+    assert all(
+        list(row) == ["id", "experiment", "kind", "expected", "page", "title"] for row in rows
+    )
     claims = [claim for module in experiments().values() for claim in module.CLAIMS]
     assert [row["id"] for row in rows] == [claim.id for claim in claims]
     assert {

@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as arrays_of
 from pybtex.database import parse_file
 from scipy.spatial import ConvexHull
 from whydeep import datasets
+from whydeep.book import evidence
 from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.evidence.certify import MOST, earlier, stale

@@ -246,7 +246,9 @@ def refitted(claim: Claim) -> dict[str, Claim]:
     other = {">=": "<=", "<=": ">="}[condition.sense]
     up = 1 if condition.sense == ">=" else -1
     words, effect = "at least {bound}", claim.kind == "effect"
-    found["bound"] = with_condition(bound=condition.bound * (1 + up * 1e-6) + up * 1e-12, words=words)
+    found["bound"] = with_condition(
+        bound=condition.bound * (1 + up * 1e-6) + up * 1e-12, words=words
+    )
     found["sense"] = with_condition(
         sense=other, words=words, none=condition.bound if effect else None, source=None
     )

@@ -213,6 +213,18 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Neighbour:
+    """A setting that ought not to matter: ``changes`` as in a variant, ``words`` for a reader.
+
+    An experiment lists its own as ``NEIGHBOURS``, and a claim names those that it is tried on.
+    """
+
+    name: str
+    changes: Mapping[str, Any]
+    words: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """One statement of a work, what is run here, and the word that is registered.
 
@@ -229,6 +241,8 @@ class Claim:
     `paper_says` puts together. ``changes`` lists later corrections of thresholds or settings with
     their reasons, for the ledger. ``missed`` names the deciding conditions that a claim registered
     as *in part* does not have in its favour: without it, missing others would look the same.
+    ``neighbours`` name settings of the experiment that ought not to matter; the effect *carries* to
+    those where it lies beyond no effect, on the same side. The first of ``controls`` runs there too.
     ``by_design`` says why two arms of the main run are equal, number by number, where they are.
     """
 
@@ -250,6 +264,7 @@ class Claim:
     limits: str = ""
     changes: tuple[str, ...] = ()
     missed: tuple[str, ...] = ()
+    neighbours: tuple[str, ...] = ()
     by_design: str = ""
 
     def __post_init__(self):
