@@ -433,7 +433,7 @@ def test_a_kept_run_comes_back_with_its_seconds(root):
     first = results.run_once(module, "part/toy", "quick", "flat", 3)
     again = results.run_once(module, "part/toy", "quick", "flat", 3)
     assert first[0]["y"] == again[0]["y"] == 0.0
-    assert again[1] == round(first[1], 3)
+    assert again[1] == results.Cost(round(first[1].seconds, 3), 0.0)
 
 
 def test_sweeps_over_several_experiments_yield_each_as_its_last_run_ends(root):

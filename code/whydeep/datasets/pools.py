@@ -37,6 +37,7 @@ DIGITS_SEED = 1  # of the one split of the digits
 PLACE = 24_000  # tells the draw apart from what else a run draws with NumPy
 
 _current: ContextVar[str] = ContextVar("pool", default="reporting")
+_shares: ContextVar[tuple[list[float], ...]] = ContextVar("shares", default=())
 
 
 def current() -> str:
@@ -45,13 +46,18 @@ def current() -> str:
 
 
 @contextmanager
-def using(pool: str) -> Iterator[None]:
-    """Runs within the block draw from ``pool``, "reporting" or "calibration"; ValueError else."""
-    before = _current.set(_checked(pool))
+def using(pool: str) -> Iterator[list[float]]:
+    """Runs within the block draw from ``pool``, "reporting" or "calibration"; ValueError else.
+
+    The list that the block is given gets the share of the pool that each draw takes: see `share`.
+    """
+    shares: list[float] = []
+    before = _current.set(_checked(pool)), _shares.set((*_shares.get(), shares))
     try:
-        yield
+        yield shares
     finally:
-        _current.reset(before)
+        _current.reset(before[0])
+        _shares.reset(before[1])
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ class Pool:
                 f"{self.name}: ask for at least one to train on, and for at most {len(self):,} "
                 "together"
             )
+        for shares in _shares.get():
+            shares.append(max(n, m) / len(self))
         order = balanced_order(self.y, chance.numpy(PLACE))
         test, train = np.sort(order[:m]), np.sort(order[len(order) - n :])
         x, y = self.x, self.y

@@ -241,8 +241,8 @@ class Claim:
     `paper_says` puts together. ``changes`` lists later corrections of thresholds or settings with
     their reasons, for the ledger. ``missed`` names the deciding conditions that a claim registered
     as *in part* does not have in its favour: without it, missing others would look the same.
-    ``neighbours`` name settings of the experiment that ought not to matter; the effect *carries* to
-    those where it lies beyond no effect, on the same side. The first of ``controls`` runs there too.
+    ``neighbours`` name settings of the experiment that ought not to matter: the effect *carries* to
+    those where it lies beyond no effect, on the same side. The first control runs there too.
     ``by_design`` says why two arms of the main run are equal, number by number, where they are.
     """
 

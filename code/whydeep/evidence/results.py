@@ -20,7 +20,7 @@ from datetime import date
 from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +36,7 @@ from whydeep.evidence.reach import takes_device
 from whydeep.evidence.spread import spread
 
 MAIN = "main"
+NEAR = "neighbours"  # the scale under which their runs are recorded
 CHECKSUMS = "SHA256SUMS"
 MOST_SEEDS = 10_000
 T = TypeVar("T")
@@ -228,7 +229,7 @@ class Record:
 
     @property
     def seeds(self) -> list[int]:
-        return sorted(self.runs[MAIN])
+        return sorted(self.runs.get(MAIN) or next(iter(self.runs.values())))
 
     @property
     def share(self) -> float:
@@ -312,7 +313,8 @@ def write_record(record: Record) -> Path:
 def read_record(experiment: str, scale: str) -> Record:
     """The committed record; WhydeepError says how to make one that is missing or damaged."""
     path = record_path(experiment, scale)
-    how = "--calibration" if scale == "calibration" else f"--scale {scale}"
+    named = {"calibration": "--calibration", NEAR: "--neighbours"}
+    how = named.get(scale, f"--scale {scale}")
     remedy = f"run `whydeep record {experiment} {how}`, or restore it with git"
 
     def build(raw: dict) -> Record:
@@ -335,9 +337,17 @@ def read_record(experiment: str, scale: str) -> Record:
 # ---------------------------------------------------------------------------------- running
 
 
-def _keep_run(path: Path, result: Result, seconds: float) -> None:
+class Cost(NamedTuple):
+    """What a run took: CPU seconds, and of its pool of examples the largest share of a draw."""
+
+    seconds: float
+    share: float = 0.0
+
+
+def _keep_run(path: Path, result: Result, cost: Cost) -> None:
     """Write a finished run; where that fails say so, for its numbers can still be judged."""
-    about = {"seconds": round(seconds, 3), "units": result.units, "axes": result.axes}
+    about = {"seconds": round(cost.seconds, 3), "share": cost.share}
+    about |= {"units": result.units, "axes": result.axes}
     try:
         write_atomically(path, _dump(about | {"values": dict(result)}))
     except OSError as error:
@@ -363,6 +373,9 @@ def _path_of_task(task: Task, module: ModuleType, device: str, pool: str) -> Pat
     folder = f"{scale}-{code_hash(module.__name__)}-{used_device(module, device)}-{how}"
     if pool != "reporting" and draws(module.__name__):
         folder = f"{pool}-{folder}"
+    if changes := near(module).get(variant):  # which the code that a run reaches does not hold
+        digest = hashlib.sha256(repr(sorted(changes.items())).encode()).hexdigest()[:8]
+        variant = f"{variant.replace(' / ', '--')}-{digest}"
     return _runs_folder() / experiment / folder / f"{variant}-{seed}.json"
 
 
@@ -377,31 +390,54 @@ def run_once(
     device: str = "cpu",
     progress: bool = False,
     resume: bool = True,
-) -> tuple[Result, float]:
-    """One run and its CPU seconds, taken from disk if this code has finished it before.
+) -> tuple[Result, Cost]:
+    """One run and its cost, taken from disk if this code has finished it before.
 
     "Before" means on this device and this arithmetic, with examples from this ``pool``
     ("reporting" or "calibration"). An experiment that makes no use of ``device`` runs on the CPU,
     and its run is kept as one.
     """
-    settings = with_variant(
-        module.SCALES[scale], {} if variant == MAIN else module.VARIANTS[variant]
-    )
+    settings = with_variant(module.SCALES[scale], variants(module)[variant])
     path = _path_of_task((experiment, scale, variant, seed), module, device, pool)
     if resume and path.is_file():
 
-        def build(raw: dict) -> tuple[Result, float]:
+        def build(raw: dict) -> tuple[Result, Cost]:
             found = _result(raw["values"], raw["units"], raw.get("axes", {}))
-            return found, float(raw["seconds"])
+            return found, Cost(float(raw["seconds"]), float(raw["share"]))
 
         return _load(path, "delete it and start again", build)
     began = time.process_time()
-    with devices.using(device), pools.using(pool), showing(progress):
+    with devices.using(device), pools.using(pool) as shares, showing(progress):
         result = module.run(settings, Chance(seed))
-    seconds = time.process_time() - began
+    cost = Cost(time.process_time() - began, max(shares, default=0.0))
     if resume:
-        _keep_run(path, result, seconds)
-    return result, seconds
+        _keep_run(path, result, cost)
+    return result, cost
+
+
+def variants(module: Any) -> dict[str, Mapping[str, Any]]:
+    """The changes of settings of every run that an experiment has, by its name.
+
+    The main run changes nothing; then come its variants, and what `near` gives.
+    """
+    return {MAIN: {}, **module.VARIANTS, **near(module)}
+
+
+def near(module: Any) -> dict[str, Mapping[str, Any]]:
+    """The runs of an experiment's neighbours: each one's main run, and the controls beside it.
+
+    Of each claim the first control, called "NEIGHBOUR / CONTROL".
+    """
+    if isinstance(module, SimpleNamespace):  # as another process has it
+        return module.near
+    known = {each.name: each for each in getattr(module, "NEIGHBOURS", ())}
+    found: dict[str, Mapping[str, Any]] = {}
+    for claim in module.CLAIMS if known else ():
+        for name in claim.neighbours:
+            changes, control = known[name].changes, claim.controls[0].variant
+            found[name] = changes
+            found[f"{name} / {control}"] = {**module.VARIANTS[control], **changes}
+    return found
 
 
 def used_device(module: ModuleType, asked: str) -> str:
@@ -412,14 +448,18 @@ def used_device(module: ModuleType, asked: str) -> str:
 def _portable(module: ModuleType) -> SimpleNamespace:
     """What a run needs of an experiment, in a form that another process can be sent."""
     return SimpleNamespace(
-        __name__=module.__name__, run=module.run, SCALES=module.SCALES, VARIANTS=module.VARIANTS
+        __name__=module.__name__,
+        run=module.run,
+        SCALES=module.SCALES,
+        VARIANTS=module.VARIANTS,
+        near=near(module),
     )
 
 
 def _run_there(
     task: Task, *, modules: Mapping[str, Any], pool: str, device: str, resume: bool
-) -> tuple[Result, float]:
-    """`run_once` in another process; the result and its CPU seconds travel."""
+) -> tuple[Result, Cost]:
+    """`run_once` in another process; the result and its cost travel."""
     experiment, scale, variant, seed = task
     module = modules[experiment]
     how: dict[str, Any] = dict(pool=pool, device=used_device(module, device), resume=resume)
@@ -430,6 +470,7 @@ def _run_there(
 class Sweep:
     """What is to be run: all variants of an experiment at a scale, over some seeds.
 
+    With ``beside`` its neighbours instead: what `near` gives.
     BadSettings for a scale that the experiment does not have, or for seeds that are none.
     """
 
@@ -437,6 +478,7 @@ class Sweep:
     experiment: str
     scale: str
     seeds: tuple[int, ...]
+    beside: bool = False
 
     def __post_init__(self):
         if self.scale not in self.module.SCALES:
@@ -455,11 +497,15 @@ class Sweep:
             )
 
     @property
+    def variants(self) -> tuple[str, ...]:
+        """The names of its runs, the main one first, then the controls."""
+        return tuple(near(self.module)) if self.beside else (MAIN, *self.module.VARIANTS)
+
+    @property
     def tasks(self) -> list[Task]:
-        """The runs, the main ones first, then the controls."""
         return [
             (self.experiment, self.scale, variant, seed)
-            for variant in (MAIN, *self.module.VARIANTS)
+            for variant in self.variants
             for seed in self.seeds
         ]
 
@@ -484,25 +530,25 @@ def sweeps(
     wanted = list(wanted)
     home = {task: each for each in wanted for task in each.tasks}
     runs: dict[str, dict] = {each.experiment: {} for each in wanted}
-    seconds: dict[str, list[float]] = {each.experiment: [] for each in wanted}
+    costs: dict[str, list[Cost]] = {each.experiment: [] for each in wanted}
     for task, result, spent in _all_runs(
         home, pool=pool, device=device, progress=progress, resume=resume, jobs=jobs,
         scheduler=scheduler, cost=cost,
     ):  # fmt: skip
         (experiment, _, variant, seed), each = task, home[task]
         runs[experiment].setdefault(variant, {})[seed] = result
-        seconds[experiment].append(spent)
-        if len(seconds[experiment]) == len(each.tasks):
-            yield _record_of(each, runs.pop(experiment), seconds[experiment], pool, device)
+        costs[experiment].append(spent)
+        if len(costs[experiment]) == len(each.tasks):
+            yield _record_of(each, runs.pop(experiment), costs[experiment], pool, device)
 
 
 def _all_runs(
     home: Mapping[Task, Sweep], *, pool, device, progress, resume, jobs, scheduler, cost
-) -> Iterator[tuple[Task, Result, float]]:
-    """Every task with its result and CPU seconds, as each ends; those on disk come first."""
+) -> Iterator[tuple[Task, Result, Cost]]:
+    """Every task with its result and its cost, as each ends; those on disk come first."""
     tasks = list(home)
 
-    def here(task: Task) -> tuple[Result, float]:
+    def here(task: Task) -> tuple[Result, Cost]:
         module = home[task].module
         used = used_device(module, device)
         return run_once(module, *task, pool=pool, device=used, progress=progress, resume=resume)
@@ -525,19 +571,21 @@ def _all_runs(
         yield due[index], result, spent
 
 
-def _record_of(each: Sweep, runs: dict, seconds: list[float], pool: str, device: str) -> Record:
+def _record_of(each: Sweep, runs: dict, costs: list[Cost], pool: str, device: str) -> Record:
     """The record of a sweep whose runs are all there, in the order that `Sweep.tasks` has."""
     module = each.module
     ordered = {
-        variant: {seed: runs[variant][seed] for seed in each.seeds}
-        for variant in (MAIN, *module.VARIANTS)
+        variant: {seed: runs[variant][seed] for seed in each.seeds} for variant in each.variants
     }
+    changes = near(module) if each.beside else module.VARIANTS
     about = provenance(
-        module.__name__, module.SCALES[each.scale], module.VARIANTS, used_device(module, device)
+        module.__name__, module.SCALES[each.scale], changes, used_device(module, device)
     )
     if draws(module.__name__):
-        about["pool"] = pool
-    about["seconds"] = round(sum(seconds) / len(seconds), 2)
+        about |= {"pool": pool, "share": round(max(cost.share for cost in costs), 6)}
+    about["seconds"] = round(sum(cost.seconds for cost in costs) / len(costs), 2)
+    if each.beside:
+        return Record(each.experiment, NEAR, about | {"scale": each.scale}, ordered)
     return Record(each.experiment, each.scale, about, ordered)
 
 
