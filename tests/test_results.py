@@ -630,7 +630,7 @@ def test_interrupted_and_killed_runs_lose_nothing_that_was_finished(checkout):
     assert (process.returncode, stderr) == (0, "")
     assert started(checkout)[6:] == ["True-4", *(f"False-{seed}" for seed in range(5))]
     assert finished(checkout) == ALL
-    assert "ok  slow-claim: reproduced; registered: reproduced" in stdout
+    assert "ok  slow-claim: shown here; registered: shown here" in stdout
     record = json.loads((checkout.path / "data/results/scratch/slow/quick.json").read_text())
     assert {v: sorted(by_seed) for v, by_seed in record["runs"].items()} == {
         "main": list("01234"),
