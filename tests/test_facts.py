@@ -7,7 +7,7 @@ from functools import lru_cache
 import nbformat
 import pytest
 import yaml
-from whydeep.book.checks import changes, notebooks, reviewed
+from whydeep.book.checks import changes, cited, notebooks, reviewed
 from whydeep.book.checks.changes import Told, registered
 from whydeep.errors import WhydeepError
 from whydeep.evidence.claims import (
@@ -437,3 +437,116 @@ def test_a_cell_is_left_out_of_the_comparison_only_if_it_shows_or_glues(tmp_path
     notebook.cells[0].metadata["tags"] = [notebooks.IGNORED]
     nbformat.write(notebook, path)
     assert any("remove the tag" in line for line in notebooks.problems(path)) == refused
+
+
+# ---------------------------------------------------------------------------------- cited works
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A book of one notebook, one module, one catalogue entry and three works; no experiments."""
+    page(
+        tmp_path,
+        "Before. Networks are *easy* to fool {cite}`goodfellow2015,szegedy2014`. After $x$.",
+        "```{admonition} Predict\n:class: tip\nDid {cite:t}`goodfellow2015` ask,\nor not? No.\n```",
+        "```{prf:theorem} T\n{cite:yearpar}`goodfellow2015adversarial` proves $y \\le 1$.\n```",
+        "* A list says so {cite}`szegedy2014`.\n* Another line does not.",
+        '# draw\nf(caption="As drawn by {cite:t}`szegedy2014`. Dashed.")\nx = "{cite}`code2000`"',
+    )
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "page.ipynb").rename(tmp_path / "chapters" / "page.ipynb")
+    (tmp_path / "index.md").write_text("Welcome {cite}`szegedy2014`.\n", "utf-8")
+    (tmp_path / "code" / "whydeep").mkdir(parents=True)
+    (tmp_path / "code" / "whydeep" / "lab.py").write_text(
+        '"""What {cite}`szegedy2014` found.\n\nMore."""\nf(caption="See {cite}`szegedy2014`.")\n',
+        "utf-8",
+    )
+    (tmp_path / "data").mkdir()
+    for name, text in {
+        "catalogue": "entries: [{id: fool, cite: [goodfellow2015], claim: It is so. Or not.}]",
+        "concordance": "documents: [{id: '000', cite: szegedy2014, about: A post, sections: "
+        "[{statements: [{id: 000-01, says: 'They fool {cite}`goodfellow2015`.'}]}]}]",
+        "corrections": "corrections: [{id: C-01, document: No., right: 'Yes. {cite}`new2020`'}]",
+    }.items():
+        (tmp_path / "data" / f"{name}.yaml").write_text(text, "utf-8")
+    (tmp_path / "references.bib").write_text(
+        "@article{goodfellow2015, author={Goodfellow, I. and {Van der} Berg, S.}, journal={A},"
+        "title={{AI}: how?}, year={2015}, abstract={We fool. Then not.}}\n"
+        "@misc{goodfellow2015adversarial, author={Shlens, J.}, title={B}, year={2015},"
+        "eprint={1412.6572}}\n@book{szegedy2014, author={Szegedy, C.}, title={C}, publisher={P},"
+        "year={2014}}\n",
+        "utf-8",
+    )
+    monkeypatch.setenv("WHYDEEP_ROOT", str(tmp_path))
+    monkeypatch.setattr(cited, "experiments", dict)
+    return tmp_path
+
+
+def test_a_key_lists_each_sentence_that_cites_it_and_no_other_under_what_the_work_is(book, capsys):
+    assert cited.main(["goodfellow2015", "goodfellow2015adversarial"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "goodfellow2015: Goodfellow, Van der Berg, “AI: how?”, A, 2015",
+        "    We fool.",
+        "  - page, cell 1: Networks are easy to fool {cite}`goodfellow2015,szegedy2014`.",
+        "  - page, cell 2: Did {cite:t}`goodfellow2015` ask, or not?",
+        "  - catalogue fool: It is so. Or not.",
+        "  - concordance 000-01: They fool {cite}`goodfellow2015`.",
+        "goodfellow2015adversarial: Shlens, “B”, arXiv 1412.6572, 2015",
+        "  - page, cell 3: {cite:yearpar}`goodfellow2015adversarial` proves $y \\le 1$.",
+    ]
+
+
+def test_all_works_are_listed_and_a_key_without_a_work_is_told(book, capsys):
+    assert cited.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line.partition(":")[0] for line in lines if not line.startswith(" ")]
+    assert heads == ["goodfellow2015", "goodfellow2015adversarial", "new2020", "szegedy2014"]
+    assert "new2020: not in references.bib" in lines
+    assert "  - correction C-01: No. Yes. {cite}`new2020`" in lines
+    assert lines[lines.index("szegedy2014: Szegedy, “C”, P, 2014") + 1 :] == [
+        "  - index: Welcome {cite}`szegedy2014`.",
+        "  - page, cell 1: Networks are easy to fool {cite}`goodfellow2015,szegedy2014`.",
+        "  - page, cell 4: A list says so {cite}`szegedy2014`.",
+        "  - page, cell 5: As drawn by {cite:t}`szegedy2014`.",
+        "  - whydeep/lab.py: What {cite}`szegedy2014` found.",
+        "  - whydeep/lab.py: See {cite}`szegedy2014`.",
+        "  - concordance, document 000: A post",
+    ]
+
+
+def test_a_key_that_nobody_knows_is_one_line_with_the_nearest_one(book, capsys):
+    assert cited.main(["goodfelow2015"]) == 2
+    assert capsys.readouterr().err == (
+        "cited: no work has the key 'goodfelow2015': did you mean 'goodfellow2015'?\n"
+    )
+
+
+def test_a_claim_stands_under_its_work_and_its_rows_under_theirs():
+    claim = dataclasses.replace(
+        EXAMPLE,
+        paper=(("error", ("{} %", 5), "Figure 1"), ("cost", "high", "{cite:t}`c`, Table 2")),
+        disputed="Fine. Not on text {cite}`d,e`.",
+    )
+    found = cited.uses(cited._of_claim(claim))
+    assert found == {
+        "b": [
+            ("claim a", "One is larger than the other."),
+            ("claim a, its source", "error; 5 %; Figure 1"),
+        ],
+        "c": [("claim a, its source", "cost; high; {cite:t}`c`, Table 2")],
+        "d": [("claim a, disputed", "Not on text {cite}`d,e`.")],
+        "e": [("claim a, disputed", "Not on text {cite}`d,e`.")],
+    }
+
+
+def test_no_citation_of_a_page_is_overlooked():
+    for name, path in reviewed.pages():
+        if path.suffix == ".md":
+            text = path.read_text("utf-8")
+        else:
+            cells = nbformat.read(path, as_version=4).cells
+            text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        listed = cited.uses(
+            cited.Passage(name, said) for _, said in cited.page_texts(path, roles=True)
+        )
+        assert cited.keys(text) <= set(listed), name

@@ -8,7 +8,8 @@ its source, an alternative text, an assertion about a record, a number in a sent
 builds and passes every test. ``data/reviewed.yaml`` holds a digest of each (of a page's numbers,
 the numbers), so that none changes unseen. Who changes one looks its source up, or looks at its
 figure or its record, and accepts it by its key, or by its section where all changes in it were
-looked up. Words in between are free: rewriting a page's prose trips nothing.
+looked up. Words in between are free: rewriting a page's prose trips nothing. `cited` lists every
+sentence that leans on a work beside what the work is.
 """
 
 from __future__ import annotations
@@ -65,18 +66,17 @@ def digest(fact: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _works(path: Path) -> dict[str, str]:
+def read_works() -> dict[str, Any]:
+    """The works of references.bib by key (pybtex's); WhydeepError where it cannot be read."""
+    path = repository() / "references.bib"
     try:
-        works = parse_file(str(path), "bibtex").entries
+        return dict(parse_file(str(path), "bibtex").entries.items())
     except (OSError, PybtexError) as error:
         raise WhydeepError(f"{path} cannot be read ({error}): mend it") from None
-    return {
-        key: digest([w.type, {k: list(map(str, p)) for k, p in w.persons.items()}, dict(w.fields)])
-        for key, w in works.items()
-    }
 
 
-def _yaml(name: str) -> Any:
+def read_data(name: str) -> Any:
+    """What ``data/name`` holds; WhydeepError where it is missing or no YAML."""
     path = repository() / "data" / name
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -126,19 +126,34 @@ def numbers(path: Path) -> str:
     return "; ".join(found.replace(" %", "%") for text in prose for found in NUMBER.findall(text))
 
 
+def pages() -> Iterator[tuple[str, Path]]:
+    """Every page of the book: its name and where it lies."""
+    root = repository()
+    found = (p for p in (root / "chapters").rglob("*.*") if p.suffix in (".md", ".ipynb"))
+    for page in (root / "index.md", *sorted(found)):
+        if ".ipynb_checkpoints" not in page.parts:
+            name = str(page.relative_to(root).with_suffix(""))
+            yield name.removeprefix("chapters/"), page
+
+
+def statements() -> Iterator[dict[str, Any]]:
+    """Every statement of the documents, as data/concordance.yaml has it."""
+    for document in read_data("concordance.yaml")["documents"]:
+        for section in document["sections"]:
+            yield from section["statements"]
+
+
 def facts() -> Facts:
     """Every fact by section and key: a digest of it, or a page's numbers."""
-    root = repository()
     found: Facts = {name: {} for name in SECTIONS}
-    found["works"] = _works(root / "references.bib")
-    found["catalogue"] = {e["id"]: digest(e) for e in _yaml("catalogue.yaml")["entries"]}
-    found["statements"] = {
-        statement["id"]: digest(statement)
-        for document in _yaml("concordance.yaml")["documents"]
-        for section in document["sections"]
-        for statement in section["statements"]
+    found["works"] = {
+        key: digest([w.type, {k: list(map(str, p)) for k, p in w.persons.items()}, dict(w.fields)])
+        for key, w in read_works().items()
     }
-    found["corrections"] = {e["id"]: digest(e) for e in _yaml("corrections.yaml")["corrections"]}
+    found["catalogue"] = {e["id"]: digest(e) for e in read_data("catalogue.yaml")["entries"]}
+    found["statements"] = {statement["id"]: digest(statement) for statement in statements()}
+    corrections = read_data("corrections.yaml")["corrections"]
+    found["corrections"] = {correction["id"]: digest(correction) for correction in corrections}
     for name, module in experiments().items():
         assert module.__file__ is not None
         found["experiments"][name] = digest(shown(Path(module.__file__)))
@@ -160,7 +175,7 @@ def facts() -> Facts:
 
 def read_reviewed() -> Facts:
     """What ``data/reviewed.yaml`` holds; WhydeepError where it is missing or misshapen."""
-    raw = _yaml(NAME)
+    raw = read_data(NAME)
     if not isinstance(raw, dict) or set(raw) != set(SECTIONS):
         raise WhydeepError(f"data/{NAME} needs the sections {', '.join(SECTIONS)}: restore it")
     return {name: {k: str(v) for k, v in (raw[name] or {}).items()} for name in SECTIONS}

@@ -32,6 +32,7 @@ PROSE = re.compile(
     r"^\{(admonition|note|tip|warning|important|hint|seealso|exercise|solution|figure|margin|"
     r"dropdown|epigraph|prf:\w+)\}"
 )
+OPTIONS = re.compile(r"\A(:[\w-]+:.*\n)+")  # of a directive, above its content
 SPOKEN = ("caption", "alt", "title", "xlabel", "ylabel")
 QUOTED = re.compile(r"“[^”]*”|‘[^’]*’(?!\w)|\"[^\"]*\"")
 
@@ -53,20 +54,31 @@ def avoided(text: str) -> dict[str, str]:
     return words
 
 
-def _spoken(tokens: list[Token], parse) -> Iterator[str]:
-    """The prose in ``tokens``, one text a paragraph or heading, without code, formulas, roles."""
+def _piece(token: Token, roles: bool) -> str:
+    """What a part of a paragraph says; code, formulas and roles say nothing but with ``roles``."""
+    if token.type in ("softbreak", "hardbreak"):
+        return " "
+    if token.type == "text":
+        return token.content
+    if roles and token.type == "myst_role":
+        return f"{{{token.meta['name']}}}`{token.content}`"
+    if roles and token.type in ("math_inline", "code_inline"):
+        mark = "$" if token.type == "math_inline" else "`"
+        return f"{mark}{token.content}{mark}"
+    return ""
+
+
+def _spoken(tokens: list[Token], parse, roles: bool) -> Iterator[str]:
+    """The prose in ``tokens``, one text a paragraph or heading."""
     for token in tokens:
         if token.type == "inline":
-            kept = {"text": None, "softbreak": " ", "hardbreak": " "}
-            yield "".join(
-                (kept[c.type] or c.content) if c.type in kept else "" for c in token.children or []
-            )
+            yield "".join(_piece(child, roles) for child in token.children or [])
         elif token.type in ("fence", "colon_fence") and PROSE.match(token.info):
             yield token.info.partition("}")[2]
-            yield from _spoken(parse(token.content), parse)
+            yield from _spoken(parse(OPTIONS.sub("", token.content)), parse, roles)
 
 
-def _drawn(source: str) -> Iterator[str]:
+def drawn(source: str) -> Iterator[str]:
     """The captions, alternative texts, titles and names of axes in the code of a cell."""
     try:
         tree = ast.parse(source)
@@ -79,10 +91,11 @@ def _drawn(source: str) -> Iterator[str]:
                     yield part.value
 
 
-def page_texts(path: Path, code: bool = True) -> Iterator[tuple[str, str]]:
+def page_texts(path: Path, code: bool = True, roles: bool = False) -> Iterator[tuple[str, str]]:
     """The prose of the page at ``path``, each piece with the place where it stands.
 
-    With ``code``, the captions, titles and axes that its cells draw are prose too.
+    With ``code``, the captions, titles and axes that its cells draw are prose too; with ``roles``,
+    what stands in a sentence as a role, a formula or code.
     """
     parser = create_md_parser(
         MdParserConfig(enable_extensions={"colon_fence", "dollarmath", "amsmath", "deflist"}),
@@ -90,15 +103,15 @@ def page_texts(path: Path, code: bool = True) -> Iterator[tuple[str, str]]:
     )
     if path.suffix == ".md":
         tokens = parser.parse(path.read_text("utf-8"))
-        yield from ((str(path), text) for text in _spoken(tokens, parser.parse))
+        yield from ((str(path), text) for text in _spoken(tokens, parser.parse, roles))
         return
     for number, cell in enumerate(nbformat.read(path, as_version=4).cells, start=1):
         if cell.cell_type == "code" and not code:
             continue
         prose = (
-            _drawn(cell.source)
+            drawn(cell.source)
             if cell.cell_type == "code"
-            else _spoken(parser.parse(cell.source), parser.parse)
+            else _spoken(parser.parse(cell.source), parser.parse, roles)
         )
         yield from ((f"{path}, cell {number}", text) for text in prose)
 
