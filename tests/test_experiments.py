@@ -455,7 +455,7 @@ def test_a_record_that_nobody_lists_and_one_that_is_gone_are_found(copied):
 
 def verdict_of(name, claim, **changed):
     record = recorded(name)
-    return judge(claim, record.runs | changed, share=record.share)
+    return judge(claim, record.runs | changed, share=record.share())
 
 
 @every_judged

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from whydeep.evidence.claims import Measured, Verdict
     from whydeep.evidence.results import Record
 
-RECORDED = "0-4"
 CALIBRATION = "1000-1019"
+BESIDE = "100-104"  # the seeds of neighbours
 MOST_SEEDS = 10_000
 MOST_JOBS = 1024
 MISSHAPEN = (KeyError, TypeError, AttributeError, RecursionError)
@@ -75,7 +75,7 @@ def _verdicts(module: ModuleType, record: Record, only: str | None = None) -> li
 
     claims = [claim for claim in module.CLAIMS if only in (None, claim.id)] or module.CLAIMS
     try:
-        return [judge(claim, record.runs, share=record.share) for claim in claims]
+        return [judge(claim, record.runs, share=record.share()) for claim in claims]
     except (KeyError, TypeError, IndexError) as error:
         raise WhydeepError(
             f"the runs of {record.experiment} ({record.scale}) lack what its claims measure "
@@ -261,6 +261,8 @@ def command_check(args: argparse.Namespace) -> int:
     from whydeep.experiments import experiments, find
 
     chosen = dict(find(each) for each in args.ids) if args.ids else experiments()
+    if args.neighbours:
+        return _check_neighbours(chosen, args)
     if args.recorded:
         if args.seeds is not None or args.device_named or args.jobs != 1 or args.scheduler:
             raise BadSettings(
@@ -323,9 +325,12 @@ def _rerun(chosen: dict[str, ModuleType], records: dict[str, Record], args) -> I
     """The experiments run anew, each as soon as its last run has ended."""
     from whydeep.evidence.results import Sweep, sweeps
 
-    seeds = tuple(_seeds(RECORDED if args.seeds is None else args.seeds))
+    asked = None if args.seeds is None else tuple(_seeds(args.seeds))
     return sweeps(
-        [Sweep(module, name, _scale(module), seeds) for name, module in chosen.items()],
+        [
+            Sweep(module, name, _scale(module), asked or tuple(records[name].seeds))
+            for name, module in chosen.items()
+        ],
         device=args.device,
         progress=True,
         resume=not args.changed,
@@ -361,10 +366,56 @@ def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
     return good and found.word != MOVED
 
 
+def _check_neighbours(chosen: dict[str, ModuleType], args: argparse.Namespace) -> int:
+    """How far each effect carries, its neighbours run anew or (--recorded) as recorded."""
+    from whydeep.evidence.compare import MOVED, compare
+    from whydeep.evidence.results import NEAR, Sweep, read_record, sweeps
+
+    if args.changed or args.seeds is not None:
+        raise BadSettings(
+            "--neighbours runs the recorded seeds of all neighbours: leave out --changed and "
+            "--seeds"
+        )
+    chosen = {name: m for name, m in chosen.items() if getattr(m, "NEIGHBOURS", ())}
+    records = {name: read_record(name, NEAR) for name in chosen}
+    if args.recorded:
+        for name, module in chosen.items():
+            _print_carried(name, module, records[name])
+        return 0
+    good = True
+    wanted = [
+        Sweep(module, name, _scale(module), tuple(records[name].seeds), beside=True)
+        for name, module in chosen.items()
+    ]
+    how = dict(device=args.device, progress=True, jobs=args.jobs, scheduler=args.scheduler)
+    for rerun in sweeps(wanted, **how):
+        name = rerun.experiment
+        _print_carried(name, chosen[name], rerun)
+        found = compare(records[name], rerun, getattr(chosen[name], "TIMED", ()))
+        print(f"     numbers: {found}")
+        good &= found.word != MOVED
+    return 0 if good else 1
+
+
+def _print_carried(name: str, module: ModuleType, record: Record) -> None:
+    """A line for each neighbour of each claim: whether the effect carries, and its numbers."""
+    from whydeep.evidence.near import carried
+    from whydeep.evidence.results import read_record
+
+    print(f"{name} (neighbours)")
+    for verdict in _verdicts(module, read_record(name, _scale(module))):
+        for each in carried(verdict, module, record):
+            word = "carries" if each.carries else "does not carry"
+            numbers = ", ".join(f"{m.condition.name} = {_interval(m)}" for m in each.measured)
+            beside = ", ".join(f"{m.condition.name} = {_interval(m)}" for m in each.control)
+            print(f"     {verdict.claim.id} {word} to {each.neighbour.name}: {numbers}")
+            print(f"         control {verdict.claim.controls[0].variant}: {beside or 'none'}")
+
+
 def command_record(args: argparse.Namespace) -> int:
-    """Run the seeds and write the record; --calibration: the seeds that fix the thresholds."""
-    from whydeep.evidence.results import MAIN, Record, sweep, write_record
-    from whydeep.experiments import find
+    """Run the seeds and write the record; --calibration, --neighbours: their runs instead."""
+    from whydeep.evidence.results import MAIN, Record, Sweep, sweeps, write_record
+    from whydeep.experiments import find, recorded_seeds
 
     for option in ("scale", "device_named", "scheduler"):
         if getattr(args, option) == "":
@@ -373,10 +424,20 @@ def command_record(args: argparse.Namespace) -> int:
             )
     name, module = find(args.id)
     scale = args.scale or _scale(module)
-    seeds = _seeds(CALIBRATION if args.calibration else RECORDED)
+    if args.neighbours and not getattr(module, "NEIGHBOURS", ()):
+        raise BadSettings(f"{name} has no neighbours to record")
+    if args.calibration or args.neighbours:
+        seeds = _seeds(CALIBRATION if args.calibration else BESIDE)
+    else:
+        seeds = recorded_seeds(module)
     how = dict(device=args.device, progress=True, jobs=args.jobs, scheduler=args.scheduler)
     pool = "calibration" if args.calibration else "reporting"
-    record = sweep(module, name, scale, seeds, pool=pool, **how)
+    wanted = Sweep(module, name, scale, tuple(seeds), beside=args.neighbours)
+    (record,) = sweeps([wanted], pool=pool, **how)
+    if args.neighbours:
+        _print_carried(name, module, record)
+        print(f"written: {write_record(record)}")
+        return 0
     if args.calibration:
         # What bounds are set by: single numbers, and what the conditions read.
         first = record.runs[MAIN][record.seeds[0]]
@@ -550,9 +611,11 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true")
     sub = command("check", command_check)
     sub.add_argument("ids", nargs="*")
-    sub.add_argument("--seeds", help=f"such as 0-4, 7 or 1,3,5-8; {RECORDED} if left out")
+    sub.add_argument("--seeds", help="such as 0-4, 7 or 1,3,5-8; the recorded ones if left out")
     sub.add_argument("--device")
     spread_out(sub)
+    text = "how far effects carry: settings that ought not to matter"
+    sub.add_argument("--neighbours", action="store_true", help=text)
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--recorded", action="store_true", help="recompute from the recorded arrays")
     how.add_argument("--changed", action="store_true", help="rerun what changed, and the oldest")
@@ -561,7 +624,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--scale")
     sub.add_argument("--device")
     spread_out(sub)
-    sub.add_argument("--calibration", action="store_true")
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("--calibration", action="store_true")
+    which.add_argument("--neighbours", action="store_true")
     sub = command("certify", command_certify)
     sub.add_argument("ids", nargs="*")
     sub.add_argument("--jobs", type=_whole(1, MOST_JOBS), default=1, metavar="N")

@@ -52,7 +52,8 @@ class AnswersDirective(EvidenceDirective):
             if name not in entries:
                 raise WhydeepError(f"{{answers}} names {name!r}, which the catalogue has not")
             if name in run:
-                fared = verdict_badges(evidence(name).verdict(name))
+                found = evidence(name)
+                fared = verdict_badges(found, found.verdict(name))
             else:
                 fared = [nodes.Text("not yet run")]
             titled = nodes.inline("", run[name].title) if name in run else nodes.literal("", name)

@@ -24,6 +24,7 @@ from sphinxcontrib.bibtex.domain import BibtexDomain
 from whydeep.book.evidence import (
     Evidence,
     bound_words,
+    carried_words,
     evidence,
     interval_words,
     ratio_words,
@@ -169,16 +170,16 @@ class ClaimDirective(EvidenceDirective):
         box = claim_box(ids=[anchor])
         self.set_source_info(box)
         self.target(anchor, verdict.claim.title)
-        box += self._head(verdict, anchor)
+        box += self._head(found, verdict, anchor)
         box += self._strips(verdict)
         box += self._record(found, verdict)
         return [box]
 
-    def _head(self, verdict: Verdict, anchor: str) -> list[nodes.Node]:
+    def _head(self, found: Evidence, verdict: Verdict, anchor: str) -> list[nodes.Node]:
         """Badge and title, what the source says, what was run, what came out, what to mind."""
         claim = verdict.claim
         title = nodes.paragraph("", "", classes=["claim-title"], ids=[f"{anchor}-title"])
-        title += verdict_badges(verdict)
+        title += verdict_badges(found, verdict)
         title += [nodes.Text(" "), nodes.inline("", claim.title, classes=["claim-name"])]
         says = f"{claim.says} {{cite}}`{claim.cite}`"
         made: list[nodes.Node] = [
@@ -193,6 +194,7 @@ class ClaimDirective(EvidenceDirective):
             ("Tested here.", claim.tested),
             ("What came out.", claim.so),
             ("", self._why(verdict)),
+            ("How far it carries.", self._carried(found, verdict)),
             ("Mind.", claim.caveat),
             ("Contested.", claim.contested),
             ("Limits.", claim.limits),
@@ -203,6 +205,17 @@ class ClaimDirective(EvidenceDirective):
         if not verdict.as_registered:
             made.append(nodes.paragraph("", f"Registered: {registered_words(verdict)}."))
         return made
+
+    @staticmethod
+    def _carried(found: Evidence, verdict: Verdict) -> str:
+        """To which neighbours, or which ones it is still to be tried on."""
+        if words := carried_words(found.carried(verdict)):
+            return f"It carries {words}."
+        known = {each.name: each.words for each in getattr(found.module, "NEIGHBOURS", ())}
+        if verdict.claim.neighbours and not found.beside:
+            named = ", ".join(known[name] for name in verdict.claim.neighbours)
+            return f"Not tried yet on its neighbours: {named}."
+        return ""
 
     @staticmethod
     def _why(verdict: Verdict) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 
 from whydeep.errors import BadSettings
 from whydeep.evidence.claims import Measured, Verdict, judge
+from whydeep.evidence.near import Carried, carried
 from whydeep.evidence.provenance import VERSIONED, code_hash, standing
-from whydeep.evidence.results import MAIN, Record, read_record
+from whydeep.evidence.results import MAIN, NEAR, Record, read_record, record_path
 from whydeep.experiments import find, recorded_scale
 
 NUMBER = re.compile(r"\{num\}`([^`]+)`")
@@ -36,6 +37,7 @@ class Evidence:
     module: ModuleType
     record: Record
     verdicts: tuple[Verdict, ...]
+    beside: Record | None = None  # the runs of its neighbours
 
     @property
     def code_now(self) -> str:
@@ -45,6 +47,10 @@ class Evidence:
     def moved_on(self) -> bool:
         """Whether the experiment's code has changed since the record was made."""
         return self.code_now != standing(self.record.provenance)
+
+    def carried(self, verdict: Verdict) -> tuple[Carried, ...]:
+        """How the neighbours of one of its claims fared; none where they are not recorded."""
+        return carried(verdict, self.module, self.beside) if self.beside else ()
 
     def verdict(self, claim: str) -> Verdict:
         return next(v for v in self.verdicts if v.claim.id == claim)
@@ -58,8 +64,10 @@ def evidence(name: str) -> Evidence:
     """
     experiment, module = find(name)
     record = read_record(experiment, recorded_scale(module))
-    verdicts = tuple(judge(claim, record.runs, share=record.share) for claim in module.CLAIMS)
-    return Evidence(experiment, module, record, verdicts)
+    verdicts = tuple(judge(claim, record.runs, share=record.share()) for claim in module.CLAIMS)
+    there = record_path(experiment, NEAR).is_file()
+    beside = read_record(experiment, NEAR) if there else None
+    return Evidence(experiment, module, record, verdicts, beside)
 
 
 # ---------------------------------------------------------------------------------- words
@@ -129,6 +137,17 @@ def ratio_words(measured: Measured) -> str:
         return ""
     ours, low, high = measured.of_theirs
     return f"{number(ours, 2)} ({number(low, 2)} to {number(high, 2)})"
+
+
+def carried_words(outcomes: Sequence[Carried]) -> str:
+    """``to 3 of 4 neighbours: digits, ...; not to width 256``; "" where there is none."""
+    if not outcomes:
+        return ""
+    yes = [each.neighbour.words for each in outcomes if each.carries]
+    no = [each.neighbour.words for each in outcomes if not each.carries]
+    words = f"to {len(yes)} of {len(outcomes)} neighbours"
+    words += f": {', '.join(yes)}" if yes else ""
+    return words + (f"; not to {', '.join(no)}" if no else "")
 
 
 def plain(text: str) -> str:

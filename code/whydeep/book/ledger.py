@@ -16,6 +16,7 @@ from whydeep.book.claims import EXACT_WORDS, Cell, EvidenceDirective, table
 from whydeep.book.evidence import (
     Evidence,
     bound_words,
+    carried_words,
     evidence,
     interval_words,
     machine_words,
@@ -142,7 +143,7 @@ class LedgerDirective(EvidenceDirective):
         link = self.reference(anchor(claim.id), nodes.inline("", claim.title))
         head = [
             nodes.paragraph("", "", link, classes=["claim-name"]),
-            nodes.paragraph("", "", *verdict_badges(verdict)),
+            nodes.paragraph("", "", *verdict_badges(found, verdict)),
             nodes.paragraph("", "", *self.inline(f"{claim.says} {{cite}}`{claim.cite}`")),
             nodes.paragraph(
                 "",
@@ -155,6 +156,8 @@ class LedgerDirective(EvidenceDirective):
         ]
         exact = claim.kind == "exact"
         ours = [self._measured(m, exact, m in verdict.mechanism) for m in verdict.measured]
+        if carried := carried_words(found.carried(verdict)):
+            ours.append(nodes.paragraph("", f"Carries {carried}."))
         controls = [self._outcome(outcome, exact) for outcome in verdict.controls]
         return head, ours or "—", controls or "—"
 
@@ -190,7 +193,9 @@ class LedgerDirective(EvidenceDirective):
                 )
                 continue
             record = read_record(found.experiment, "calibration")
-            verdicts = [judge(claim, record.runs) for claim in found.module.CLAIMS]
+            verdicts = [
+                judge(claim, record.runs, share=record.share()) for claim in found.module.CLAIMS
+            ]
             for verdict in verdicts:
                 rows += [
                     (

@@ -21,6 +21,7 @@ from whydeep.book.evidence import (
 )
 from whydeep.errors import WhydeepError
 from whydeep.evidence.claims import Verdict
+from whydeep.evidence.near import only_here
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +31,14 @@ def verdict_badge(word: str) -> nodes.inline:
     return nodes.inline("", word, classes=["verdict", f"verdict-{word.replace(' ', '-')}"])
 
 
-def verdict_badges(verdict: Verdict) -> list[nodes.Node]:
-    """The badge of a verdict, and the flag of a claim that a work contradicts."""
+def verdict_badges(found: Evidence, verdict: Verdict) -> list[nodes.Node]:
+    """The badge of a verdict, with a flag if a work contradicts it or if it does not carry."""
     badges: list[nodes.Node] = [verdict_badge(verdict.word)]
-    if verdict.claim.contested:
-        flag = nodes.inline("", "contested", classes=["verdict", "verdict-contested"])
-        badges += [nodes.Text(" "), flag]
+    flags = {"contested": bool(verdict.claim.contested)}
+    flags |= {"only in this setting": only_here(found.carried(verdict))}
+    for flag in (flag for flag, shown in flags.items() if shown):
+        name = f"verdict-{flag.replace(' ', '-')}"
+        badges += [nodes.Text(" "), nodes.inline("", flag, classes=["verdict", name])]
     return badges
 
 

@@ -454,19 +454,35 @@ def level(deciding: int) -> float:
     return 0.95 if deciding <= 2 else 1 - 0.1 / deciding
 
 
+def measure(condition: Condition, results: Sequence[Result], at: float, share: float) -> Measured:
+    """A condition of an effect over the seeds, with its interval at the level ``at``."""
+    values = tuple(float(condition.measure(result)) for result in results)
+    low, high = interval(values, at, share=share, log=condition.log)
+    state = condition.state(low, high)
+    return Measured(condition, values, low, high, state, _unit(condition, results[0]))
+
+
+def _every(condition: Condition, results: Sequence[Result]) -> Measured:
+    """A condition that every seed has to meet: in favour, or missed."""
+    values = tuple(float(condition.measure(result)) for result in results)
+    met = all(math.isfinite(v) and condition.margin(v) >= 0 for v in values)
+    state = FAVOUR if met else MISSED
+    return Measured(
+        condition, values, min(values), max(values), state, _unit(condition, results[0])
+    )
+
+
+def _unit(condition: Condition, result: Result) -> str:
+    known = condition.name.partition("[")[0] in result
+    return condition.unit or (result.unit(condition.name) if known else "ratio")
+
+
 def _measure(
     condition: Condition, results: Sequence[Result], kind: str, at: float, share: float
 ) -> Measured:
-    values = tuple(float(condition.measure(result)) for result in results)
-    known = condition.name.partition("[")[0] in results[0]
-    unit = condition.unit or (results[0].unit(condition.name) if known else "ratio")
     if kind == "exact":
-        met = all(math.isfinite(v) and condition.margin(v) >= 0 for v in values)
-        return Measured(
-            condition, values, min(values), max(values), FAVOUR if met else MISSED, unit
-        )
-    low, high = interval(values, at, share=share, log=condition.log)
-    return Measured(condition, values, low, high, condition.state(low, high), unit)
+        return _every(condition, results)
+    return measure(condition, results, at, share)
 
 
 def _does_not_act(
@@ -554,7 +570,7 @@ def _unfit(
     measured: Sequence[Measured],
 ) -> str:
     """Why the outcome of a control shows nothing: not finite, idle or not valid; "" if it does."""
-    checks = [_measure(check, results, "exact", level(1), 0.0) for check in control.valid]
+    checks = [_every(check, results) for check in control.valid]
     if not all(m.finite for m in (*checks, *measured)):
         return "not finite"
     if idle := _does_not_act(results, main, claim.kind, control.by_design):

@@ -231,10 +231,9 @@ class Record:
     def seeds(self) -> list[int]:
         return sorted(self.runs.get(MAIN) or next(iter(self.runs.values())))
 
-    @property
-    def share(self) -> float:
-        """The part of its pool of test examples that each seed drew; 0 where none was noted."""
-        return float(self.provenance.get("share", 0.0))
+    def share(self, variant: str = MAIN) -> float:
+        """The part of its pool of examples that each seed of a variant drew; 0 where none did."""
+        return float(self.provenance.get("shares", {}).get(variant, 0.0))
 
 
 def record_path(experiment: str, scale: str) -> Path:
@@ -530,14 +529,14 @@ def sweeps(
     wanted = list(wanted)
     home = {task: each for each in wanted for task in each.tasks}
     runs: dict[str, dict] = {each.experiment: {} for each in wanted}
-    costs: dict[str, list[Cost]] = {each.experiment: [] for each in wanted}
+    costs: dict[str, dict[tuple[str, int], Cost]] = {each.experiment: {} for each in wanted}
     for task, result, spent in _all_runs(
         home, pool=pool, device=device, progress=progress, resume=resume, jobs=jobs,
         scheduler=scheduler, cost=cost,
     ):  # fmt: skip
         (experiment, _, variant, seed), each = task, home[task]
         runs[experiment].setdefault(variant, {})[seed] = result
-        costs[experiment].append(spent)
+        costs[experiment][variant, seed] = spent
         if len(costs[experiment]) == len(each.tasks):
             yield _record_of(each, runs.pop(experiment), costs[experiment], pool, device)
 
@@ -571,7 +570,9 @@ def _all_runs(
         yield due[index], result, spent
 
 
-def _record_of(each: Sweep, runs: dict, costs: list[Cost], pool: str, device: str) -> Record:
+def _record_of(
+    each: Sweep, runs: dict, costs: Mapping[tuple[str, int], Cost], pool: str, device: str
+) -> Record:
     """The record of a sweep whose runs are all there, in the order that `Sweep.tasks` has."""
     module = each.module
     ordered = {
@@ -582,8 +583,9 @@ def _record_of(each: Sweep, runs: dict, costs: list[Cost], pool: str, device: st
         module.__name__, module.SCALES[each.scale], changes, used_device(module, device)
     )
     if draws(module.__name__):
-        about |= {"pool": pool, "share": round(max(cost.share for cost in costs), 6)}
-    about["seconds"] = round(sum(cost.seconds for cost in costs) / len(costs), 2)
+        shares = {variant: round(cost.share, 6) for (variant, _), cost in costs.items()}
+        about |= {"pool": pool, "shares": {variant: shares[variant] for variant in ordered}}
+    about["seconds"] = round(sum(cost.seconds for cost in costs.values()) / len(costs), 2)
     if each.beside:
         return Record(each.experiment, NEAR, about | {"scale": each.scale}, ordered)
     return Record(each.experiment, each.scale, about, ordered)

@@ -1,8 +1,10 @@
 """One module an experiment, in folders named like the book's chapters.
 
 A module has SCALES (named frozen Settings), VARIANTS (changes of the settings, for controls), PAGE
-(the page that treats it), CLAIMS, ``run(settings, chance) -> Result`` and ``figure(runs)``. Its id
-is its path here with dashes: ``features/raw-pixels``. No experiment imports another: what two of a
+(the page that treats it), CLAIMS, ``run(settings, chance) -> Result`` and ``figure(runs)``, and as
+it needs them SEEDS (how many a record has, five if it says nothing), NEIGHBOURS (settings that
+ought not to matter) and TIMED. Its id is its path here with dashes: ``features/raw-pixels``. No
+experiment imports another: what two of a
 part share stands beside them in a module whose name begins with ``_``, what two parts share in
 `whydeep.labs` or `whydeep.datasets`.
 """
@@ -31,6 +33,11 @@ def experiments() -> dict[str, ModuleType]:
 def recorded_scale(module: ModuleType) -> str:
     """The scale that verdicts rest on: ``full`` where there is one, else ``quick``."""
     return "full" if "full" in module.SCALES else "quick"
+
+
+def recorded_seeds(module: ModuleType) -> list[int]:
+    """The seeds that verdicts rest on: SEEDS of them, five where the module names none."""
+    return list(range(getattr(module, "SEEDS", 5)))
 
 
 def find(name: str) -> tuple[str, ModuleType]:

@@ -6,7 +6,7 @@
 as last released or, for a newer claim, as first told; and an entry for each verdict, registration
 or record that changed. A verdict or a registration that is not the last one told is a problem: a
 claim cannot be fitted to its result, nor a result to its claim, without a line that says when and
-why. What a claim registers is its sentence, kind and verdict, its conditions with what they measure
+why. What a claim registers is its statement, kind and verdict, its conditions with what they measure
 and its controls; words that only explain may be mended freely.
 """
 
@@ -234,7 +234,7 @@ def problems(history: History, now: Mapping[str, Told]) -> list[str]:
             )
         if history.registered(claim) != today.registered:
             found.append(
-                f"{claim}: what is registered has changed (sentence, kind, verdict, conditions or "
+                f"{claim}: what is registered has changed (statement, kind, verdict, conditions or "
                 f"controls): say so under `changes` in data/{NAME} with `when`, `reason` and "
                 f"`registered: {{{claim}: '{today.registered}'}}`"
             )

@@ -61,12 +61,13 @@ def sentences(text: str) -> list[str]:
 
 
 def _of_claim(claim: Claim) -> Iterator[Passage]:
-    """What a claim says of a work: its sentence, what it tells of its source, the objection."""
+    """What a claim says of a work: its statement, rows of the source, objections and limits."""
     where, own = f"claim {claim.id}", frozenset({claim.cite})
-    yield Passage(where, claim.sentence, own)
+    yield Passage(where, claim.says, own)
     for row in map("; ".join, claim.paper_says):
         yield Passage(f"{where}, its source", row, keys(row) or own)
-    yield Passage(f"{where}, disputed", claim.disputed)
+    for field in ("tested", "caveat", "contested", "limits"):
+        yield Passage(f"{where}, {field}", getattr(claim, field))
 
 
 def _of_module(path: Path) -> Iterator[str]:

@@ -161,11 +161,7 @@ def facts() -> Facts:
             found["sources"][claim.id] = digest(
                 [claim.cite, claim.says, claim.paper_says, claim.contested, claim.limits]
             )
-    pages = (p for p in (root / "chapters").rglob("*.*") if p.suffix in (".md", ".ipynb"))
-    for page in (root / "index.md", *sorted(pages)):
-        if ".ipynb_checkpoints" in page.parts:
-            continue
-        name = str(page.relative_to(root).with_suffix("")).removeprefix("chapters/")
+    for name, page in pages():
         told = {"figures": shown(page), "asserts": asserted(page), "numbers": numbers(page)}
         for section, value in told.items():
             if value:
