@@ -6,7 +6,7 @@
 as last released or, for a newer claim, as first told; and an entry for each verdict, registration
 or record that changed. A verdict or a registration that is not the last one told is a problem: a
 claim cannot be fitted to its result, nor a result to its claim, without a line that says when and
-why. What a claim registers is its statement, kind and verdict, its conditions with what they measure
+why. What a claim registers is its statement, kind and verdict, its conditions, what they measure
 and its controls; words that only explain may be mended freely.
 """
 
