@@ -2,10 +2,10 @@
 
     python tests/recompute.py
 
-It reads data/results as JSON and does its own statistics with NumPy: the quantile of Student's t by
-integrating its density, the zones and the words from the table of DESIGN 4. Of the package it takes
-what was registered: conditions, bounds, controls. It prints what differs from the package's verdicts
-and exits with 1 if anything does.
+It reads data/results as JSON and does its own statistics with NumPy: the quantile of Student's t
+by integrating its density, the zones and the words from their table in *How to read a verdict*. Of
+the package it takes what was registered: conditions, bounds, controls. It prints what differs from
+the package's verdicts and exits with 1 if anything does.
 """
 
 import json

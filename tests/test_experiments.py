@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -520,14 +521,13 @@ def test_main_results_that_are_those_of_a_control_turn_the_claim_red(name, claim
     for control in claim.controls:
         if not set(control.misses) & held or verdict.word == UNDECIDED:
             continue
+        attacked = tuple(c for c in claim.decides if c.name in control.misses)
+        alone = dataclasses.replace(control, misses=tuple(c.name for c in attacked), finds=())
         only = dataclasses.replace(
-            claim, decides=tuple(c for c in claim.decides if c.name in control.misses), mechanism=(),
-            controls=(control,), expected=UNDECIDED, missed=(),
-        )  # fmt: skip
-        assert verdict_of(name, only, **{MAIN: runs[control.variant]}).word not in (
-            SHOWN,
-            REPRODUCED,
+            claim, decides=attacked, mechanism=(), controls=(alone,), expected=UNDECIDED, missed=()
         )
+        word = verdict_of(name, only, **{MAIN: runs[control.variant]}).word
+        assert word not in (SHOWN, REPRODUCED)
 
 
 def lost_at(condition, result):
@@ -716,3 +716,21 @@ def test_logistic_regression_reaches_the_minimum_that_newtons_method_finds():
     expected = ((z @ v).argmax(1) != y).double().mean()
     error, same = logistic_regression_errors(x, y, x, y, penalty)
     assert error == same == pytest.approx(float(expected))
+
+
+# --- the words by other means ----------------------------------------------------------------
+
+
+def test_an_independent_script_finds_the_same_words_and_intervals():
+    sys.path.insert(0, str(ROOT / "tests"))
+    import recompute
+
+    assert list(recompute.differences()) == []
+
+
+def test_the_independent_script_would_notice(monkeypatch):
+    import recompute
+
+    monkeypatch.setattr(recompute, "t_quantile", lambda p, degrees: 1.96)
+    found = list(recompute.differences())
+    assert any("the package says [" in line for line in found)
