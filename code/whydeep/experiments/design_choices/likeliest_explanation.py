@@ -154,10 +154,20 @@ SPARSE = at_most(
 )
 CLAIMS = (
     Claim(
-        id="patel2015-probabilistic-theory", title="", cite="patel2015", kind="exact", expected=HOLDS,
-        says="In a model that renders a class at an unknown place, with a switch that may "
-        "leave it out, the likeliest explanation is exactly convolution, ReLU and max-pooling; "
-        "pooling takes the maximum over the place.",
+        id="patel2015-probabilistic-theory", cite="patel2016", kind="exact", expected=HOLDS,
+        title="Is a convolutional layer the likeliest explanation?",
+        says="Max-sum inference in a model that renders a class under nuisances, with switches "
+        "that may leave parts out, exactly reproduces the operations of a deep convolutional "
+        "network (abstract).",
+        tested="One layer of that model: 60 pictures of 12 x 12 pixels, each noise with or without "
+        "one of 4 templates at an unknown place; Gaussian densities of whole pictures against the "
+        "library's convolution, ReLU and max-pooling.",
+        so="Both sides differ by at most "
+        "{num}`design-choices/likeliest-explanation over_rounding max .1%` of what rounding allows "
+        "and name the same classes.",
+        caveat="One layer and one kind of noise; the model was built so that its inference is a "
+        "network. The likeliest class and place together are not the likeliest class, for which "
+        "the probabilities of the places are added up.",
         paper=(
             ("max-sum inference in the deep rendering mixture model", "exactly reproduces the "
              "operations in deep convolutional networks", "{cite:t}`patel2016`, abstract"),
@@ -175,9 +185,8 @@ CLAIMS = (
                 (SPARSE,),
             ),
         ),
-        limits="exact for one layer and one kind of noise: networks are trained on labels, not "
-        "fitted to such a model, and the sum over places would give a soft maximum in place of "
-        "this one {cite}`patel2016`",
+        limits="Networks are trained on labels, not fitted to such a model, and the sum over "
+        "places would give a soft maximum in place of this one {cite}`patel2016`.",
     ),
 )  # fmt: skip
 

@@ -137,10 +137,22 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="maxnorm-columns", title="", cite="srivastava2014", kind="effect", expected=IN_PART,
-        says="Projecting each unit's incoming weights back onto a ball of fixed radius keeps "
-        "training stable at high learning rates and adds to what dropout gains.",
+        id="maxnorm-columns", cite="srivastava2014", kind="effect", expected=IN_PART,
         missed=("dropout_ratio",),
+        title="Does a bound on the weights add to dropout?",
+        says="A bound on the norm of each unit's incoming weights makes it possible to use a huge "
+        "learning rate without the weights blowing up, and together with dropout lowers the error "
+        "further: on MNIST from 1.25% to 1.06% (section 5.1 and Table 2).",
+        tested="Two hidden layers of 128 units on 1,000 pictures of clothes, 14 x 14, 150 steps; "
+        "columns free or cut to length 1 after every step, without dropout at a learning rate of "
+        "0.4, and with it at the best of three rates.",
+        so="At the rate 0.4 the bound leaves {num}`design-choices/max-norm ratio .2f ±` of the "
+        "training loss; with dropout it leaves {num}`design-choices/max-norm dropout_ratio .2f ±` "
+        "of the test error, where the paper has 0.85.",
+        caveat="At 0.4 the bounded network does not fail, but it does not learn well either: its "
+        "loss is {num}`design-choices/max-norm loss[bounded,-1] .2f ±`, that of the free network "
+        "at its best rate {num}`design-choices/max-norm best_loss[free] .2f ±`. The rates with "
+        "dropout are chosen on the test pictures, for both alike.",
         paper=(
             (
                 "MNIST test error, 3 layers of 1,024 ReLU units: dropout; dropout and bound",
@@ -149,10 +161,13 @@ CLAIMS = (
             ),
         ),
         decides=(
-            at_most("ratio", "at the learning rate 0.4 the bound leaves at most {bound} of the "
-                    "training loss", 0.7),
+            at_most("ratio", "at the learning rate 0.4 the bound leaves at most {bound:word} of "
+                    "the training loss", 0.5, none=1.0, log=True,
+                    because="the free network fails there; a network that kept more than half of "
+                    "that loss would not be called stable"),
             at_most("dropout_ratio", "with dropout, each at its best learning rate, the bound "
-                    "leaves at most {bound} of the test error (0.85 in the paper)", 0.9),
+                    "leaves at most {bound} of the test error (0.85 in the paper)", 0.92, none=1.0,
+                    log=True, source=1.06 / 1.25, because="half of the paper's effect, 0.85 times"),
         ),
         controls=(
             Control(
@@ -167,6 +182,9 @@ CLAIMS = (
         limits="The network of 2012 had no such bound but weight decay {cite}`krizhevsky2012`, "
         "and batch normalisation later took over the work of keeping large steps stable "
         "{cite}`ioffe2015`.",
+        changes=("Bound on the training loss 0.7 -> 0.5 (stricter): a loss of 0.7 times that of a "
+                 "network that fails is not stable. Bound with dropout 0.9 -> 0.92 (looser): half "
+                 "of the paper's effect, in logarithms.",),
     ),
 )  # fmt: skip
 

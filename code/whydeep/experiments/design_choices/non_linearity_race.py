@@ -8,13 +8,14 @@ network start as N(0, 0.01^2) (section 5; for the small one they do not say). We
 layers, dense ones, that start on small pictures of clothes, count steps, and do it again with
 inputs and weights of the size that theory asks for.
 
-What would refute it: a tanh or a sigmoid that is less than twice as slow from the paper's start. A
-lead that were due to anything but saturation would survive standardised inputs, or a ReLU that is
-cut off at 1.
+What would refute it: a tanh that arrives, and takes less than 2.45 times as many steps. As long as
+it does not arrive there is no factor, and nothing is decided. A lead that were due to anything but
+saturation would survive standardised inputs.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.datasets.tasks import CLASSES
 from whydeep.descent import SGD, Trained, train
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Activation, Dense
 from whydeep.show import figures
@@ -141,22 +142,29 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
-TWICE = at_least(
-    "to_relu[tanh]",
-    "from the paper's start, tanh takes at least {bound:word} as many steps as ReLU",
-    2.0,
-)
-TWICE_SIGMOID = at_least(
-    "to_relu[sigmoid]",
-    "from the paper's start, the sigmoid takes at least {bound:word} as many steps as ReLU",
-    2.0,
-)
+def arrived(result: Result) -> float:
+    """Steps of tanh over steps of ReLU to GOAL; not a number where one of them does not arrive."""
+    there = max(float(result[f"lowest[{name}]"]) for name in ("relu", "tanh")) <= GOAL
+    return float(result["to_relu[tanh]"]) if there else math.nan
+
+
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-relu-speed", title="", cite="krizhevsky2012", kind="effect", expected=SHOWN,
-        says="From the paper's start, with raw pixels and small weights, a network of four "
-        "layers reaches 25% training error in far fewer steps with ReLU than with tanh or a "
-        "sigmoid, each at its best learning rate.",
+        id="krizhevsky2012-relu-speed", cite="krizhevsky2012", kind="effect", expected=UNDECIDED,
+        title="Does ReLU learn faster than tanh?",
+        says="A convolutional network of four layers reaches 25% training error on CIFAR-10 six "
+        "times faster with ReLU than with tanh, each at a learning rate chosen for it; how much "
+        "faster varies with the network (section 3.1 and Figure 1).",
+        tested="Four dense layers on 2,000 pictures of clothes, 14 x 14, with pixels from 0 to 255 "
+        "and weights of standard deviation 0.01, as in the paper's large network: steps to 25% "
+        "training error at the best of five learning rates, 600 steps at most.",
+        so="There is no factor to give: ReLU arrives after "
+        "{num}`design-choices/non-linearity-race to_goal[relu] .0f ±` steps and tanh within 600 at "
+        "no rate; its error stops at {num}`design-choices/non-linearity-race lowest[tanh] .0%`.",
+        caveat="The network is not of the paper's kind: dense units add up all pixels, filters a "
+        "few, so that raw pixels saturate this one more. With inputs and weights of fitting size "
+        "tanh takes {num}`design-choices/non-linearity-race@fitted to_relu[tanh] .2f ±` times as "
+        "many steps as ReLU: no lead.",
         paper=(
             (
                 "steps to 25 % training error on CIFAR-10, tanh to ReLU, four convolutional layers",
@@ -165,28 +173,33 @@ CLAIMS = (
             ),
             ("sigmoid to ReLU", "no number", "section 3.1 names sigmoid and tanh together"),
         ),
-        decides=(TWICE, TWICE_SIGMOID),
+        decides=(
+            Condition("arrived", "tanh takes at least {bound} times as many steps as ReLU, both "
+                      "arriving", arrived, ">=", 2.45, "ratio of steps", none=1.0, log=True,
+                      source=6.0, because="half of the paper's effect, in logarithms: the root of "
+                      "six"),
+        ),
+        mechanism=(
+            at_least("lowest[tanh]", "from the paper's start the training error of tanh stays at "
+                     "{bound:%} % or above at every rate, for as long as it was run", GOAL),
+        ),
         controls=(
             Control(
                 "fitted", "the start: pixels of standard deviation one, and weights of the size "
-                "that keeps the signal where tanh is steep", ("to_relu[tanh]",),
+                "that keeps the signal where tanh is steep", ("arrived", "lowest[tanh]"),
                 (
                     at_most("to_goal[relu]", "the network with ReLU reaches the goal within "
                             "{bound} steps", 200.0),
                 ),
             ),
-            Control(
-                "clipped", "the open end: the ReLU is cut off at 1, so that it saturates as tanh "
-                "does", ("to_relu[tanh]", "to_relu[sigmoid]"),
-                (
-                    at_most("lowest[relu]", "the network still learns: its training error falls "
-                            "to {bound:word} or less", 0.5),
-                ),
-            ),
         ),
-        limits="With inputs and weights of fitting size the lead over tanh goes away, as the "
-        "control shows, and later networks left the ReLU for smooth cousins of it "
-        "{cite}`hendrycks2016`.",
+        limits="Fitting weights were known to let tanh learn before the paper {cite}`glorot2010`, "
+        "and later networks left the ReLU for smooth cousins of it {cite}`hendrycks2016`.",
+        changes=("A race counts only where both arrive; before, 600 steps stood for tanh and for "
+                 "the sigmoid, neither of which arrived, and the same number met both conditions. "
+                 "Bound 2 -> 2.45 (stricter): half of the paper's effect, in logarithms. The "
+                 "control with a ReLU cut off at 1 is gone: nobody arrived in it, so that it had "
+                 "to miss.",),
     ),
 )  # fmt: skip
 

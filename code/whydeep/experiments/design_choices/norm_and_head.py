@@ -5,8 +5,8 @@ accuracy; Lin, Chen and Yan (2014) put an average of each channel in the place o
 and lose nothing. We take both out of the miniature network on a few hundred pictures of clothes.
 
 What would refute it: for the normalisation, an error that does not rise without it although it
-does where the numbers are as large as the paper's; for the average head, an error far above the
-dense head's, or one as near where the features below it are not learned.
+does where the numbers are as large as the paper's; for the average head, an error above the dense
+head's, or one as low where the features below it are not learned.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import halved
 from whydeep.descent.recipe import Recipe, error, fit
-from whydeep.evidence.claims import IN_PART, NOT_SHOWN, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import (
+    OPPOSITE,
+    UNDECIDED,
+    Claim,
+    Condition,
+    Control,
+    at_least,
+    at_most,
+)
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks.miniature import Choices, Miniature, build, parameters
 from whydeep.show import figures
@@ -106,32 +114,60 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+def _head_ratio(result: Result) -> float:
+    return float(result["error[average_head]"] / result["error[dense_head]"])
+
+
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-lrn", title="", cite="krizhevsky2012", kind="effect", expected=NOT_SHOWN,
-        says="Local response normalisation lowers the error.",
+        id="krizhevsky2012-lrn", cite="krizhevsky2012", kind="effect", expected=UNDECIDED,
+        title="Does response normalisation lower the error?",
+        says="Local response normalisation lowers the top-1 error on ImageNet by 1.4 points "
+        "(section 3.3).",
+        tested="AlexNet in miniature, three convolutional layers and a dense one, on 600 "
+        "standardised pictures of clothes, 14 x 14, 12 epochs, with and without the step.",
+        so="The gain is {num}`design-choices/norm-and-head norm_gain .1% ±` of the test examples: "
+        "neither half of the paper's gain nor its absence can be read from five seeds.",
+        caveat="On standardised pictures the divisor hardly varies, so that the step is little "
+        "more than a multiplication by 0.59. On inputs 30 times as large the gain is "
+        "{num}`design-choices/norm-and-head@large-inputs norm_gain .0% ±`, but there it rescues a "
+        "network that errs on "
+        "{num}`design-choices/norm-and-head@large-inputs error[plain] .0%` without it.",
         paper=(("top-1 and top-5 error", ("lower by {} and {} points", 1.4, 1.2), "section 3.3"),),
         decides=(
             at_least("norm_gain", "with response normalisation the test error is lower by {bound} "
-                     "or more", 0.014),
+                     "or more", 0.007, none=0.0, source=0.014,
+                     because="half of the paper's 1.4 points"),
         ),
         controls=(
             Control(
                 "large-inputs", "the cause put in: inputs 30 times as large, so that the divisor "
-                "is not constant", ("norm_gain",),
-                (
+                "is not constant",
+                valid=(
                     at_most("error[normalised]", "with response normalisation it learns: its "
                             "error is at most {bound}", 0.6),
                 ),
+                finds=("norm_gain",),
             ),
         ),
-        limits="{cite:t}`simonyan2014` found no gain from it in deeper networks on the same "
+        contested="{cite:t}`simonyan2014` found no gain from it in deeper networks on the same "
         "competition, and left it out.",
+        changes=("Bound 0.014 -> 0.007 (looser): half of the paper's effect. By the first one, the "
+                 "whole effect, the interval would have missed it.",),
     ),
     Claim(
-        id="lin2014-fully-connected-not-needed", title="", cite="lin2014", kind="effect", expected=IN_PART,
-        says="The mean of each channel can stand in for the dense layers, with a tenth of the "
-        "weights and no loss.",
+        id="lin2014-fully-connected-not-needed", cite="lin2014", kind="effect", expected=OPPOSITE,
+        title="Can averages replace the dense layers?",
+        says="With the mean of each channel in place of a dense layer the test error on CIFAR-10 "
+        "falls, from 11.59% to 10.41% (section 4.6, Table 5).",
+        tested="AlexNet in miniature with batch normalisation on 600 pictures of clothes, 14 x 14, "
+        "12 epochs: averages of 16 channels against a dense layer of 128 units.",
+        so="With averages the test error is {num}`lin2014-fully-connected-not-needed:head_ratio "
+        ".2f ±` times that with the dense layer, where the paper has 0.90; the network has "
+        "{num}`design-choices/norm-and-head head_share .0%` of the weights.",
+        caveat="The loss is small: {num}`design-choices/norm-and-head head_excess .1% ±` of the "
+        "test examples. In the paper each class has a channel of its own, and the dense layer is "
+        "said to overfit; ours has 16 channels, 600 pictures and 12 epochs.",
         paper=(
             (
                 "test error on CIFAR-10: dense layer; with dropout; average",
@@ -140,22 +176,24 @@ CLAIMS = (
             ),
         ),
         decides=(
-            at_most("head_excess", "with averages the test error is at most {bound} above that "
-                    "with the dense layer", 0.05),
-            Condition("no_loss", "it is not above it at all",
-                      lambda result: float(result["head_excess"]), "<=", 0.0, SHARE),
+            Condition("head_ratio", "with averages the test error is at most {bound} times that "
+                      "with the dense layer", _head_ratio, "<=", 0.95, "ratio of test errors",
+                      none=1.0, log=True, source=10.41 / 11.59,
+                      because="half of the paper's effect, 0.90 times"),
         ),
         controls=(
             Control(
                 "features-not-learned", "what the channels learn: the averages are of channels "
-                "left as they were drawn", ("head_excess", "no_loss"),
+                "left as they were drawn", ("head_ratio",),
                 (
                     at_most("error[average_head]", "the classifier on them learns: its error is "
                             "at most {bound}", 0.45),
                 ),
             ),
         ),
-        missed=("no_loss",),
+        changes=("One condition with the paper's ratio, 0.95 at most (stricter), in place of two "
+                 "bounds on one difference, 5 points and 0, of which the first made the verdict "
+                 "'partly'.",),
     ),
 )  # fmt: skip
 

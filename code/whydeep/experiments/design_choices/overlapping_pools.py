@@ -1,12 +1,12 @@
 """Do pools that overlap help? Windows of 3 x 3 at stride 2 against blocks of 2 x 2.
 
 AlexNet pools overlapping windows, which is said to lower its error by 0.4 points and to make it
-slightly harder to overfit ({cite}`krizhevsky2012`, section 3.4). The networks of the page's other
-experiment are small enough to train several of them a seed, so that a gain of 0.3 points could be
-seen if it were there. To know that it could, a positive control changes something that helps for
-certain: the second network keeps its blocks and is trained for three times as long.
+slightly harder to overfit ({cite}`krizhevsky2012`, section 3.4). We compare the two in the
+networks of the page's other experiment. A positive control changes something that helps for
+certain: the second network keeps its blocks and is trained for three times as long. Its gain is far
+larger than the paper's, and so it says nothing about a gain as small as that.
 
-What would refute the verdict that no gain shows: a mean gain of 0.3 points or more.
+What would refute it: an error that does not fall, or rises, with overlapping windows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import NOT_SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import OPPOSITE, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.design_choices._pools import Setup, errors
 from whydeep.show import figures
@@ -58,26 +58,37 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-overlapping-pooling", title="",
-        cite="krizhevsky2012", kind="effect", expected=NOT_SHOWN,
-        says="Pooling windows of 3 x 3 at stride 2 in place of blocks of 2 x 2 lowers the "
-        "error slightly.",
+        id="krizhevsky2012-overlapping-pooling",
+        cite="krizhevsky2012", kind="effect", expected=OPPOSITE,
+        title="Do overlapping pools help?",
+        says="Pooling windows of 3 x 3 at stride 2 in place of blocks of 2 x 2 at stride 2 lowers "
+        "the top-1 error by 0.4 points (section 3.4).",
+        tested="Two networks a seed of two convolutional layers on 2,000 pictures of clothes, "
+        "14 x 14, 160 steps; pools of one kind or the other after each layer.",
+        so="Overlapping windows err on {num}`design-choices/overlapping-pools error[second] .1% ±` "
+        "of the test examples, blocks on "
+        "{num}`design-choices/overlapping-pools error[blocks] .1% ±`: they do harm here.",
+        caveat="160 steps at one learning rate are few, and on maps of 16 x 16 places a window of "
+        "3 x 3 blurs much, on AlexNet's 55 x 55 less.",
         paper=(("top-1 and top-5 error", ("lower by {} and {} points", 0.4, 0.3), "section 3.4"),),
         decides=(
-            at_least("gain", "overlapping windows lower the test error by at least {bound}", 0.003),
+            at_least("gain", "overlapping windows lower the test error by at least {bound}", 0.002,
+                     none=0.0, source=0.004, because="half of the paper's 0.4 points"),
         ),
         controls=(
             Control(
                 "three-times-the-steps", "something that helps for certain in place of the "
-                "overlap: three times as many steps", ("gain",),
-                (
+                "overlap: three times as many steps",
+                valid=(
                     at_most("error[blocks]", "the network learns: its error is at most {bound}",
                             0.3),
                 ),
+                finds=("gain",),
             ),
         ),
-        limits="{cite:t}`scherer2010` found that overlapping windows bring no significant "
-        "improvement",
+        contested="{cite:t}`scherer2010` found that overlapping windows bring no significant "
+        "improvement.",
+        changes=("Bound 0.003 -> 0.002 (looser): half of the paper's effect.",),
     ),
 )  # fmt: skip
 

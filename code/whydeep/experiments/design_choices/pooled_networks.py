@@ -6,9 +6,10 @@ what is sparse better than an average does ({cite}`boureau2010,scherer2010`). We
 small pictures of clothes that differ in one line: the maximum of each 2 x 2 block, its average, or
 its first number only, which is a convolution with stride 2.
 
-What would refute it: an average as good as the maximum on pictures; a maximum that loses as much
-to a shift of one pixel as the stride does; or the same lead where features are not sparse, or
-where the four numbers that are pooled are no neighbours.
+What would refute it: an average, at a rate of its own, as good as the maximum on pictures; or the
+same lead where features are not sparse. For tolerance to shifts as the reason: a maximum that loses
+as much to a shift of one pixel as the stride or the average does, or as little where the four
+numbers that are pooled are no neighbours.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.design_choices._pools import Setup, errors
 from whydeep.show import figures
@@ -72,16 +73,37 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+FAST = at_least(
+    "ratio_fast",
+    "average pooling, at a faster rate of its own, has at least {bound} times the error of "
+    "max-pooling",
+    1.08,
+    none=1.0,
+    log=True,
+    because="the least lead for which one would choose a pool; the catalogue had it before any run",
+)
 RATIO = at_least(
     "ratio",
     "at the same rate and after the same steps, average pooling has at least {bound} times the "
     "error of max-pooling",
     1.08,
+    none=1.0,
+    log=True,
 )
 SHIFT = at_least(
     "shift_gap",
     "a shift by one pixel costs at least {bound} more with a stride than with max-pooling",
     0.03,
+    none=0.0,
+)
+SHIFT_OF_AVERAGE = Condition(
+    "shift_of_average",
+    "a shift by one pixel costs at least {bound} more with average pooling than with max-pooling",
+    lambda result: float(result["shift[average]"] - result["shift[maximum]"]),
+    ">=",
+    0.03,
+    "fraction of test examples",
+    none=0.0,
 )
 
 
@@ -91,18 +113,34 @@ def _learns(quantity: str, bound: float) -> tuple[Condition]:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-max-pooling", title="", cite="krizhevsky2012", kind="effect", expected=SHOWN,
-        says="Taking the maximum over neighbouring positions tolerates small shifts, and "
-        "beats averaging when features are sparse.",
+        id="krizhevsky2012-max-pooling", cite="scherer2010", kind="effect", expected=UNDECIDED,
+        title="Does the maximum beat the average in a network?",
+        says="Max-pooling does significantly better than subsampling by averages in convolutional "
+        "networks that recognise objects (abstract).",
+        tested="Two networks a seed of two convolutional layers on 2,000 pictures of clothes, "
+        "14 x 14, 160 steps; maps are halved by the maximum or the average of 2 x 2 blocks, the "
+        "average at a rate 2.5 times as high.",
+        so="The average errs {num}`design-choices/pooled-networks ratio_fast .2f ±` times as often "
+        "as the maximum; at the same rate it is {num}`design-choices/pooled-networks ratio .2f ±` "
+        "times, part of which is speed.",
+        caveat="The networks are stopped early: with average pooling they still err on "
+        "{num}`design-choices/pooled-networks train[average] .0%` of the training pictures, with "
+        "the maximum on {num}`design-choices/pooled-networks train[maximum] .0%`, and at the end "
+        "of a longer training the lead may be gone. Tolerance to shifts does not explain it: a "
+        "shift by one pixel costs the maximum "
+        "{num}`design-choices/pooled-networks shift[maximum] .0%`, the average "
+        "{num}`design-choices/pooled-networks shift[average] .0%`, a stride "
+        "{num}`design-choices/pooled-networks shift[stride] .0%`.",
         paper=(
             ("max-pooling against subsampling by averages, two collections of pictures",
              "no number: significantly better", "{cite:t}`scherer2010`, abstract"),
         ),
-        decides=(RATIO, SHIFT),
+        decides=(FAST,),
+        mechanism=(RATIO, SHIFT, SHIFT_OF_AVERAGE),
         controls=(
             Control(
                 "textures", "sparse features: the pictures are noise whose mean over a quarter "
-                "tells the class", ("ratio",),
+                "tells the class", ("ratio_fast", "ratio"),
                 _learns("error[average]", 0.4),
             ),
             Control(
@@ -111,10 +149,13 @@ CLAIMS = (
                 _learns("error[maximum]", 0.35),
             ),
         ),
-        limits="a convolution with stride does as well on pictures that are not shifted "
+        limits="A convolution with stride does as well on pictures that are not shifted "
         "{cite}`springenberg2015`; tolerance to shifts is learned, with and without pooling "
         "{cite}`ruderman2018`; and max-pooling is itself not stable under shifts "
-        "{cite}`zhang2019`",
+        "{cite}`zhang2019`.",
+        changes=("The average at a rate of its own decides, in place of one at the maximum's rate "
+                 "(stricter). The shift is part of the reason and decides nothing; that the "
+                 "average tolerates it better than the maximum is shown beside it.",),
     ),
 )  # fmt: skip
 

@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import logsumexp
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Axis, Plot, Runs, first, panels, ticks
@@ -136,30 +136,59 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 BELOW_BAYES = at_most(
     "below_bayes",
-    "at no noise is the maximum more than {bound} less accurate than Bayes' rule",
+    "the maximum is at most {bound} less accurate than Bayes' rule, at every noise",
     0.015,
+    none=0.015,
+    because="two standard errors of a share among 4,000 signals",
 )
 ABOVE_AVERAGE = at_least(
-    "above_average", "the maximum is at least {bound} more accurate than the average", 0.3
+    "above_average",
+    "the maximum is at least {bound} more accurate than the average",
+    0.35,
+    none=0.0,
+    because="half of the way from 0.9, which the noise leaves to Bayes' rule, down to guessing, "
+    "0.2",
+)
+ABOVE_ENERGY = Condition(
+    "above_energy",
+    "the maximum is at least {bound} more accurate than the average of squares after a ReLU",
+    lambda result: float(result["by_position[maximum, -1]"] - result["by_position[energy, -1]"]),
+    ">=",
+    0.05,
+    "fraction of signals",
+    none=0.0,
 )
 RECOGNISES = at_least(
     "by_position[maximum, -1]", "the maximum finds at least {bound} of the classes", 0.8
 )
 CLAIMS = (
     Claim(
-        id="patel2015-drm", title="", cite="patel2015", kind="effect", expected=SHOWN,
+        id="patel2015-drm", cite="patel2015", kind="effect", expected=SHOWN, ours=True,
+        title="Does the maximum lose anything against Bayes' rule?",
         says="If signals are templates at an unknown position plus noise, then to convolve "
-        "with the templates and take the maximum over positions loses next to nothing against the "
-        "exact answer, and the average over positions loses most.",
+        "with the templates and take the maximum over positions loses next to nothing against "
+        "Bayes' rule, and the average over positions loses most.",
+        tested="4,000 signals of 64 numbers a seed, each one of five white-noise templates turned "
+        "round by 0 to 31 places, plus Gaussian noise; all rules know the templates and nothing is "
+        "trained.",
+        so="The maximum finds {num}`design-choices/unknown-position by_position[maximum,-1] .1% ±` "
+        "of the classes, Bayes' rule {num}`design-choices/unknown-position by_position[Bayes,-1] "
+        ".1%` and the average {num}`design-choices/unknown-position by_position[average,-1] .1% "
+        "±`.",
+        caveat="The plain average is an easy rival: the average of squares after a ReLU finds "
+        "{num}`design-choices/unknown-position by_position[energy,-1] .1% ±`. And where the "
+        "templates differ in smoothness, Bayes' rule is ahead of the maximum by up to "
+        "{num}`design-choices/unknown-position@uneven-templates below_bayes .1% ±`.",
         paper=(
             ("max-sum inference in the rendering model", "reproduces the operations of a "
              "convolutional network", "{cite:t}`patel2016`, abstract"),
         ),
         decides=(BELOW_BAYES, ABOVE_AVERAGE),
+        mechanism=(ABOVE_ENERGY,),
         controls=(
             Control(
                 "two-positions", "the unknown position, but for one place: templates stand still "
-                "or are turned by 1", ("above_average",),
+                "or are turned by 1", ("above_average", "above_energy"),
                 (RECOGNISES,),
             ),
             Control(
@@ -168,8 +197,12 @@ CLAIMS = (
                 (RECOGNISES,),
             ),
         ),
-        limits="networks are trained on labels, not drawn from such a model, and convolutions "
-        "with a stride can take the place of the maximum {cite}`springenberg2015`",
+        limits="Networks are trained on labels, not drawn from such a model, and convolutions "
+        "with a stride can take the place of the maximum {cite}`springenberg2015`.",
+        changes=("Marked as the book's own statement: the paper derives the maximum and compares "
+                 "it with neither rule. The average of squares is shown beside the plain average. "
+                 "Bound above the average 0.3 -> 0.35 (stricter): half of what there is to lose, "
+                 "since the statement says most.",),
     ),
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, PIXELS, halved
 from whydeep.descent import SGD, mean_loss, train
-from whydeep.evidence.claims import NOT_SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -90,10 +90,20 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-weight-decay-lowers-training-error", title="",
-        cite="krizhevsky2012", kind="effect", expected=NOT_SHOWN,
-        says="A weight decay of 0.0005 lowers the training error too, so that it is more than "
-        "a regulariser.",
+        id="krizhevsky2012-weight-decay-lowers-training-error",
+        cite="krizhevsky2012", kind="effect", expected=UNDECIDED,
+        title="Does weight decay lower the training error?",
+        says="A weight decay of 0.0005 is not merely a regulariser: it reduces the training error "
+        "of the network (section 5).",
+        tested="Six pairs of networks a seed with two hidden layers of 128 units on 1,000 pictures "
+        "of clothes, 14 x 14, 15 epochs at a learning rate of 0.1, with a decay of 0.0005 and "
+        "without.",
+        so="With decay the training loss is {num}`design-choices/weight-decay ratio .2f ±` times "
+        "that without: five seeds can tell it neither from no effect nor from a twentieth.",
+        caveat="In so short a training the decay alone takes about 7% off a weight, and in one "
+        "epoch of ImageNet more than a third; the network is dense, too. Where decay is strong and "
+        "the learning rate nearly too high, it leaves "
+        "{num}`design-choices/weight-decay@nearly-too-high ratio .2f ±` of the loss.",
         paper=(
             (
                 "weight decay; what it does",
@@ -103,16 +113,19 @@ CLAIMS = (
         ),
         decides=(
             at_most("ratio", "with weight decay the training loss is at most {bound} times that "
-                    "without", 0.95),
+                    "without", 0.95, none=1.0, log=True,
+                    because="the paper gives no number; a twentieth of the loss is the least that "
+                    "one would call a reduction"),
         ),
         controls=(
             Control(
                 "nearly-too-high", "the mildness: a learning rate of 0.3, at which some networks "
-                "without decay fail, and a decay of 0.01", ("ratio",),
-                (
+                "without decay fail, and a decay of 0.01",
+                valid=(
                     at_least("ends[without]", "without decay the networks do not train as well as "
                              "at the learning rate 0.1: their loss is at least {bound}", 0.5),
                 ),
+                finds=("ratio",),
             ),
         ),
         changes=("The bound was first 0.9 and the control's margin 0.1. Both were changed to 0.95 "
@@ -120,7 +133,9 @@ CLAIMS = (
                  "at; but the command that records the reported seeds had been started at the "
                  "first ones, and was not stopped by the change. By the first ones the verdict "
                  "would have been void: the control lowers the loss to 0.84 times, and 0.8 was "
-                 "asked for.",),
+                 "asked for.",
+                 "The interval is now one of logarithms; the control has to find a reduction, "
+                 "which it does not for certain.",),
     ),
 )  # fmt: skip
 
