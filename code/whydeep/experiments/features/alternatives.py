@@ -28,7 +28,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.datasets import LabelledImages, fashion_mnist
 from whydeep.descent import SGD, train
-from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import OPPOSITE, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.features._classifiers import gaussian_kernel
 from whydeep.labs import features
@@ -189,12 +189,23 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bavarian2015-what-are-the-alternatives", title="",
-        cite="bavarian2015", kind="effect", expected=IN_PART,
-        says="The rivals were support vector machines on features made by hand, which beat "
-        "the same machines on pixels; networks beat them on pictures, and forests still beat "
-        "networks on small tables.",
-        missed=("network_wins_pictures", "forest_wins_table"),
+        id="bavarian2015-what-are-the-alternatives",
+        cite="bavarian2015", kind="effect", expected=OPPOSITE,
+        title="Which methods does deep learning outdo?", ours=True,
+        says="The usual answer to the reader's question: networks beat support vector machines on "
+        "features made by hand on pictures, and forests of decision trees beat networks on small "
+        "tables.",
+        tested="On 1,000 pictures of clothes, a support vector machine on HOG against a small "
+        "convolutional network trained for 200 steps; on the breast-cancer table of 569 rows, a "
+        "random forest against a dense network; each with one setting.",
+        so="Both are the other way round here: on pictures the machine on HOG errs on "
+        "{num}`features/alternatives error[svm_hog] .1% ±` and the network on "
+        "{num}`features/alternatives error[network] .1% ±`; on the table the forest errs on "
+        "{num}`features/alternatives error[forest_table] .1% ±` and the network on "
+        "{num}`features/alternatives error[network_table] .1% ±`.",
+        caveat="A thousand small, centred pictures favour features made by hand: on ImageNet, "
+        "networks won. One small table, split anew by every seed, says little about tables: a "
+        "point is two of its test rows.",
         paper=(
             (
                 "top-5 error on ImageNet 2012: Fisher vectors on SIFT; a network",
@@ -208,24 +219,26 @@ CLAIMS = (
             ),
         ),
         decides=(
-            at_least("hog_helps", "on pictures, the machine on pixels errs at least {bound} times "
-                     "as often as on HOG", 1.1),
             at_least("network_wins_pictures", "on pictures, the machine on HOG errs at least "
-                     "{bound} times as often as the network", 1.05),
+                     "{bound} times as often as the network", 1.05, none=1.0, log=True,
+                     because="less would be no reason to train a network"),
             at_least("forest_wins_table", "on the table, the network errs at least {bound} times "
-                     "as often as the forest", 1.1),
+                     "as often as the forest", 1.1, none=1.0, log=True,
+                     because="a tenth more errors is the least that would make a reader choose"),
+        ),
+        mechanism=(
+            at_least("hog_helps", "on pictures, the machine on pixels errs at least {bound} times "
+                     "as often as on HOG", 1.1, none=1.0, log=True,
+                     because="a tenth more errors is the least that would make a reader choose"),
         ),
         controls=(
             Control(
-                "scrambled", "that neighbouring pixels belong together, and that a column of the "
-                "table is a quantity by itself: pixels permuted, the table's axes turned at "
-                "random",
-                ("hog_helps", "network_wins_pictures", "forest_wins_table"),
+                "scrambled", "that neighbouring pixels belong together: all pixels permuted in one "
+                "fixed order",
+                ("hog_helps",),
                 (
                     at_most("error[svm_raw]", "the machine on pixels errs on at most {bound}",
                             0.25),
-                    at_most("error[network_table]", "the network errs on at most {bound} of the "
-                            "table", 0.1),
                 ),
             ),
         ),
@@ -235,7 +248,11 @@ CLAIMS = (
         changes=("After the recorded run the variant 'frozen' stopped being a control: it "
                  "attacked only a condition that the main run misses, so that it could not have "
                  "changed the verdict. 'scrambled' attacks that condition in its place. No bound "
-                 "and no setting was changed.",),
+                 "and no setting was changed.",
+                 "That HOG beats pixels no longer decides: it made the word *partly reproduced*, "
+                 "though both statements about networks came out the other way round (stricter). "
+                 "The sentence is marked as the book's own, for the reader asks a question. "
+                 "'scrambled' attacks the condition on HOG alone; bounds as before.",),
     ),
 )  # fmt: skip
 

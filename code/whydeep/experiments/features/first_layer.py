@@ -6,8 +6,9 @@ We have no AlexNet, but two other first layers: the 32 filters of a network that
 photographs of faces, and those of a small network that we train on Fashion-MNIST, with AlexNet's
 start and weight decay. Each filter is compared with the best Gabor function; random ones too.
 
-What would refute it: trained filters that are as far from Gabor functions as random ones, or that
-are as near when they learned from pictures whose pixels are shuffled in one fixed order.
+What would refute it: filters that training leaves as far from Gabor functions as they were at the
+start, or that come as near when the pixels of the pictures are shuffled in one fixed order. The
+published filters are one example, the same for every seed, and decide nothing.
 """
 
 from __future__ import annotations
@@ -200,11 +201,22 @@ def _rounded(values: Tensor) -> np.ndarray:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-first-layer-features", title="",
+        id="krizhevsky2012-first-layer-features",
         cite="krizhevsky2012", kind="effect", expected=SHOWN,
-        says="The first layer of a network trained on pictures learns oriented, "
-        "frequency-selective filters and blobs of colour, some filters being blind to colour and "
-        "others specific to it.",
+        title="Does the first layer learn edges and stripes?",
+        says="The first layer of a convolutional network trained on pictures learns a variety of "
+        "frequency- and orientation-selective filters (Figure 3 and section 6.1).",
+        tested="A small convolutional network with 16 filters of 7 by 7 weights, trained for 200 "
+        "steps on 3,000 pictures of clothes from AlexNet's start; before and after, each filter is "
+        "compared with the best Gabor function, a wave under a bell.",
+        so="The best Gabor functions describe {num}`features/first-layer median[own] .0%` of the "
+        "median filter's energy after training and {num}`features/first-layer median[start] .0%` "
+        "before it, {num}`krizhevsky2012-first-layer-features:own_over_start .2f ±` times as much.",
+        caveat="Neither labels nor a network are needed: independent components of photographs "
+        "come to {num}`features/first-layer median[ica] .0%`. Our pictures are grey, so the blobs "
+        "of colour that the paper also shows are not tested; in one published set of filters, of a "
+        "network trained on photographs of faces, {num}`features/first-layer specific .0%` are "
+        "specific to colour and {num}`features/first-layer blind .0%` blind to it.",
         paper=(
             ("96 filters of 11 by 11 pixels: frequency- and orientation-selective, and blobs",
              "no number", "Figure 3, section 6.1"),
@@ -212,19 +224,16 @@ CLAIMS = (
              "no number; not tested here", "section 6.1"),
         ),
         decides=(
-            at_least("real_over_random", "the median $R^2$ of the Gabor fits of a network trained "
-                     "on photographs is at least {bound} times that of random filters", 1.5),
             at_least("own_over_start", "the median $R^2$ of our network's filters is at least "
-                     "{bound} times what it was before training", 1.5),
-            at_least("both_kinds", "at least {bound} of the filters trained on photographs are "
-                     "blind to colour, and at least {bound} specific to it", 0.15),
+                     "{bound} times what it was before training", 1.5, none=1.0, log=True,
+                     because="half as much again of a filter's energy is the least that shows in "
+                     "a picture of the filters"),
         ),
         controls=(
             Control(
-                "shuffled", "that neighbouring pixels belong together, and the three colours of a "
-                "filter: one fixed shuffle of the pixels of all filters, and of all pictures "
-                "before our network learns from them; the colours dealt out anew among the "
-                "filters", ("real_over_random", "own_over_start", "both_kinds"),
+                "shuffled", "that neighbouring pixels belong together: the pixels of all pictures "
+                "are shuffled in one fixed order before the network learns from them",
+                ("own_over_start",),
                 (
                     at_most("error_own", "our network still learns, to a test error of {bound}",
                             0.25),
@@ -234,6 +243,11 @@ CLAIMS = (
         limits="Such filters are no achievement of deep learning alone: sparse coding "
         "{cite}`olshausen1996` and independent components {cite}`bell1997` find them in "
         "photographs without labels and without a second layer.",
+        changes=("Two of three conditions were about one published set of filters, the same for "
+                 "every seed, and their control shuffled the finished filters, which fails by "
+                 "construction. Both became part of the caveat; the networks that we train decide "
+                 "alone, by the same bound as before (stricter). The sentence no longer speaks of "
+                 "colour, which our grey pictures cannot show.",),
     ),
 )  # fmt: skip
 

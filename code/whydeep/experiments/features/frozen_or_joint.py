@@ -5,8 +5,9 @@
 start: all of it, or only the logistic regression on the frozen layer. We compare the test errors
 along m, each at the learning rate that does best on examples held out of training.
 
-What would refute it: a frozen layer of few units that does as well as the trained one. That a wide
-enough frozen layer catches up is refuted by a task on which it does not.
+What would refute it: frozen layers that on average over the widths do as well as trained ones, or
+a lead that does not shrink with the width. That a wide enough frozen layer catches up is refuted by
+a task on which it does not.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from whydeep.datasets import fashion_mnist
 from whydeep.descent import SGD, train
 from whydeep.device import current
 from whydeep.errors import BadSettings
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -167,25 +168,43 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-joint-training-is-the-step", title="",
+        id="bubeck2015-joint-training-is-the-step",
         cite="bubeck2015", kind="effect", expected=SHOWN,
-        says="Training the feature matrices together with the classifier beats training the "
-        "classifier on top of the same matrices kept frozen, the more so the fewer units they "
-        "have.",
+        title="Does it pay to train the features with the classifier?", ours=True,
+        says="What the essay calls the game, to make the feature matrices free variables of the "
+        "training, pays: they give a lower test error than the same matrices frozen at their "
+        "random start, and the more so the fewer units they have.",
+        tested="One hidden layer of 16, 64, 256 or 1,024 ReLU units on 2,500 pictures of clothes, "
+        "14 by 14, for 200 steps: all weights trained, or the classifier alone, each at the best "
+        "of three rates on held-out examples.",
+        so="Frozen layers err {num}`bubeck2015-joint-training-is-the-step:beats .2f ±` times as "
+        "often as trained ones over the four widths: {num}`features/frozen-or-joint ratio[0] "
+        ".2f ±` times with 16 units, {num}`features/frozen-or-joint ratio[-1] .2f ±` with 1,024.",
+        caveat="With 1,024 units the frozen layer has all but caught up on pictures, "
+        "{num}`features/frozen-or-joint error[frozen,-1] .1%` against "
+        "{num}`features/frozen-or-joint error[joint,-1] .1%`: there width does what training does. "
+        "On the parity of three bits it never does.",
         paper=(("the post", "no number", "section 'Deep learning: it's all about the features'"),),
         decides=(
-            at_least("ratio[0]", "with 16 units the frozen layer's error is at least {bound} "
-                     "times the trained one's", 1.4),
-            at_least("falls", "that ratio is at least {bound} times what it is with the most units",
-                     1.2),
+            Condition("beats", "over the four widths, the frozen layer's error is on average "
+                      "(geometric mean) at least {bound} times the trained one's",
+                      lambda r: float(np.exp(np.log(r["ratio"]).mean())), ">=", 1.1,
+                      "ratio of test errors", none=1.0, log=True,
+                      because="a tenth more errors is the least that would make a reader choose"),
+            at_least("falls", "with the fewest units that ratio is at least {bound} times what it "
+                     "is with the most", 1.2, none=1.0, log=True,
+                     because="twice the least difference that would matter at one width"),
+        ),
+        mechanism=(
             at_most("ratio[-1]", "with the most units the frozen layer has all but caught up, to "
-                    "a ratio of {bound}", 1.15),
+                    "a ratio of {bound}", 1.15, none=1.15, log=True,
+                    because="kept from the first registration"),
         ),
         controls=(
             Control(
                 "linear", "that features have to be found: the same pictures, but with labels "
                 "drawn from a logistic regression on their first two principal components",
-                ("ratio[0]", "falls"),
+                ("beats", "falls"),
                 (
                     at_most("error[joint, 0]", "the trained network beats guessing, to an error "
                             "of {bound}", 0.7),
@@ -202,6 +221,10 @@ CLAIMS = (
         ),
         limits="Much of a deep network may stay at its random start if the rest is trained "
         "{cite}`rosenfeld2018`, so that what joint training buys depends on what is frozen.",
+        changes=("The comparison was made with 16 units alone, where it is largest (at least 1.4 "
+                 "times); now all four widths decide together, at least 1.1 times (another "
+                 "quantity). That the widest frozen layer catches up no longer decides. The "
+                 "sentence is marked as the book's own: the essay compares with nothing frozen.",),
     ),
 )  # fmt: skip
 

@@ -5,7 +5,8 @@ whether a vector of six bits reads the same from both ends. After 1,425 sweeps o
 each hidden unit has found weights that are equal and opposite about the middle, in ratio 1:2:4.
 We train their network, by their rule and with their numbers, from many starts.
 
-What would refute it: few starts that succeed, or weights that solve the task in another way.
+What would refute it: few starts that succeed, or many more sweeps than the paper's, or weights that
+solve the task in another way.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.descent import Trained, train
 from whydeep.device import current
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import REPRODUCED, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -158,12 +159,28 @@ _LEARNS = at_most(
     1.01 * ALWAYS_NO,
 )
 
+
+def _speed(result: Result) -> float:
+    """A thousand over the median of the sweeps until all is right; 0 where no start got there."""
+    return 1000 / float(result["sweeps"]) if result["solved"] > 0 else 0.0
+
+
 CLAIMS = (
     Claim(
-        id="rumelhart1986-backprop", title="", cite="rumelhart1986", kind="effect", expected=SHOWN,
-        says="Gradient descent through hidden units finds useful internal features: a 6-2-1 "
-        "network detects mirror symmetry with weights that are equal and opposite about the "
-        "middle, in ratio 1:2:4.",
+        id="rumelhart1986-backprop", cite="rumelhart1986", kind="effect", expected=REPRODUCED,
+        title="Does backpropagation discover mirror symmetry?",
+        says="A network of 6-2-1 units, trained by backpropagation for 1,425 sweeps over all 64 "
+        "inputs, detects mirror symmetry with weights of its two hidden units that are equal and "
+        "opposite about the middle, in ratio 1:2:4 (Figure 1).",
+        tested="The paper's network, rule, rate, momentum and start, from 100 random starts a "
+        "seed, for 4,000 sweeps.",
+        so="{num}`features/mirror-symmetry solved .0% ±` of the starts get all 64 inputs right, "
+        "after a median of {num}`features/mirror-symmetry sweeps .0f ±` sweeps; weights are equal "
+        "and opposite to {num}`features/mirror-symmetry antisymmetry .1g` of their length, their "
+        "ratios 2 to within {num}`features/mirror-symmetry ratio_deviation .1g`.",
+        caveat="The paper shows one start, which succeeded. The sweeps are those of the starts "
+        "that succeed; the others had not within 4,000 sweeps. The shape of the weights is that of "
+        "the half of the starts with the lower losses.",
         paper=(
             (
                 "sweeps over the 64 inputs until solved, one start",
@@ -173,29 +190,35 @@ CLAIMS = (
             ("sizes of the weights of a hidden unit", "1:2:4", "Figure 1, caption"),
         ),
         decides=(
-            at_least("solved", "at least {bound} of the starts get all 64 inputs right", 0.4),
-            at_most("sweeps_factor", "the median of their sweeps is within a factor of {bound} of "
-                    "the paper's 1,425", 2.0),
+            at_least("solved", "at least {bound} of the starts get all 64 inputs right", 0.4,
+                     none=0.0, because="the paper gives no share; a method that fails much more "
+                     "often than not would hardly be said to find the features"),
+            Condition("speed", "the median of their sweeps is at most about twice the paper's "
+                      "1,425: {bound} solutions in a thousand sweeps or more", _speed, ">=",
+                      0.35, "solutions in a thousand sweeps", none=0.0, source=1000 / PAPER,
+                      because="half of the paper's, to two digits"),
             at_most("antisymmetry", "the weights are equal and opposite about the middle, to "
-                    "{bound} of their length", 0.01),
+                    "{bound} of their length", 0.01, none=0.01, log=True,
+                    because="what is seen as equal in the paper's figure"),
             at_most("ratio_deviation", "their sizes are in ratio 1:2:4, each ratio 2 to {bound}",
-                    0.15),
+                    0.15, none=0.15, log=True,
+                    because="the ratio is then nearer to 2 than to any simple one beside it"),
         ),
         controls=(
             Control(
                 "permuted", "the symmetry: as many inputs have the label 1, but which ones is "
-                "drawn at random", ("solved", "antisymmetry", "ratio_deviation"),
-                (_LEARNS,),
-            ),
-            Control(
-                "frozen", "the gradient through the hidden units: they stay as they start, and "
-                "only the output unit learns",
-                ("solved", "sweeps_factor", "antisymmetry", "ratio_deviation"),
+                "drawn at random", ("solved", "speed", "antisymmetry", "ratio_deviation"),
                 (_LEARNS,),
             ),
         ),
         limits="That backpropagation was new in 1986 is disputed, not that it does this: the "
         "reverse accumulation of derivatives is older {cite}`baydin2018`.",
+        changes=("The sweeps were judged by their factor to the paper's 1,425, up or down, at "
+                 "most 2; now by their inverse, at least half of the paper's, so that ours stands "
+                 "beside theirs (looser: fewer sweeps are no miss, but they count for the word "
+                 "*reproduced*). The two distances are judged on a scale of logarithms, for they "
+                 "range over powers of ten; bounds as before. The control with frozen hidden units "
+                 "was dropped, for it fails by construction.",),
     ),
 )  # fmt: skip
 

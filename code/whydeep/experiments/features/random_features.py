@@ -185,18 +185,33 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="rahimi2007-random-features", title="", cite="rahimi2007", kind="effect", expected=SHOWN,
-        says="A random first layer under a trained linear read-out approximates a kernel "
-        "machine; the error of its kernel falls as $1/\\sqrt{D}$ in the number $D$ of features.",
+        id="rahimi2007-random-features", cite="rahimi2007", kind="effect", expected=SHOWN,
+        title="Does a random first layer become a kernel machine?",
+        says="A linear machine on enough random features, a first layer that is drawn and never "
+        "trained, approximates the kernel machine whose kernel their inner products estimate.",
+        tested="Ridge regression on 16 to 4,096 random cosines of 1,500 pictures of clothes, "
+        "beside ridge regression with the exact Gaussian kernel.",
+        so="With 4,096 features the test error is {num}`features/random-features error[random,-1] "
+        ".1% ±`, with the exact kernel {num}`features/random-features error[exact,-1] .1% ±`; the "
+        "error of the kernel falls like $D$ to the power {num}`features/random-features slope .2f "
+        "±`, as the theorem says.",
+        caveat="It takes more features than examples: with 1,024 of them the test error is still "
+        "{num}`features/random-features error[random,-2] .1% ±`, with 256 "
+        "{num}`features/random-features error[random,-3] .1% ±`.",
         paper=(
             ("excess risk of the read-out, $n$ examples and $D$ features", "$O(1/\\sqrt{n} + "
              "1/\\sqrt{D})$", "{cite:t}`rahimi2008`, main theorem"),
         ),
         decides=(
-            at_most("slope_off", "the slope of log kernel error over log $D$ lies within {bound} "
-                    "of $-1/2$", 0.1),
             at_most("gap", "at the largest $D$ the test error exceeds the exact kernel's by at "
-                    "most {bound}", 0.02),
+                    "most {bound}", 0.02, none=0.02,
+                    because="about a tenth of the exact kernel's error; less would matter to few"),
+        ),
+        mechanism=(
+            at_most("slope_off", "the slope of log kernel error over log $D$ lies within {bound} "
+                    "of $-1/2$", 0.1, none=0.1,
+                    because="an average of $D$ draws, so that no other slope is possible; this "
+                    "guards the drawing"),
         ),
         controls=(
             Control(
@@ -210,7 +225,10 @@ CLAIMS = (
         ),
         limits="Fewer features may do: about $\\sqrt{n}\\log n$ are enough for the rate of the "
         "full kernel machine {cite}`rudi2017`. And a kernel machine is not a network: random "
-        "features need exponentially many units to learn a single ReLU unit {cite}`yehudai2019`.",
+        "features need exponentially many units, or huge weights, to learn a single ReLU unit "
+        "{cite}`yehudai2019`.",
+        changes=("The slope of the kernel's error no longer decides: it is that of an average, by "
+                 "a theorem of the page (stricter). Bounds and control are as before.",),
     ),
 )  # fmt: skip
 

@@ -50,10 +50,21 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck2015-linear-on-raw-vs-features", title="",
+        id="bubeck2015-linear-on-raw-vs-features",
         cite="bubeck2015", kind="effect", expected=IN_PART,
-        says="A linear classifier does poorly on raw pixels, better on features made by hand, "
-        "and better still on features learned together with it.",
+        title="Does a linear classifier need features?",
+        says="A linear classifier applied to the raw picture “typically does not work very well”, "
+        "so the picture is mapped to features first (section 'Deep learning: it's all about the "
+        "features'); deep learning makes finding a good map a part of the learning, and does “so "
+        "much better than anything else” (section 'Towards an understanding of deep learning?').",
+        tested="The same multiclass logistic regression on raw pixels, on edges by hand (HOG) and "
+        "on the last hidden layer of a small convolutional network, on 3,000 pictures of clothes.",
+        so="Raw pixels err on {num}`features/raw-pixels error[raw] .1% ±` of the test pictures, "
+        "HOG on {num}`features/raw-pixels error[hog] .1% ±`, learned features on "
+        "{num}`features/raw-pixels error[learned] .1% ±`: features help, but learned ones do not "
+        "beat those made by hand.",
+        caveat="Random features, never trained, help too: {num}`features/raw-pixels error[random] "
+        ".1%`. The classifier's penalty is the same for all maps and tuned for none.",
         missed=("hog_over_learned",),
         paper=(
             ("the post", "no number", "section 'Deep learning: it's all about the features'"),
@@ -65,11 +76,14 @@ CLAIMS = (
         ),
         decides=(
             at_least("raw_over_hog", "the error on raw pixels is at least {bound} times that on "
-                     "HOG", 1.1),
+                     "HOG", 1.1, none=1.0, log=True,
+                     because="a tenth more errors is the least that would make a reader choose"),
             at_least("raw_over_learned", "the error on raw pixels is at least {bound} times that "
-                     "on learned features", 1.1),
+                     "on learned features", 1.1, none=1.0, log=True,
+                     because="a tenth more errors is the least that would make a reader choose"),
             at_least("hog_over_learned", "the error on HOG is at least {bound} times that on "
-                     "learned features", 1.05),
+                     "learned features", 1.05, none=1.0, log=True,
+                     because="half of that, between two good maps"),
         ),
         controls=(
             Control(
@@ -92,8 +106,10 @@ CLAIMS = (
                 ),
             ),
         ),
-        limits="A wide layer of random units is a good feature map too, so that learned "
-        "features must be compared with random ones {cite}`rahimi2007`.",
+        limits="Three thousand small, centred pictures are what HOG was made for; on a million "
+        "photographs of ImageNet the network won by far {cite}`krizhevsky2012`.",
+        changes=("No condition, bound or control changed; ratios are now judged on a scale of "
+                 "logarithms.",),
     ),
 )  # fmt: skip
 

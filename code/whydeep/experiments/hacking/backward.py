@@ -5,11 +5,11 @@
 examples. We test two. Looking inside: the gradient of a class's score with respect to the input
 ({cite}`simonyan2013`) should point at pixels that matter more than others. Making examples: the
 same gradient, followed upwards in the loss, gives images that the network gets wrong although
-nobody else would ({cite}`goodfellow2015`), and training on them should mend that.
+nobody else would ({cite}`goodfellow2015adversarial`), and training on them should mend that.
 
 What would refute it: pixels chosen by the gradient that matter no more than any others, or no more
 than those chosen by a network that has learned nothing; examples from the backward run that help
-no more than examples with as much noise.
+no more than examples with as much noise, or that cost accuracy on images as they are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.descent import SGD, epochs, momentum, walk
 from whydeep.descent.recipe import error
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import IN_PART, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Convolutional
 from whydeep.show import figures
@@ -171,28 +171,64 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+def _still_ratio(result: Result) -> float:
+    """The error on test images as they are without perturbed training images, over that with."""
+    return float(result["error[plain, still]"] / result["error[hardened, still]"])
+
+
 CLAIMS = (
     Claim(
-        id="backward-running-networks", title="", cite="simonyan2013", kind="effect", expected=SHOWN,
-        says="A network that runs backward shows which pixels its answer rests on, and makes "
-        "new examples that are worth training on.",
+        id="backward-running-networks", cite="simonyan2013", kind="effect", expected=IN_PART,
+        title="What can one get from running a network backward?",
+        says="The gradient of a class's score shows on which pixels an answer rests (section 3), "
+        "and examples perturbed along a gradient expand the training set: with them, the error "
+        "falls from 89.4 % to 17.9 % on perturbed digits and from 0.94 % to 0.84 % on digits as "
+        "they are ({cite:t}`goodfellow2015adversarial`, section 6).",
+        tested="A small convolutional network on 1,500 pictures of clothes, 14 by 14, 8 epochs; "
+        "the 20 pixels that gradient times input ranks first are deleted from 200 test pictures; "
+        "perturbations move each pixel by a tenth of its range.",
+        so="Deleting the chosen pixels costs the answer {num}`hacking/backward drop[gradient,2] "
+        ".2f ±` of its probability, random foreground pixels {num}`hacking/backward drop[random,2] "
+        ".2f ±`; training on perturbed pictures lowers the error on perturbed ones from "
+        "{num}`hacking/backward error[plain,attacked] .0%` to {num}`hacking/backward "
+        "error[hardened,attacked] .0%` and raises that on pictures as they are from "
+        "{num}`hacking/backward error[plain,still] .1%` to {num}`hacking/backward "
+        "error[hardened,still] .1%`.",
+        caveat="A network that has learned nothing ranks pixels better than chance too, "
+        "{num}`hacking/backward@untrained drop[gradient,2] .2f ±`: bright pixels rank high. "
+        "{cite:t}`simonyan2013` use the gradient alone, not times the input. Our perturbations are "
+        "smaller than those of the digits (a quarter of the range), and so is our network.",
         paper=(
             ("deconvolution and gradient", "the same but at the ReLUs", "{cite:t}`simonyan2013`, "
              "section 4"),
             (
                 "error on perturbed digits, before and after training on perturbed ones",
                 ("{} %; {} %", 89.4, 17.9),
-                "{cite:t}`goodfellow2015`, section 6",
+                "{cite:t}`goodfellow2015adversarial`, section 6",
+            ),
+            (
+                "error on digits as they are, before and after",
+                ("{} %; {} %", 0.94, 0.84),
+                "{cite:t}`goodfellow2015adversarial`, section 6",
             ),
         ),
         decides=(
             at_least("drop_over_random", "deleting the 20 pixels that gradient times input ranks "
                      "first lowers the probability of the answer by {bound} more than deleting 20 "
-                     "random foreground pixels, or more", 0.2),
+                     "random foreground pixels, or more", 0.2, none=0.0,
+                     because="the paper gives no number; a fifth of the probability, well beyond "
+                     "what brightness alone gives"),
             at_least("attacked_gain", "training on perturbed images lowers the error on perturbed "
                      "test images by {bound} or more, each network being attacked through its own "
-                     "gradient", 0.1),
+                     "gradient", 0.36, none=0.0, source=0.894 - 0.179,
+                     because="half of the 0.715 of the paper"),
+            Condition("still_ratio", "on test images as they are, the network that saw no "
+                      "perturbed images errs at least {bound} times as often as the one that was "
+                      "trained on them", _still_ratio, ">=", 1.06,
+                      "ratio of test errors", none=1.0, log=True, source=0.94 / 0.84,
+                      because="half of the paper's effect on a scale of logarithms"),
         ),
+        missed=("attacked_gain", "still_ratio"),
         controls=(
             Control(
                 "untrained", "what was learned: the pixels are ranked by the network as it was at "
@@ -211,17 +247,22 @@ CLAIMS = (
                 ),
             ),
         ),
-        limits="Some ways to look inside show nearly the same picture whether the network has "
-        "learned or not {cite}`adebayo2018`, and the deconvolution restores the image rather than "
-        "explain the answer {cite}`nie2018`. A network hardened against one kind of step is not "
-        "hardened against others {cite}`madry2018`.",
+        contested="Some ways to look inside show nearly the same picture whether the network has "
+        "learned or not ({cite:t}`adebayo2018`).",
+        limits="The deconvolution restores the image rather than explain the answer "
+        "{cite}`nie2018`. A network hardened against one kind of step is not hardened against "
+        "others {cite}`madry2018`.",
         changes=("The first condition was registered as a ratio of the two falls, at least 1.7. "
                  "On the reported seeds the trained network met it, but the control 'untrained' "
                  "missed it by 0.07 in place of the 0.1 that was asked for, which made the "
                  "verdict void. The ratio has a small fall below the line and varies much from "
                  "seed to seed, also on seeds 1000-1019; the difference of the falls varies less. "
                  "Its bound and its margin are from seeds 1000-1019, and were fixed after seeds "
-                 "0-4 had been seen. No run was made again.",),
+                 "0-4 had been seen. No run was made again.",
+                 "The bound on the gain on perturbed images was 0.1 and is now half of the "
+                 "paper's gain, 0.36 (stricter); the error on images as they are, which the paper "
+                 "also lowers, was no condition and now decides (stricter). The perturbed digits "
+                 "are cited to the paper that they are from.",),
     ),
 )  # fmt: skip
 

@@ -5,9 +5,9 @@ times as many by their count, and say that the network overfits badly without. W
 a small convolutional network on Fashion-MNIST, from plain and from randomly shifted images, and
 test both on images as they are and on images that were moved.
 
-What would refute it: shifted copies that leave the gap between training and test error as wide as
-it was, that help no more on moved test images than any other change of the pictures does, or that
-do not lower the error on the test images as they are.
+What would refute it: shifted copies that do not lower the error on the test images as they are.
+That they narrow the gap between training and test error, and help on moved test images more than
+another change of the pictures does, is shown beside it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from whydeep.datasets import fashion_mnist
 from whydeep.descent import SGD
 from whydeep.descent.recipe import Recipe, error, fit
 from whydeep.device import current
-from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import OPPOSITE, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Convolutional, Dense
 from whydeep.show import figures
@@ -136,10 +136,25 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-data-augmentation", title="",
-        cite="krizhevsky2012", kind="effect", expected=IN_PART,
-        says="Shifted copies of the training images are data for free: they reduce "
-        "overfitting, and the network does better on new images.",
+        id="krizhevsky2012-data-augmentation",
+        cite="krizhevsky2012", kind="effect", expected=OPPOSITE,
+        title="Do shifted copies help on new images?",
+        says="Random crops and mirror images enlarge the training set by a factor of 2048; without "
+        "them the network overfits substantially, which would have forced the use of a much "
+        "smaller one (section 4.1).",
+        tested="1,000 pictures of clothes, 28 by 28, for a dense network of 256 hidden units (40 "
+        "epochs) and a small convolutional one (12 epochs), each with shifts of up to 2 pixels, "
+        "about the paper's share of a picture, and without; no mirroring.",
+        so="On test images as they are the shifts raise the error: of the dense network from "
+        "{num}`hacking/more-data error[0,0] .1% ±` to {num}`hacking/more-data error[2,0] .1% ±`, "
+        "of the convolutional one from {num}`hacking/more-data convolutional_error[0,0] .1% ±` to "
+        "{num}`hacking/more-data convolutional_error[1,0] .1% ±`.",
+        caveat="On images that are moved the shifts do help: with shifts of up to 4 pixels the "
+        "dense network errs on {num}`hacking/more-data error[-1,4] .0%` of those moved by 4, "
+        "without on {num}`hacking/more-data error[0,4] .0%`. The gap to the training error closes "
+        "because the training error rises, from {num}`hacking/more-data training_error[0] .0%` to "
+        "{num}`hacking/more-data training_error[-1] .0%`, in the same number of epochs. Our "
+        "pictures are centred; the paper's are not.",
         paper=(
             (
                 "factor by which crops of 224 from 256 pixels and reflections enlarge the set",
@@ -150,17 +165,28 @@ CLAIMS = (
             ("without this scheme", '"substantial overfitting", no number', "section 4.1"),
         ),
         decides=(
-            at_least("gap_gain", "shifts of up to 4 pixels narrow the gap between test and "
-                     "training error by {bound} or more", 0.1),
-            at_least("moved_gain", "they lower the error on test images moved by 4 pixels by "
-                     "{bound} or more", 0.2),
-            at_least("still_gain", "they lower the error on the test images as they are by "
-                     "{bound} or more", 0.02),
+            Condition("dense_still_gain", "shifts of up to 2 pixels lower the dense network's "
+                      "error on the test images as they are by {bound} or more",
+                      lambda r: float(r["error[0, 0]"] - r["error[2, 0]"]), ">=", 0.02,
+                      "fraction of examples", none=0.0, because="a tenth of the error without "
+                      "shifts, the least that would matter"),
+            at_least("convolutional_still_gain", "they lower the convolutional network's by "
+                     "{bound} or more", 0.02, none=0.0, because="as much"),
+        ),
+        mechanism=(
+            at_least("gap_gain", "shifts of up to 4 pixels narrow the dense network's gap between "
+                     "test and training error by {bound} or more", 0.1, none=0.0,
+                     because="half of the gap without shifts"),
+            at_least("moved_gain", "they lower its error on test images moved by 4 pixels by "
+                     "{bound} or more", 0.2, none=0.0,
+                     because="kept from the first registration"),
+            at_least("still_gain", "they lower its error on the test images as they are by {bound} "
+                     "or more", 0.02, none=0.0, because="as for shifts of up to 2 pixels"),
         ),
         controls=(
             Control(
                 "mirrored", "the shift: the images are mirrored at random, which also makes more "
-                "of them", ("gap_gain", "moved_gain", "still_gain"),
+                "of them", ("gap_gain", "moved_gain"),
                 (
                     at_most("error[-1, 0]", "its network learns: its error on test images as they "
                             "are is at most {bound}", 0.25),
@@ -171,7 +197,11 @@ CLAIMS = (
         "moved image is as likely as the image itself, averaging over moves lowers the variance "
         "and changes nothing else {cite}`chen2020`. Centred photographs of clothes are no such "
         "case, and later schemes search for the moves that suit the data {cite}`cubuk2019`.",
-        missed=("still_gain",),
+        changes=("The gap and the moved test images no longer decide: the gap narrowed because "
+                 "the training error rose, and the source's point is new images of the same kind "
+                 "(stricter). Shifts of up to 2 pixels, the paper's share of a picture, decide in "
+                 "place of 4 (looser), for the convolutional network too (stricter); the bound "
+                 "stays.",),
     ),
 )  # fmt: skip
 

@@ -24,7 +24,7 @@ from torch.utils.benchmark import Timer
 
 from whydeep.chance import Chance
 from whydeep.device import current
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least
 from whydeep.evidence.results import MAIN, Result
 from whydeep.show import figures
 from whydeep.show.plot import Axis, Plot, Runs, first, over_seeds, panels
@@ -134,11 +134,27 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+def _of_roof(result: Result) -> float:
+    """The logarithm of the growth of the rate, over that of the growth of the roof."""
+    roof = result["roof"]
+    return float(np.log(result["growth"]) / np.log(roof[-1] / roof[0]))
+
+
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-gpu", title="", cite="krizhevsky2012", kind="effect", expected=SHOWN,
-        says="What GPUs live on: in a batch every weight that is fetched is used for all "
-        "examples, and the same machine computes several times as fast.",
+        id="krizhevsky2012-gpu", cite="krizhevsky2012", kind="effect", expected=SHOWN,
+        title="Why does a batch run faster than its examples one by one?", ours=True,
+        says="What GPUs live on, and any other processor too: in a batch every weight that is "
+        "fetched is used for all examples, and the same machine computes at least twice as fast.",
+        tested="One dense layer of 2,048 by 2,048 weights on one processor core, with batches of 1 "
+        "to 32 examples.",
+        so="A batch of 32 runs at {num}`hacking/roofline many .0%` of the core's peak rate, a "
+        "single example at {num}`hacking/roofline one .0%`: {num}`hacking/roofline growth .2f ±` "
+        "times as fast.",
+        caveat="No GPU is measured here. The core's roof, what it can fetch against what it can "
+        "multiply, predicts more: on a scale of logarithms the measured factor is "
+        "{num}`krizhevsky2012-gpu:of_roof .0%` of it, for a single example, repeated, finds part "
+        "of its weights in the cache.",
         paper=(
             ("training time, two GPUs of 3 GB", "between five and six days", "section 5"),
             (
@@ -149,7 +165,14 @@ CLAIMS = (
         ),
         decides=(
             at_least("growth", "a batch of 32 runs at {bound} times the rate of a single example, "
-                     "or more", 2.0),
+                     "or more", 2.0, none=1.0, log=True,
+                     because="less than twice would hardly be called much faster"),
+        ),
+        mechanism=(
+            Condition("of_roof", "that factor is at least {bound:word} of the one that the roof "
+                      "predicts, on a scale of logarithms", _of_roof, ">=", 0.5,
+                      "of the predicted factor's logarithm", none=0.0,
+                      because="half of the prediction"),
         ),
         controls=(
             Control(
@@ -161,6 +184,11 @@ CLAIMS = (
                 ),
             ),
         ),
+        limits="A GPU's own factor over a CPU, up to 70 for the networks of {cite:t}`raina2009`, "
+        "belongs to two machines and not to this idea.",
+        changes=("The statement is marked as the book's own, and says twice in place of several "
+                 "times, which is what its condition asks for. Condition, bound and control are "
+                 "as before.",),
     ),
 )  # fmt: skip
 

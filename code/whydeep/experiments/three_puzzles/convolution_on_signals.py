@@ -7,7 +7,7 @@ a convolutional network on MNIST-1D ({cite}`greydanus2024`), in which both hold,
 40 readings of every signal scrambled in one fixed order.
 
 What would refute it: a convolutional network that is no better than the dense one on the signals,
-or one that is as good after the scramble; or a dense network that minds the scramble as much.
+or one whose lead survives the scramble.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from whydeep.chance import Chance
 from whydeep.descent import SGD, train
 from whydeep.device import current
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Dense, Network, initialise
 from whydeep.show import figures
@@ -183,11 +183,24 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="lecun2016-convnets-natural-signals", title="",
-        cite="lecun2016", kind="effect", expected=SHOWN,
-        says="A convolutional network wins on signals with local structure that may stand "
-        "anywhere, and scrambling the readings takes its lead away, while a dense network does "
-        "not notice.",
+        id="lecun2016-convnets-natural-signals",
+        cite="lecun2016", kind="effect", expected=REPRODUCED,
+        title="On which signals does a convolutional network win?",
+        says="Convolutional networks work very well on certain kinds of signals, like spatial "
+        "ones: on MNIST-1D, shapes that stand anywhere on a line, they get 94 % right where dense "
+        "networks get 68 % ({cite:t}`greydanus2024`, first version).",
+        tested="A convolutional and a dense network of two or three hidden layers, 600 steps each, "
+        "on 4,000 signals of 40 readings made by the recipe of MNIST-1D.",
+        so="The convolutional network errs on {num}`three-puzzles/convolution-on-signals "
+        "error[convolutional,signals] .1% ±`, the dense one on "
+        "{num}`three-puzzles/convolution-on-signals error[dense,signals] .1% ±`; with the readings "
+        "of all signals scrambled in one fixed order both err alike, "
+        "{num}`three-puzzles/convolution-on-signals error[convolutional,scrambled] .1% ±` and "
+        "{num}`three-puzzles/convolution-on-signals error[dense,scrambled] .1% ±`.",
+        caveat="The signals were made so that this wiring fits them. On small, centred pictures of "
+        "clothes little of the lead is left: {num}`hacking/more-data convolutional_error[0,0] "
+        ".1%` against {num}`hacking/more-data error[0,0] .1%` on another page, from 1,000 "
+        "pictures. Why the wiring fits the signals of nature remains open.",
         paper=(
             ("LeCun's answer", "no number", "the third question"),
             (
@@ -195,18 +208,27 @@ CLAIMS = (
                 ("{} %; {} %; {} %", 32, 68, 94),
                 "{cite:t}`greydanus2024`, abstract of the first version",
             ),
+            (
+                "the same on scrambled signals",
+                ("{} %; {} %; {} %", 32, 68, 56),
+                "the authors' table of results",
+            ),
         ),
         decides=(
             at_least("lead", "the test error of the convolutional network is at least {bound} "
-                     "below that of the dense network", 0.1),
+                     "below that of the dense network", 0.13, none=0.0, source=0.94 - 0.68,
+                     because="half of the lead of MNIST-1D's authors"),
+        ),
+        mechanism=(
             at_least("cost", "scrambling the readings raises the test error of the convolutional "
-                     "network by at least {bound}", 0.15),
+                     "network by at least {bound}", 0.19, none=0.0, source=0.94 - 0.56,
+                     because="half of what it costs in the authors' table"),
         ),
         controls=(
             Control(
                 "scrambled", "that neighbours belong together, from the start: all signals are "
                 "scrambled already before the comparison begins, which a dense network cannot "
-                "notice", ("lead", "cost"),
+                "notice", ("lead",),
                 (
                     at_most("error[dense, signals]", "the dense network still errs on at most "
                             "{bound}", 0.5),
@@ -214,17 +236,13 @@ CLAIMS = (
                             "still learns, to a training error of {bound}", 0.4),
                 ),
             ),
-            Control(
-                "dense", "the wiring: a second dense network in the place of the convolutional one",
-                ("cost",),
-                (
-                    at_most("error[convolutional, signals]", "it learns, to a test error of "
-                            "{bound}", 0.5),
-                ),
-            ),
         ),
         limits="With enough data, networks without this wiring do as well on photographs "
         "{cite}`dosovitskiy2021`.",
+        changes=("The bound on the lead was 0.1 and is now half of the source's, 0.13 (stricter). "
+                 "What the scramble costs no longer decides, for the control 'scrambled' says it "
+                 "of the lead; its bound was 0.15 and is 0.19. The control 'dense' was dropped: a "
+                 "dense network cannot notice the scramble, by symmetry.",),
     ),
 )  # fmt: skip
 
