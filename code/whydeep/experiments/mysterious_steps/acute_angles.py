@@ -225,17 +225,31 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="christos-gradient-related-directions", title="",
-        cite="christos2015", kind="effect", expected=SHOWN,
-        says="Descent need not be steepest: any direction at a fixed acute angle to minus the "
-        "gradient suffices, as random tilts, signs and feedback alignment show.",
+        id="christos-gradient-related-directions",
+        title="Must it be steepest descent?",
+        cite="christos2015", kind="effect", expected=SHOWN, ours=True,
+        says="Descent need not be steepest: a network also trains along directions at an acute "
+        "angle to minus the gradient, if the steps are small enough.",
+        tested="Six directions besides the gradient, each at the best of three learning rates: a "
+        "ReLU network of three hidden layers of 32 units, 200 digits of 8 by 8 pixels, 250 steps "
+        "on all of them.",
+        so="Along the worst of the six directions {num}`christos-gradient-related-directions:worst "
+        ".0%` of the loss is left, along the gradient {num}`mysterious-steps/acute-angles "
+        "final[gradient] .4f` nats; with the part along the gradient taken out, the best of the "
+        "six keeps {num}`mysterious-steps/acute-angles@right-angles easiest .0%`.",
+        caveat="It costs speed: at half the cosine the loss ends at "
+        "{num}`christos-gradient-related-directions:half_ratio .1f` times the gradient's. Six "
+        "directions, one small network and full batches; no bound on the angle is looked for.",
         decides=(
             at_most("worst", "along each of the six directions the loss falls to at most {bound} "
-                    "of its start", 0.3),
+                    "of its start", 0.3, none=1.0, log=True,
+                    because="less than a third of the loss is left: the network has learned"),
+        ),
+        mechanism=(
             at_least("least_accuracy", "and the accuracy on test examples reaches at least {bound}",
-                     0.7),
+                     0.7, none=0.1),
             at_most("half_ratio", "at half the cosine the loss ends at most {bound} times as high "
-                    "as the gradient's", 10.0),
+                    "as the gradient's", 10.0, log=True),
         ),
         controls=(
             Control(
@@ -252,6 +266,9 @@ CLAIMS = (
         ),
         limits="What does in principle need not do at scale: on ImageNet variants of feedback "
         "alignment perform significantly worse than backpropagation {cite}`bartunov2018`.",
+        changes=("The statement is the book's, and marked so: the comment asks. One condition "
+                 "decides, the loss along the worst direction; the accuracy and the cost at half "
+                 "the cosine are shown beside it. No bound was changed.",),
     ),
 )  # fmt: skip
 

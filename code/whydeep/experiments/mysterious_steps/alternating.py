@@ -20,7 +20,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.experiments.mysterious_steps._digits import pictures
 from whydeep.labs.blocks import ACTIVATIONS, descend, draw, forward, mean_loss
@@ -128,20 +128,39 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bubeck-comment-alternating", title="", cite="bubeck2015", kind="effect", expected=SHOWN,
+        id="bubeck-comment-alternating", title="Many steps on top, now and then one below?",
+        cite="bubeck2015", kind="effect", expected=UNDECIDED, ours=True,
         says="Alternating many steps on the last layers with a few on those below is a way to "
         "train: the few steps bring the test error down, though it takes longer than training all "
         "layers at once.",
+        tested="Ten steps on $W_L$ and $V$ to one on the layers below, 300 steps in all: a ReLU "
+        "network of four layers of 64 units, 600 digits of 8 by 8 pixels, the best of three "
+        "learning rates.",
+        so="One step in eleven on the lower layers takes the test error from "
+        "{num}`mysterious-steps/alternating error[often] .0%` to "
+        "{num}`mysterious-steps/alternating error[10:1] .0%`; the training loss is "
+        "{num}`mysterious-steps/alternating slower .0f ±` times that of training all at once, but "
+        "so it is, {num}`mysterious-steps/alternating@lower-often slower .0f ±` times, where the "
+        "lower layers are stepped often.",
+        caveat="Training all at once errs on {num}`mysterious-steps/alternating error[joint] .1%`, "
+        "and the lower layers alone, under random ones, on {num}`mysterious-steps/alternating "
+        "error[seldom] .1%`. After equally many multiplications the loss of alternation is "
+        "{num}`bubeck-comment-alternating:slower_at_equal_cost .1f` times as high.",
         paper=(
             ("several steps on $W_L$ and $V$, once in a while a few below", "a question",
              "comment"),
         ),
         decides=(
             at_least("gain", "one step in eleven on the lower layers takes {bound:%} points off "
-                     "the test error that there is without any", 0.03),
-            Condition("slower", "after equally many steps the training loss is about {bound:10^} "
-                      "times ($10^{{bound}}$) that of training all at once",
-                      lambda result: float(np.log10(result["slower"])), ">=", 0.9, "powers of ten"),
+                     "the test error that there is without any", 0.03, none=0.0,
+                     because="about a fifth of the error that there is without"),
+            at_least("slower", "after equally many steps the training loss is at least "
+                     "{bound:word} that of training all at once", 2.0, none=1.0, log=True,
+                     because="a factor of two in the loss is the least that one would wait for"),
+        ),
+        mechanism=(
+            at_least("slower_at_equal_cost", "after equally many multiplications it is still at "
+                     "least {bound:word} as high", 2.0, none=1.0, log=True),
         ),
         controls=(
             Control(
@@ -154,7 +173,11 @@ CLAIMS = (
         "another way, with guarantees of its own {cite}`carreira2014`.",
         changes=("Run again on another processor, with the same code, the verdict was void: the "
                  "loss of one seed's alternating search hangs on the last digits, and with it the "
-                 "control's. The first record was kept.",),
+                 "control's. The first record was kept.",
+                 "The statement is the book's, and marked so: the comment asks. Bound of slower "
+                 "7.9 times -> 2: the smallest that matters (looser). The control's whole interval "
+                 "has to miss now, not its mean, and under either bound it does not: it is slower "
+                 "than training all at once too.",),
     ),
 )  # fmt: skip
 

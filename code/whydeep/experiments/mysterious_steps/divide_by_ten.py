@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.show import figures
 from whydeep.show.plot import Runs, first, over_seeds, panels
@@ -190,12 +190,37 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+# --- What the claims ask ---
+
+
+def at_once(result: Result) -> float:
+    """The error of the divided rate over that of the constant one, over the same steps.
+
+    The steps are those from 300 to 500 after the division at step 1,500.
+    """
+    steps = np.asarray(result["at"])
+    looks = (steps >= 1800) & (steps <= 2000)
+    divided, constant = (result["error"][list(SCHEDULES).index(n)] for n in ("divided", "constant"))
+    return float(divided[looks].mean() / constant[looks].mean())
+
+
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-divide-by-ten", title="",
-        cite="krizhevsky2012", kind="effect", expected=SHOWN,
+        id="krizhevsky2012-divide-by-ten", title="Why divide the learning rate by ten, and when?",
+        cite="krizhevsky2012", kind="effect", expected=SHOWN, ours=True,
         says="When noise holds the error at a floor, dividing the learning rate by ten lowers "
         "it at once, and dividing too early is worse than never dividing.",
+        tested="Networks of 16 tanh units learn the noisy answers of one of 8, from fresh examples "
+        "in batches of 16, for 3,000 steps; the rate is divided after 1,500 and 2,250 of them, "
+        "never, or is a hundredth from the start.",
+        so="Within 500 steps of the division the error is {num}`krizhevsky2012-divide-by-ten:drop "
+        ".2f` of what it was, at the end {num}`krizhevsky2012-divide-by-ten:against_constant .2f` "
+        "of the constant rate's; a hundredth of the rate from the start ends at "
+        "{num}`krizhevsky2012-divide-by-ten:too_early .1f` times that.",
+        caveat="Over the same 200 steps the divided rate has {num}`krizhevsky2012-divide-by-ten:"
+        "at_once .2f` of the constant one's error. The recipe is the paper's, this reason for it "
+        "the book's: the toy has no examples to memorise. On digits a first trial found an effect "
+        "that was weak.",
         paper=(
             (
                 "learning rate on ImageNet",
@@ -206,16 +231,24 @@ CLAIMS = (
         ),
         decides=(
             at_most("drop", "300 to 500 steps after the division the error is at most "
-                    "{bound:word} of what it was", 0.5),
+                    "{bound:word} of what it was", 0.5, none=1.0, log=True,
+                    because="a fall that an eye sees on the curve"),
             at_most("against_constant", "at the end it is at most {bound} times that of the "
-                    "constant rate", 0.6),
+                    "constant rate", 0.6, none=1.0, log=True,
+                    because="two fifths less, for a schedule that costs nothing"),
             at_least("too_early", "a rate 100 times smaller from the start ends at no less than "
-                     "the error of the constant rate", 1.0),
+                     "{bound} times the error of the constant rate", 1.5, none=1.0, log=True,
+                     because="half as much again is clearly worse"),
+        ),
+        mechanism=(
+            Condition("at_once", "over the same steps, 300 to 500 after the division, the error is "
+                      "at most {bound:word} of the constant rate's", at_once, "<=", 0.5,
+                      "ratio of errors", none=1.0, log=True),
         ),
         controls=(
             Control(
                 "no-noise", "the noise: full-batch descent on labels without noise",
-                ("drop", "against_constant"),
+                ("drop", "against_constant", "at_once"),
                 (
                     at_most("last[constant]", "it learns the teacher to a squared error of {bound}",
                             0.05),
@@ -230,8 +263,11 @@ CLAIMS = (
                 ),
             ),
         ),
-        limits="That the gain is only less noise is disputed: on real networks decay is said to "
-        "help because it lets them learn more complex patterns later {cite}`you2019`.",
+        contested="That the gain is only less noise {cite:t}`you2019` dispute: on real networks "
+        "decay is said to help because it lets them learn more complex patterns later.",
+        changes=("The statement is the book's, and marked so: the paper has the recipe, not the "
+                 "reason. Bound of too_early 1.0 -> 1.5, as it was before calibration (stricter). "
+                 "The error beside that of the constant rate over the same steps is shown.",),
     ),
 )  # fmt: skip
 

@@ -6,8 +6,9 @@ of the columns of the matrices W_k ({cite}`bubeck2015`), which says nothing of t
 train small networks on few pictures, with clean labels and with 30 % of the labels drawn anew:
 without dropout, with dropout, and as the post words it.
 
-What would refute it: dropout that errs as often as no dropout on noisy labels, or that has the same
-loss on clean ones; and for the wording, masked gradients that do what dropout does.
+What would refute it: dropout that errs on clean test examples as often as no dropout does, which is
+the paper's quantity; noisy labels and the test loss are shown beside it. For the wording: masked
+gradients that err as often as no dropout, where leaving the units out too does not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from whydeep.chance import Chance
 from whydeep.datasets.labels import corrupt_labels
 from whydeep.datasets.tasks import CLASSES, halved
 from whydeep.descent import SGD
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import (
+    NOT_SHOWN,
+    UNDECIDED,
+    Claim,
+    Condition,
+    Control,
+    at_least,
+    at_most,
+)
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
@@ -94,29 +103,63 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+# --- What the claims ask ---
+
+
+def clean_ratio(result: Result) -> float:
+    """Test error on clean labels, with dropout over without, at the end."""
+    without, dropout, _ = result["error"][LABELS.index("clean"), :, -1]
+    return float(dropout / without)
+
+
+def worded_gain(result: Result) -> float:
+    """By how much the masks as worded lower the test error on noisy labels, at the end."""
+    without, _, worded = result["error"][LABELS.index("noisy"), :, -1]
+    return float(without - worded)
+
+
 CLAIMS = (
     Claim(
-        id="hinton2012-dropout", title="", cite="hinton2012", kind="effect", expected=SHOWN,
+        id="hinton2012-dropout", title="Does leaving out half of the units curb overfitting?",
+        cite="hinton2012", kind="effect", expected=UNDECIDED,
         says="Leaving out a random half of the hidden units at each training example greatly "
-        "reduces the overfitting of a large network on a small training set.",
+        "reduces the overfitting of a large network on a small training set: on MNIST from 160 "
+        "test errors to about 130, together with a limit on the length of each unit's weights "
+        "(Figure 1 and text).",
+        tested="500 pictures of clothes, 14 by 14, two hidden layers of 128 units, 40 epochs; "
+        "labels that are clean, and labels of which 30 % are drawn anew.",
+        so="On clean labels dropout leaves the test error at {num}`hinton2012-dropout:clean_ratio "
+        ".2f ±` times what it is without, where the paper has 0.81; where 30 % of the labels are "
+        "wrong it takes {num}`hinton2012-dropout:gain .1%` of the test examples off the error.",
+        caveat="The test loss on clean labels does fall, to {num}`hinton2012-dropout:loss_ratio "
+        ".2f` times what it is without. No run plants an effect of half the paper's size, to "
+        "see whether these seeds would find it; all of them share 2,000 test pictures.",
         paper=(
             (
                 "errors on the 10,000 test images of MNIST",
-                ("{} without; about {} with half of the hidden units left out; about {} with a "
-                 "fifth of the pixels left out too", 160, 130, 110),
+                ("{} without; about {} with half of the hidden units left out and a limit on the "
+                 "length of each unit's weights; about {} with a fifth of the pixels left out too",
+                 160, 130, 110),
                 "Figure 1 and text",
             ),
         ),
         decides=(
+            Condition("clean_ratio", "with clean labels dropout brings the test error to at most "
+                      "{bound} times what it is without", clean_ratio, "<=", 0.9,
+                      "ratio of test errors", none=1.0, log=True, source=130 / 160,
+                      because="half of the paper's 130 over 160, on the logarithm"),
+        ),
+        mechanism=(
             at_least("gain", "with 30 % of the labels drawn anew, dropout lowers the test error "
-                     "by at least {bound}", 0.05),
+                     "by at least {bound}", 0.05, none=0.0),
             at_most("loss_ratio", "with clean labels, dropout brings the test loss to at most "
-                    "{bound} times what it is without", 0.82),
+                    "{bound} times what it is without", 0.82, none=1.0, log=True),
         ),
         controls=(
             Control(
                 "gradient-only", "the leaving out: as often as dropout would leave a unit out, it "
-                "is not updated, but it stays in the network", ("gain", "loss_ratio"),
+                "is not updated, but it stays in the network",
+                ("clean_ratio", "gain", "loss_ratio"),
                 (
                     at_most("train[noisy, dropout, -1]", "it learns: it errs on at most "
                             "{bound:word} of the noisy training labels", 0.25),
@@ -127,33 +170,55 @@ CLAIMS = (
         limits="That units which rely on one another are the trouble is hard to measure. "
         "Dropout has other readings, among them an adaptive penalty {cite}`wager2013`, and used "
         "early in training it can lower the training loss {cite}`liu2023`.",
+        changes=("The test error on clean labels decides, as in the paper, with half of its effect "
+                 "as the bound (stricter); before, it was measured and no condition. The error on "
+                 "labels drawn anew and the test loss are shown, with their old bounds.",),
     ),
     Claim(
-        id="bubeck2015-dropout-as-gradient-mask", title="",
-        cite="bubeck2015", kind="effect", expected=SHOWN,
-        says="To update a random half of the columns at each step, as the post words it, is "
-        "not dropout: it errs as if nothing had been done, until the units are left out of the "
-        "forward pass as well.",
+        id="bubeck2015-dropout-as-gradient-mask",
+        title="Is dropout a gradient on half of the columns?",
+        cite="bubeck2015", kind="effect", expected=NOT_SHOWN,
+        says="To use dropout is to take the gradient with respect to a random half of the columns "
+        "of each matrix at every iteration, which helps the network not to overfit ('Some "
+        "mysterious steps').",
+        tested="500 pictures of clothes, 14 by 14, 30 % of their labels drawn anew, two hidden "
+        "layers of 128 units, 40 epochs: without dropout, with it, and as worded.",
+        so="Gradients on half of the columns lower the test error by "
+        "{num}`bubeck2015-dropout-as-gradient-mask:worded_gain .1% ±` of the test examples, "
+        "dropout by {num}`mysterious-steps/dropout gain .1%`; with the units of the other columns "
+        "left out of the forward pass too it is "
+        "{num}`bubeck2015-dropout-as-gradient-mask@left-out-too:worded_gain .1%`.",
+        caveat="A sentence of an essay is taken at its word; its author may have meant that the "
+        "units are left out as well. The masked gradients do bring the test loss down a little. "
+        "All seeds share 2,000 test pictures.",
         paper=(
             ("the post's wording", "no number", "{cite:t}`bubeck2015`, 'Some mysterious steps'"),
         ),
         decides=(
-            at_least("lead", "with 30 % of the labels drawn anew, dropout errs on at least "
-                     "{bound} less of the test examples than masked gradients do", 0.05),
-            at_most("worded_off", "masked gradients err as often as no dropout, to within {bound}",
-                    0.04),
+            Condition("worded_gain", "with 30 % of the labels drawn anew, gradients on half of the "
+                      "columns lower the test error by at least {bound}", worded_gain, ">=", 0.04,
+                      "fraction of test examples", none=0.0,
+                      because="about half of what dropout does here"),
+        ),
+        mechanism=(
+            at_least("lead", "dropout errs on at least {bound} less of the test examples than "
+                     "masked gradients do", 0.05, none=0.0),
         ),
         controls=(
             Control(
-                "left-out-too", "the difference in the forward pass: the units of the columns "
-                "that are not updated are left out, for the whole batch",
-                ("lead", "worded_off"),
-                (
+                "left-out-too", "the missing half: the units of the columns that are not updated "
+                "are left out of the forward pass, for the whole batch",
+                finds=("worded_gain",),
+                valid=(
                     at_most("error[noisy, worded, -1]", "it learns: it errs on at most {bound} of "
                             "the test examples", 0.4),
                 ),
             ),
         ),
+        changes=("The verdict is on the essay's sentence, that this is dropout, and no longer on "
+                 "the book's, that it is not. The bound, 0.04, is the old one, within which masked "
+                 "gradients were to err as often as no dropout. The old control, which leaves the "
+                 "units out too, is now the effect that has to be found.",),
     ),
 )  # fmt: skip
 

@@ -4,8 +4,8 @@
 network overfits substantially, and with it training takes about twice as many steps (section 4.2).
 We count the epochs until a network has learned 95 % of what it will learn of its training set.
 
-What would refute it: as many epochs with dropout as without, or a multiple of twice as many; or a
-test loss without dropout that is no larger.
+What would refute it: as many epochs with dropout as without, or a test loss without dropout that is
+no larger.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Float
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, halved
 from whydeep.descent import SGD
-from whydeep.evidence.claims import TOLD, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs import thinned
 from whydeep.show import figures
@@ -93,21 +93,34 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="krizhevsky2012-dropout-cost", title="",
-        cite="krizhevsky2012", kind="account", expected=TOLD,
-        says="Without dropout the network overfits substantially, and dropout about doubles "
-        "the number of steps to convergence.",
-        paper=(("steps to convergence", "about twice as many", "section 4.2"),),
+        id="krizhevsky2012-dropout-cost", title="What does dropout cost?",
+        cite="krizhevsky2012", kind="effect", expected=UNDECIDED,
+        says="Without dropout in its first two dense layers the network overfits substantially, "
+        "and dropout roughly doubles the number of steps to convergence (section 4.2).",
+        tested="500 pictures of clothes, 14 by 14, two hidden layers of 128 units, 40 epochs at "
+        "the best of three learning rates: epochs until 95 % of the final accuracy on the training "
+        "examples.",
+        so="Dropout multiplies the epochs by {num}`krizhevsky2012-dropout-cost:ratio .1f ±`, and "
+        "without it the test loss is {num}`krizhevsky2012-dropout-cost:overfit .2f ±` times as "
+        "large; but a twentieth of the units left out already gives "
+        "{num}`krizhevsky2012-dropout-cost@hardly-any:overfit .2f ±`, so the control does not "
+        "stay apart.",
+        caveat="The factor depends on what convergence is taken to be: a longer run has a larger "
+        "final accuracy and a larger factor. The network has no convolutions, and the test loss "
+        "is that of 500 pictures which all seeds share.",
+        paper=(("steps to convergence", ("about {} times as many", 2), "section 4.2"),),
         decides=(
-            at_most("off_two", "dropout multiplies the epochs to convergence by 2, to within a "
-                    "factor of {bound:2^}", float(np.log2(1.6))),
+            at_least("ratio", "dropout multiplies the epochs to convergence by at least {bound}",
+                     1.41, none=1.0, log=True, source=2.0,
+                     because="half of the paper's doubling, on the logarithm"),
             at_least("overfit", "without dropout the test loss is at least {bound} times what it "
-                     "is with dropout", 1.13),
+                     "is with dropout", 1.13, none=1.0, log=True,
+                     because="an eighth more loss; the bound of the first record, kept"),
         ),
         controls=(
             Control(
                 "hardly-any", "nearly all of the dropout: the rate is one twentieth",
-                ("off_two", "overfit"),
+                ("ratio", "overfit"),
                 (
                     at_most("final_train_with", "it learns: it errs on at most {bound:word} of "
                             "the training examples", 0.1),
@@ -120,7 +133,11 @@ CLAIMS = (
                  "conditions and the control of this module. The recorded run of seeds 0 to 4 was "
                  "void: both conditions held, but the control, which trains at a rate of one "
                  "twentieth, was to have a ratio of test losses of at most 1.080 and had 1.082. "
-                 "No bound was moved and no setting changed; the claim gets no verdict.",),
+                 "No bound was moved and no setting changed; the claim got no verdict.",
+                 "An effect again, and undecided: calling it an account was wrong. That the epochs "
+                 "double is asked as at least half of a doubling, with the paper's number beside "
+                 "ours, instead of 2 to within a factor of 1.6 (looser above, stricter below: "
+                 "1.25 -> 1.41).",),
     ),
 )  # fmt: skip
 NAMES = dict(zip(ARMS, ("no dropout", "dropout"), strict=True))

@@ -8,8 +8,8 @@ networks, {cite:t}`nakkiran2021` find that re-used examples do nearly what fresh
 training error is gone. We compare a network that never sees an example twice with one that has few
 of them, over as many steps, with clean and with noisy labels.
 
-What would refute it: on clean labels, a gap that opens before the few examples are fitted; or, on
-noisy labels, no gap at the end.
+What would refute it: on clean labels, a gap that opens before the few examples are fitted, or one
+that does not open afterwards. Noisy labels are our addition.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.datasets.tasks import CLASSES, PIXELS
 from whydeep.descent import SGD, Trained, train
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -188,12 +188,33 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+# --- What the claims ask ---
+
+
+def opens(result: Result) -> float:
+    """By how much the gap on clean labels is wider at the end than until the fit."""
+    return float(result["gap_first_end"] - result["gap_first"])
+
+
 CLAIMS = (
     Claim(
-        id="hardt2016-one-pass-or-many", title="", cite="nakkiran2021", kind="effect", expected=SHOWN,
-        says="Over many passes the test error of a network stays close to that of as many "
-        "steps on fresh examples, until the training error is gone; with noisy labels it parts "
-        "from it.",
+        id="hardt2016-one-pass-or-many",
+        title="Do many passes do what as many fresh examples do?",
+        cite="nakkiran2021", kind="effect", expected=UNDECIDED,
+        says="The test error of a network that re-uses its examples over many passes stays close "
+        "to that of as many steps on fresh examples, until it has fitted its training examples "
+        "(Figure 1: 50,000 examples for 100 passes beside 5,000,000 for one).",
+        tested="300 pictures of clothes, 14 by 14, for 20 passes beside 6,000 pictures for one, in "
+        "a network of two layers of 128 units; clean labels, and 30 % of the labels drawn anew.",
+        so="Until 92 % of the re-used examples are fitted, re-using costs "
+        "{num}`hardt2016-one-pass-or-many:gap_first .1% ±` of the test examples on average, at "
+        "the end {num}`mysterious-steps/one-pass-or-many gap_first_end .1% ±`: whether the gap "
+        "opens after the fit, five seeds do not settle.",
+        caveat="With 30 % of the labels drawn anew re-using costs "
+        "{num}`hardt2016-one-pass-or-many:gap_second .1%` in the end. The control has an average "
+        "gap of {num}`hardt2016-one-pass-or-many@both-noisy:gap_first .1% ±`, which reaches into "
+        "what counts as close. The paper's set is over 150 times as large, and its networks have "
+        "convolutions; all seeds share 1,000 test pictures.",
         paper=(
             ("50,000 examples for 100 passes against 5,000,000 for one", "curves nearly equal "
              "until training has converged", "Figure 1"),
@@ -202,9 +223,15 @@ CLAIMS = (
         ),
         decides=(
             at_most("gap_first", "on clean labels, until the re-used examples are fitted "
-                    "(training error 8 %), re-using costs at most {bound} on average", 0.05),
+                    "(training error 8 %), re-using costs at most {bound} on average", 0.03,
+                    none=0.03, because="three in a hundred, as first planned"),
+            Condition("opens", "after that it costs more: at the end by at least {bound}", opens,
+                      ">=", 0.02, "fraction of test examples", none=0.0,
+                      because="two in a hundred: without it, 'until' says nothing"),
+        ),
+        mechanism=(
             at_least("gap_second", "with 30 % of the labels drawn anew, it costs at least {bound} "
-                     "in the end", 0.08),
+                     "in the end", 0.08, none=0.0),
         ),
         controls=(
             Control(
@@ -228,6 +255,10 @@ CLAIMS = (
         ),
         limits="The same passes over the same pictures with random labels end in chance on new "
         "ones {cite}`zhang2017`: the number of passes alone decides nothing.",
+        changes=("Bound of gap_first 0.05 -> 0.03, as first planned (stricter). That the gap opens "
+                 "after the fit decides too (stricter): at 0.05 the gap at the end passed as well, "
+                 "so that 'until' could not fail. What noisy labels cost is the book's addition, "
+                 "and shown.",),
     ),
 )  # fmt: skip
 
