@@ -34,7 +34,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import fashion_mnist
 from whydeep.descent import SGD, adam, descend, epochs, to_zero, train
 from whydeep.descent.loop import Weights
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import REPRODUCED, SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.theory_survey.generalization._two_kinds import log_loss_of_one
 from whydeep.labs import bounds, norms
@@ -392,12 +392,28 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+def from_training(result: Result) -> float:
+    """The loosest of the three bounds from the training examples alone that are not vacuous."""
+    return max(float(result[f"certificate[{name}]"]) for name in ("half", "few", "start"))
+
+
 CLAIMS = (
     Claim(
-        id="dziugaite2017-nonvacuous", title="", cite="dziugaite2017", kind="effect", expected=SHOWN,
-        says="A Gaussian around the solution of SGD, chosen to make a PAC-Bayes bound small, "
-        "has an error that is bounded far below one half, with more weights than examples; a "
-        "prior learned from half of the examples lowers the bound.",
+        id="dziugaite2017-nonvacuous", title="Can a bound see past the number of the weights?",
+        cite="dziugaite2017", kind="effect", expected=REPRODUCED,
+        says="A Gaussian around the weights that SGD found, chosen to make a PAC-Bayes bound "
+        "small, has an error that is bounded far below guessing, with many more weights than "
+        "examples: at most 0.161 on binary MNIST (Table 1).",
+        tested="11,820 weights in one hidden layer of 60 units, 4,000 pictures of clothes, 14 by "
+        "14, in two groups of five classes; prior around the start of training.",
+        so="With probability 0.99 the error is at most "
+        "{num}`theory-survey/generalization/certificates certificate[start] .3f ±`, where guessing "
+        "has 0.5; on test pictures it is "
+        "{num}`theory-survey/generalization/certificates test[start] .3f ±`.",
+        caveat="The bound speaks of a network with noise on its weights, not of the one that SGD "
+        "found, and it is well above the error; there are "
+        "{num}`theory-survey/generalization/certificates weights_per_example .1f` weights an "
+        "example here, where the paper has about nine.",
         paper=(
             (
                 "bound on the error, binary MNIST, one hidden layer of 600 units",
@@ -407,10 +423,14 @@ CLAIMS = (
         ),
         decides=(
             at_most("certificate[start]", "with a prior around the start the bound is at most "
-                    "{bound}, where guessing has 0.5", 0.35),
-            at_least("slack[start]", "it is not below the error of $Q$ on the test examples", 0.0),
+                    "{bound}, where guessing has 0.5", 0.33, none=0.5, source=0.161,
+                    because="half of the way from guessing to the paper's bound"),
+        ),
+        mechanism=(
+            at_least("slack[start]", "it is not below the error of $Q$ on the test examples", 0.0,
+                     none=0.0, because="a bound that fails is none"),
             at_least("gain_half", "a prior from half of the examples lowers it by {bound} or more",
-                     0.015),
+                     0.015, none=0.0, because="one point and a half, a tenth of the test error"),
         ),
         controls=(
             Control(
@@ -427,34 +447,59 @@ CLAIMS = (
                 ),
             ),
         ),
-        limits="It certifies the network with noise on its weights, not that of SGD. With "
-        "priors learned from a part of the examples bounds come close to the test error "
-        "{cite}`perezortiz2021`, which is then largely the work of that part.",
+        limits="With priors learned from a part of the examples bounds come close to the test "
+        "error {cite}`perezortiz2021`, which is then largely the work of that part.",
+        changes=("Bound on the certificate 0.35 -> 0.33 (stricter): half of the way from guessing "
+                 "to the paper's 0.161. That the bound holds on the test pictures, which is a "
+                 "theorem, and the prior from half of the examples, which is not this paper's "
+                 "statement, no longer decide.",),
     ),
     Claim(
-        id="mackinlay-q3-decent-error-bound", title="",
-        cite="mackinlay2019", kind="effect", expected=SHOWN,
-        says="A decent bound on the error exists: within a few points from examples held out, "
-        "looser from the training examples alone by PAC-Bayes or compression, and none by the "
+        id="mackinlay-q3-decent-error-bound", title="Can I know a decent error bound?",
+        cite="mackinlay2019", kind="effect", expected=SHOWN, ours=True,
+        says="Yes: within a few points from examples held out; more loosely, and still below "
+        "guessing, from the training examples alone by PAC-Bayes or compression; and not by the "
         "norms or the number of the weights.",
+        tested="Six certificates for one task: 4,000 pictures of clothes, 14 by 14, in two groups "
+        "of five classes, one hidden layer of 60 units, 11,820 weights.",
+        so="1,000 examples held out bound the error at "
+        "{num}`theory-survey/generalization/certificates certificate[held] .3f`, where the test "
+        "error is {num}`theory-survey/generalization/certificates test[held] .3f`; PAC-Bayes and "
+        "compression give {num}`theory-survey/generalization/certificates certificate[half] .2f` "
+        "to {num}`theory-survey/generalization/certificates certificate[start] .2f`; norms "
+        "{num}`theory-survey/generalization/certificates certificate[norms] .0f` and the number of "
+        "weights {num}`theory-survey/generalization/certificates certificate[count] .1f`, where no "
+        "error exceeds 1.",
+        caveat="Each bound is about a classifier of its own, with its own test error, "
+        "{num}`theory-survey/generalization/certificates test[held] .2f` to "
+        "{num}`theory-survey/generalization/certificates test[start] .2f`. With 40 examples held "
+        "out the gap is "
+        "{num}`theory-survey/generalization/certificates@few-held-out slack[held] .2f`, more than "
+        "that of PAC-Bayes.",
         paper=(
             ("the question", '"Can I know a decent error bound?"', "{cite:t}`mackinlay2019`; the "
              "answer is ours"),
         ),
         decides=(
             at_most("slack[held]", "the bound from 1,000 examples held out is at most {bound} "
-                    "above the test error", 0.05),
+                    "above the test error", 0.05, none=0.05,
+                    because="five points still tell an error of one in ten from one in seven"),
+            at_least("held_first", "that from held-out examples is no larger than that of the "
+                     "best PAC-Bayes prior", 0.0, none=0.0, because="the order is what is said"),
+            Condition("from_training", "the loosest of the three bounds from training examples "
+                      "alone, two by PAC-Bayes and one by compression, is at most {bound}",
+                      from_training, "<=", 0.33, "error rate", none=0.5,
+                      because="as in the claim on the bound of Dziugaite and Roy"),
+            at_least("log_norms", "that by the norms is vacuous, at least 1: its logarithm is at "
+                     "least {bound}", 0.0, none=0.0, because="no error rate exceeds 1"),
+            at_least("certificate[count]", "that by the number of weights is vacuous, at least "
+                     "{bound}", 1.0, none=1.0, because="no error rate exceeds 1"),
+        ),
+        mechanism=(
             at_least("least_slack", "none of the four bounds that are not vacuous is below the "
                      "test error of its own classifier by more than {bound:abs}, three standard "
-                     "errors of 8,000 test pictures", -0.01),
-            at_least("held_first", "that from held-out examples is no larger than that of the "
-                     "best PAC-Bayes prior", 0.0),
-            at_most("certificate[few]", "that of a network compressed to few bytes is at most "
-                    "{bound}", 0.35),
-            at_least("log_norms", "that by the norms is vacuous, at least 1: its logarithm is at "
-                     "least {bound}", 0.0),
-            at_least("certificate[count]", "that by the number of weights is vacuous, at least "
-                     "{bound}", 1.0),
+                     "errors of 8,000 test pictures", -0.01, none=-0.01,
+                     because="a bound that fails is none"),
         ),
         controls=(
             Control(
@@ -475,7 +520,7 @@ CLAIMS = (
             ),
             Control(
                 "random-labels", "what there is to learn: labels are random",
-                ("certificate[few]",),
+                ("from_training",),
                 (
                     at_least("least_slack", "the bounds hold here too, to within {bound:abs}",
                              -0.01),
@@ -492,6 +537,9 @@ CLAIMS = (
         ),
         limits="A bound from held-out examples certifies and does not explain; and data that "
         "was held out is data not learned from.",
+        changes=("One condition, at most 0.33, on all three bounds from the training examples, "
+                 "instead of one, at most 0.35, on the compressed network (stricter). That the "
+                 "bounds hold on test pictures, which is a theorem, no longer decides.",),
     ),
 )  # fmt: skip
 

@@ -6,7 +6,8 @@ fill the table of all eight combinations for a dense network on pictures of clot
 network on random labels without any of them and with each alone.
 
 What would refute it: a test error on true labels that depends on the three much; or one of them
-that keeps the network from learning random labels while it learns the true ones.
+that keeps the network from learning random labels while it learns the true ones. Dropout of half
+of the units does so (the variant strong-dropout), of a quarter it does not.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from whydeep.datasets.moved import mirrored
 from whydeep.datasets.tasks import CLASSES, PIXELS, halved
 from whydeep.descent import SGD, by_ten, decay, descend, epochs, log_loss, momentum
 from whydeep.descent.loop import Weights
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Control, at_least, at_most
 from whydeep.evidence.results import Quantity, Result
 from whydeep.labs.thinned import outputs, start
 from whydeep.show import figures
@@ -138,10 +139,28 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-explicit-regularization", title="",
-        cite="zhang2017", kind="effect", expected=SHOWN,
-        says="Augmentation, weight decay and dropout change the test error little, and none "
-        "of them is needed for a small one or enough for it: random labels are learned with each.",
+        id="zhang2017-explicit-regularization",
+        title="Is it the regularisation that makes networks generalise?",
+        cite="zhang2017", kind="effect", expected=UNDECIDED,
+        says="Explicit regularisation (augmentation, weight decay, dropout) may improve the test "
+        "error, but is neither necessary nor by itself sufficient for a small one: without any "
+        "networks still generalise, 85.75 % against 89.05 % on CIFAR-10, and with it they still "
+        "learn random labels (sections 1 and 3, Table 1).",
+        tested="All eight combinations on 300 pictures of clothes, 14 by 14, two hidden layers of "
+        "100 units, 48 epochs; random labels without any of the three and with each alone, dropout "
+        "at a rate of 0.25.",
+        so="The eight test errors lie within "
+        "{num}`theory-survey/generalization/explicit-regularization spread .1% ±`; of the random "
+        "labels {num}`theory-survey/generalization/explicit-regularization random_not_learned .1%` "
+        "at most stay unlearned with one of them alone, but with dropout at its usual rate of one "
+        "half {num}`theory-survey/generalization/explicit-regularization@strong-dropout "
+        "train_random[dropout] .0%` do.",
+        caveat="Dropout was tuned down to a rate of 0.25 for this run. At one half, the rate of "
+        "the papers that made it known, it changes the test error on true labels from "
+        "{num}`theory-survey/generalization/explicit-regularization@strong-dropout test_true[none] "
+        ".1%` to {num}`theory-survey/generalization/explicit-regularization@strong-dropout "
+        "test_true[dropout] .1%` and does keep noise from being learned: so nothing is decided "
+        "until the usual dropout is in the run that decides.",
         paper=(
             (
                 "CIFAR-10, Inception, test accuracy: augmentation and decay; augmentation; decay; "
@@ -156,11 +175,16 @@ CLAIMS = (
             ),
         ),
         decides=(
-            at_most("spread", "the eight combinations lie within {bound} of test error", 0.05),
-            at_least("random_labels_cost", "without any of them, random labels cost at least "
-                     "{bound} of test error", 0.5),
+            at_most("spread", "the eight combinations lie within {bound} of test error", 0.05,
+                    none=0.05, because="on CIFAR-10 the paper's own lie 3.6 points apart"),
             at_most("random_not_learned", "with each alone, all but {bound} of the random labels "
-                    "are learned", 0.15),
+                    "are learned", 0.15, none=0.15,
+                    because="a sixth of what guessing would leave"),
+        ),
+        mechanism=(
+            at_least("random_labels_cost", "without any of them, random labels cost at least "
+                     "{bound} of test error", 0.5, none=0.0,
+                     because="most of the way from a small error to guessing"),
         ),
         controls=(
             Control(
@@ -171,18 +195,16 @@ CLAIMS = (
                             "examples", 0.6),
                 ),
             ),
-            Control(
-                "strong-dropout", "the mildness: dropout leaves out half of the units",
-                ("random_not_learned",),
-                (
-                    at_most("test_true[dropout]", "on true labels its test error is at most "
-                            "{bound}", 0.35),
-                ),
-            ),
         ),
+        contested="{cite:t}`arpit2017`: a well-tuned dropout does keep noise from being memorised, "
+        "without harm on real data.",
         limits="How little depends on the data: on ImageNet the paper itself gains 13 points by "
-        "augmentation, and a stronger dropout does keep noise from being memorised "
-        "{cite}`arpit2017`.",
+        "augmentation.",
+        changes=("The variant with dropout at one half stops being a control (stricter): it is the "
+                 "usual dropout, and so a case of the statement, which it goes against. With it "
+                 "the condition on random labels has no control, and the claim is undecided until "
+                 "it is run at the usual rate. That random labels cost test error, which it takes "
+                 "no regularisation to see, no longer decides. No bound was moved.",),
     ),
 )  # fmt: skip
 

@@ -154,9 +154,19 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-finite-sample-expressivity", title="", cite="zhang2017", kind="exact", expected=HOLDS,
-        says="A network with one hidden layer of ReLU units and $2n + d$ weights can give any "
-        "labels to $n$ different points in $d$ dimensions.",
+        id="zhang2017-finite-sample-expressivity",
+        title="How few weights can give any labels to any points?",
+        cite="zhang2017", kind="exact", expected=HOLDS,
+        says="There is a network with one hidden layer of ReLU units and $2n + d$ weights that can "
+        "represent any function on $n$ different points in $d$ dimensions (Theorem 1).",
+        tested="The network of the proof, built for 10 to 1,000 normal points in 50 dimensions and "
+        "for 500 pictures of clothes with random labels, in 64 bits.",
+        so="Every label is met, the worst to "
+        "{num}`theory-survey/generalization/finite-sample rounding .1g max` of what rounding "
+        "allows, with $2n + d$ weights exactly.",
+        caveat="It is built by hand; nothing is said about what training finds. On the pictures "
+        "its largest weight is about {num}`theory-survey/generalization/finite-sample "
+        "largest[pictures] ,.0f`, so that the function turns sharply from one picture to the next.",
         paper=(("number of weights", "$2n + d$", "Theorem 1; proof in Appendix C"),),
         decides=(
             at_most("rounding", "every label is met to within what rounding allows", 1.0),
@@ -174,6 +184,8 @@ CLAIMS = (
                 (at_most("worst", "it meets all labels as well, to $10^{{bound:log10}}$", 1e-6),),
             ),
         ),
+        limits="With two hidden layers instead of one, of the order of $\\sqrt n$ units are enough "
+        "{cite}`yun2019`.",
     ),
 )  # fmt: skip
 

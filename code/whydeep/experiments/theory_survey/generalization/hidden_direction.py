@@ -169,10 +169,26 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="bach2017-convex-neural-networks", title="", cite="bach2017", kind="effect", expected=SHOWN,
-        says="A layer of ReLU units with an $\\ell_1$-type penalty on the units adapts to a "
-        "direction hidden in the inputs, however many there are; the kernel of the same units "
-        "does not.",
+        id="bach2017-convex-neural-networks",
+        title="Does a layer of units find one hidden direction among many?",
+        cite="bach2017", kind="effect", expected=SHOWN,
+        says="A layer of ReLU units, as many as it likes, with an $\\ell_1$-type penalty on the "
+        "units adapts to unknown linear structure, such as labels that depend on a projection of "
+        "the inputs to few dimensions (abstract); the kernel of the same units, its $\\ell_2$ "
+        "sister, does not.",
+        tested="500 normal examples of 5 to 40 inputs, labels $|u \\cdot x|$ with noise; 100 units "
+        "trained with half a weight decay on both layers, and the kernel of infinitely many such "
+        "units.",
+        so="With 20 inputs the kernel's test error is "
+        "{num}`theory-survey/generalization/hidden-direction ratio .0f ±` times the network's; "
+        "with 40 the network's is {num}`theory-survey/generalization/hidden-direction network[40] "
+        ".1%` of the label's variance, the kernel's "
+        "{num}`theory-survey/generalization/hidden-direction kernel[40] .0%`.",
+        caveat="The network is trained by gradient descent, which no theorem of the paper covers; "
+        "its settings were chosen on other seeds, the kernel's penalty on the test set, in the "
+        "kernel's favour. Where the label depends on the length of $x$ alone the kernel is ahead: "
+        "its error is {num}`theory-survey/generalization/hidden-direction@radial ratio .2f` times "
+        "the network's.",
         paper=(
             ("adapts to the dependence on a subspace of few dimensions", "shown for the "
              "$\\ell_1$-type norm", "{cite:t}`bach2017`, abstract"),
@@ -180,11 +196,16 @@ CLAIMS = (
         ),
         decides=(
             at_least("ratio", "with 20 inputs the kernel's test error is at least {bound:word} "
-                     "times the network's", 10.0),
+                     "times the network's", 10.0, none=1.0, log=True,
+                     because="a power of ten: less could be a matter of tuning"),
             at_most("network[40]", "with 40 inputs the network's test error is at most {bound} of "
-                    "the label's variance", 0.06),
+                    "the label's variance", 0.06, none=1.0,
+                    because="a tenth of what is left to the kernel"),
+        ),
+        mechanism=(
             at_least("aligned[20]", "with 20 inputs the units' mean squared cosine with the "
-                     "direction is at least {bound}", 0.7),
+                     "direction is at least {bound}", 0.7, none=0.05,
+                     because="a direction at random has one in twenty"),
         ),
         controls=(
             Control(
@@ -204,9 +225,12 @@ CLAIMS = (
                 ),
             ),
         ),
-        limits="Not the adaptivity but the pessimism about algorithms: gradient flow on wide "
-        "networks finds the solution in the limit {cite}`chizat2020`, and for finitely many "
-        "examples there is an exact convex program {cite}`pilanci2020`.",
+        limits="The paper is pessimistic about algorithms. For the log-loss and infinitely many "
+        "units, gradient flow ends at the largest margin in this norm if it converges "
+        "{cite}`chizat2020`, and for finitely many examples there is an exact convex program "
+        "{cite}`pilanci2020`.",
+        changes=("That the units turn to the direction is now shown as the reason and does not "
+                 "decide. No bound was moved.",),
     ),
 )  # fmt: skip
 

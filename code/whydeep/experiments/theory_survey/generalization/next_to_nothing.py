@@ -5,8 +5,9 @@ drawn with, train a small part, and find it often on a par with training everyth
 ({cite}`rosenfeld2018`). We train all filters, an eighth or none of them, and always the
 classifier, on 14 x 14 pictures of clothes; each layer's outputs are normalised over the batch.
 
-What would refute it: an eighth of the filters that falls well short of all of them. It would mean
-little if the classifier alone did as well, or if the frozen filters could be left out.
+What would refute it: an eighth of the filters that falls more than a point short of all of them.
+It means little if the classifier alone does as well, as it nearly does here: so an eighth has to
+be ahead of none too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, Task, halved
 from whydeep.descent import SGD, by_ten, epochs, momentum, times, walk
-from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Network, initialise
 from whydeep.show import figures
@@ -147,20 +148,38 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="rosenfeld2018-learn-next-to-nothing", title="",
-        cite="rosenfeld2018", kind="effect", expected=IN_PART,
-        says="A convolutional network of which most filters stay as they were drawn, and only "
-        "a small part is learned, is about as accurate as one that learns everything.",
-        missed=("deficit_eighth",),
+        id="rosenfeld2018-learn-next-to-nothing", title="Is learning next to nothing enough?",
+        cite="rosenfeld2018", kind="effect", expected=UNDECIDED,
+        says="Fixing even the majority of the weights of a deep convolutional network at random "
+        "values, and learning a small portion, often results in performance on a par with learning "
+        "all of them (abstract).",
+        tested="Three convolutional layers of 16 filters, 600 pictures of clothes, 14 by 14, 8 "
+        "epochs; all filters learn, an eighth of them, or none, and the classifier always.",
+        so="An eighth of the filters loses "
+        "{num}`theory-survey/generalization/next-to-nothing deficit_eighth .1% ±` of accuracy "
+        "against all of them, which five seeds do not tell from one point; and it gains "
+        "{num}`theory-survey/generalization/next-to-nothing gain_eighth .1% ±` over learning none.",
+        caveat="The classifier alone, on random filters, reaches "
+        "{num}`theory-survey/generalization/next-to-nothing accuracy[none] .1%`, where learning "
+        "everything reaches {num}`theory-survey/generalization/next-to-nothing accuracy[all] .1%`: "
+        "on this task there is little for filters to learn. And it holds "
+        "{num}`theory-survey/generalization/next-to-nothing classifier_share .0%` of all weights.",
         paper=(
             ("learning a small part of deep convolutional networks", "often on a par with "
              "learning everything", "abstract"),
         ),
         decides=(
+            at_most("deficit_eighth", "on a par: learning an eighth of the filters loses at most "
+                    "{bound:%} point of accuracy against learning all", 0.01, none=0.01,
+                    because="about one standard error of 2,000 test pictures"),
+            at_least("gain_eighth", "and it is the eighth that does it: it gains at least "
+                     "{bound:%} point over learning none", 0.01, none=0.0,
+                     because="as much as may be lost: else the classifier does it alone"),
+        ),
+        mechanism=(
             at_least("ratio_eighth", "learning an eighth of the filters and the classifier gives "
-                     "at least {bound} of the accuracy of learning all", 0.92),
-            at_most("deficit_eighth", "on a par: it loses at most {bound:%} point of accuracy",
-                    0.01),
+                     "at least {bound} of the accuracy of learning all", 0.92, none=0.92,
+                     because="the first bound; learning none meets it too"),
         ),
         controls=(
             Control(
@@ -173,8 +192,11 @@ CLAIMS = (
             ),
         ),
         limits="At a larger scale a gap remains: with nothing learned but the scale and shift "
-        "of the normalisation, deep networks reach 82 % on CIFAR-10 and 32 % on ImageNet "
-        "{cite}`frankle2021`.",
+        "of the normalisation, deep networks reach 82 % on CIFAR-10, and on ImageNet 32 % with "
+        "five guesses a picture (top-5) {cite}`frankle2021`.",
+        changes=("Learning none, which also gives 0.92 of the accuracy, is what an eighth is now "
+                 "held against, by a new condition; at least 0.92 of the accuracy, an easy bound "
+                 "beside that of one point, no longer decides (stricter). No bound was moved.",),
     ),
 )  # fmt: skip
 

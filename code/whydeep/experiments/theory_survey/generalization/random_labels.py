@@ -26,7 +26,7 @@ from whydeep import device
 from whydeep.chance import Chance
 from whydeep.datasets.tasks import CLASSES, PIXELS, halved
 from whydeep.descent import SGD, Trained, train
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import REPRODUCED, Claim, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.networks import Dense
 from whydeep.show import figures
@@ -158,10 +158,22 @@ def run(settings: Settings, chance: Chance) -> Result:
 
 CLAIMS = (
     Claim(
-        id="zhang2017-random-labels", title="", cite="zhang2017", kind="effect", expected=SHOWN,
-        says="A network that does well on true labels also learns random labels, shuffled "
-        "pixels and pictures of noise to zero training error, with unchanged settings and in not "
-        "much more time; so what it could learn does not explain why it generalises.",
+        id="zhang2017-random-labels", title="Can a network that generalises learn pure noise?",
+        cite="zhang2017", kind="effect", expected=REPRODUCED,
+        says="Networks that do well on true labels, with unchanged settings, also fit random "
+        "labels, shuffled pixels and pictures of noise to zero training error (on CIFAR-10 a dense "
+        "network of three layers of 512 units too), in a time that grows by a small constant "
+        "factor (section 2, Figure 1 and Table 1).",
+        tested="A dense network with two hidden layers of 128 units, 43,018 weights, on 400 "
+        "pictures of clothes, 14 by 14, 60 epochs: true labels, random labels, pixels shuffled in "
+        "two ways, and Gaussian noise.",
+        so="All five kinds are learned, with a training error of "
+        "{num}`theory-survey/generalization/random-labels not_learned .1%`; random labels take "
+        "{num}`theory-survey/generalization/random-labels slowdown .1f ±` times the epochs of true "
+        "ones.",
+        caveat="Four hundred pictures are few: there are more than 100 weights for each of them, "
+        "where the paper's dense network has 35. Test error after true labels: "
+        "{num}`theory-survey/generalization/random-labels test[true,-1] .0%`.",
         paper=(
             (
                 "CIFAR-10, Inception without regularisation, training and test accuracy: true "
@@ -179,10 +191,16 @@ CLAIMS = (
         by_design="the shares run from true labels to random ones, and repeat the curves of both",
         decides=(
             at_most("not_learned", "each of the five kinds of data is learned, to a training "
-                    "error of at most {bound}", 0.01),
+                    "error of at most {bound}", 0.01, none=0.9, source=0.0,
+                    because="the training error at which labels count as learned; half of the "
+                    "paper's effect would be 0.45"),
             at_most("not_in_time", "in 3.5 times the epochs that the true labels take, random "
-                    "labels are learned to a training error of at most {bound}", 0.05),
-            at_least("rise", "random labels raise the test error by at least {bound}", 0.5),
+                    "labels are learned to a training error of at most {bound}", 0.05, none=0.9,
+                    because="nearly all; the paper speaks of a small constant factor of time"),
+        ),
+        mechanism=(
+            at_least("rise", "random labels raise the test error by at least {bound}", 0.5,
+                     none=0.0, because="most of the way from a small error to guessing"),
         ),
         controls=(
             Control(
@@ -206,6 +224,8 @@ CLAIMS = (
         limits="That a network can memorise noise does not say that it memorises where there is "
         "a pattern {cite}`arpit2017`. Linear models and kernel machines fit noise as well, and "
         "bounds that look at the data can explain both {cite}`wilson2025`.",
+        changes=("That random labels raise the test error, which cannot be otherwise, no longer "
+                 "decides. No bound was moved.",),
     ),
 )  # fmt: skip
 

@@ -8,8 +8,9 @@ gradient ascent, all its layers held at Frobenius norm 1, for many widths, depth
 estimate, which the theorem's curve has to stay above. Then we ask what the bound says about trained
 networks, for true and for random labels.
 
-What would refute it: a correlation above the curve, or one that rises with the width. That the
-bound is vacuous would be refuted by a value below 1.
+A lower estimate cannot pass a proved bound: a correlation above the curve, at any width, depth or
+number of pictures, would show a fault of formula or program. That the bound is vacuous would be
+refuted by a value below 1.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor
 from whydeep.chance import Chance
 from whydeep.descent import SGD, Now, to_zero, walk
 from whydeep.descent.loop import Weights
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import HOLDS, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.experiments.theory_survey.generalization import _two_kinds
 from whydeep.labs import bounds
@@ -180,22 +181,46 @@ def run(settings: Settings, chance: Chance) -> Result:
     )
 
 
+def share_of_curve(result: Result) -> float:
+    """The most that is reached for any width, depth or number of examples, over the curve."""
+    swept = ("width", "depth", "size")
+    return max(float((result[f"by_{s}"] / result[f"curve_{s}"]).max()) for s in swept)
+
+
 CLAIMS = (
     Claim(
-        id="golowich2018-size-independent", title="", cite="golowich2018", kind="effect", expected=SHOWN,
-        says="The Rademacher complexity of ReLU networks whose Frobenius norms have a bounded "
-        "product does not depend on the width, grows at most like $\\sqrt{L}$ with the depth in "
-        "place of $2^L$, and falls like $n^{-1/2}$; as a bound on the error of trained networks "
-        "it is vacuous.",
+        id="golowich2018-size-independent",
+        title="Is there a bound that does not grow with the width?",
+        cite="golowich2018", kind="exact", expected=HOLDS,
+        says="The Rademacher complexity of ReLU networks of depth $L$ whose layers have Frobenius "
+        "norms with a product $M$, on $n$ inputs of length $B$ at most, is at most $B M (\\sqrt{2 "
+        "\\ln 2 \\cdot L} + 1)/\\sqrt{n}$, whatever the width: a root of the depth where earlier "
+        "bounds had $2^L$ (Theorem 1).",
+        tested="The best correlation with random signs that gradient ascent finds, all layers held "
+        "at norm 1, for 10 to 160 units, 2 to 8 matrices and 50 to 400 pictures of clothes, 14 by "
+        "14: a lower estimate of the complexity.",
+        so="Nowhere is more than {num}`golowich2018-size-independent:share_of_curve .0% max` of "
+        "the bound reached; from 10 to 160 units what is reached changes by a factor of "
+        "{num}`theory-survey/generalization/size-free-complexity width_ratio .2f`.",
+        caveat="A lower estimate cannot pass a proved upper bound, so that this tests formula and "
+        "search, not the theorem. Depth does not raise what is reached at all, and with the number "
+        "of examples it falls more slowly than the bound, like a power of "
+        "{num}`theory-survey/generalization/size-free-complexity slope .2f ±`. As a bound on the "
+        "error of trained networks it is vacuous: "
+        "{num}`theory-survey/generalization/size-free-complexity bare[0] .0f` without its "
+        "constants, for true labels.",
         paper=(
             ("bound on the complexity", "$B\\,(\\sqrt{2 \\ln 2 \\cdot L} + 1) \\prod_\\ell \\lVert "
              "W_\\ell \\rVert_F / \\sqrt{n}$", "{cite:t}`golowich2018`, Theorem 1"),
         ),
         decides=(
+            Condition("share_of_curve", "nowhere, by width, depth or number of examples, is more reached "
+                      "than the theorem's curve allows", share_of_curve, "<=", 1.0,
+                      "share of the bound"),
+        ),
+        mechanism=(
             at_most("width_ratio", "from 10 to 160 units what is reached grows by a factor of at "
                     "most {bound}", 1.1),
-            at_most("closest", "no width and no depth reaches more than the theorem's curve allows",
-                    1.0),
             at_most("depth_excess", "from 2 to 8 matrices what is reached grows by no more than "
                     "the curve", 1.0),
             at_most("slope", "it falls with the number of examples, like a power of at most "
@@ -209,7 +234,7 @@ CLAIMS = (
         controls=(
             Control(
                 "unit-norms", "the norm of the layer: the weights of each unit have length 1 "
-                "instead", ("width_ratio", "closest", "depth_excess"),
+                "instead", ("share_of_curve", "width_ratio", "depth_excess"),
                 (
                     at_least("least", "the climb arrives somewhere: at {bound} or more for every "
                              "width and depth", 0.05),
@@ -217,7 +242,7 @@ CLAIMS = (
             ),
             Control(
                 "labels-as-signs", "the randomness of the signs: they are the true labels",
-                ("slope",),
+                ("share_of_curve", "slope"),
                 (
                     at_least("least", "the climb arrives somewhere: at {bound} or more for every "
                              "width and depth", 0.05),
@@ -242,6 +267,11 @@ CLAIMS = (
         ),
         limits="The factor for the depth can often be removed {cite}`sellke2023`. Bounds by "
         "norms can grow with the number of examples while the error falls {cite}`nagarajan2019`.",
+        changes=("From an effect to an exact statement, which every seed has to meet: the theorem, "
+                 "now over the numbers of examples too, and nothing beside it (stricter and "
+                 "narrower). The slope's first bound was -0.3, loosened to -0.22 after "
+                 "calibration, and the margin of its control's 0.05, loosened to 0.01; neither "
+                 "decides any more. That the bound is vacuous is ours and decides nothing.",),
     ),
 )  # fmt: skip
 
