@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 from whydeep.chance import Chance
 from whydeep.descent import SGD
 from whydeep.errors import BadSettings
+from whydeep.evidence.results import Result
 from whydeep.experiments.theory_survey.sgd import glass_band, same_floor, width_and_spread
 from whydeep.labs import spin_glass
 from whydeep.networks import Dense
@@ -221,3 +222,9 @@ def test_the_control_has_as_many_weights_and_its_runs_from_one_start_share_it():
     assert width_and_spread.run(settings, Chance(0))["orders_share"] == pytest.approx(0, abs=1e-4)
     inputs = (width_and_spread.weights(64, 50) - 3 * 10) // 2 - 1
     assert abs(width_and_spread.weights(inputs, 2) - width_and_spread.weights(64, 50)) < 2
+
+
+def test_the_distance_from_the_threshold_is_told_in_widths_of_the_band():
+    width = -2 * math.sqrt(2 / 3) + 1.657  # from the ground state of the 3-spin glass up
+    result = Result(gap=(2 * width, "energy per spin"))
+    assert glass_band.band_widths(result) == pytest.approx(2, rel=0.01)

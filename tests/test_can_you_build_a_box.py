@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from whydeep.evidence.results import Quantity, Result
 from whydeep.experiments.theory_survey.sgd import (
     index_energy,
     saddles_of_networks,
@@ -181,3 +182,11 @@ def test_a_correlation_of_ranks_counts_equal_losses_once_if_asked():
     loss, index = np.array([1.0, 2.0, 3.0, 3.0]), np.array([0, 1, 2, 2])
     assert saddles_of_networks.correlation(loss, index, distinct=True) == pytest.approx(1)
     assert saddles_of_networks.correlation(loss, np.zeros(4, int)) == 0
+
+
+def test_freed_is_the_share_of_the_stuck_that_extra_units_leave_unstuck():
+    stuck = [[0.4, 0.8], [0.1, 0.4], [0.0, 0.2]]
+    by = {"extra": spurious_minima.EXTRA, "units": ["k=10", "k=15"]}
+    result = Result(stuck=Quantity(stuck, "share of starts", **by))
+    assert spurious_minima.freed(result, 1, "small") == pytest.approx(0.75)
+    assert spurious_minima.freed(result, 2, "large") == pytest.approx(0.75)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from whydeep.chance import Chance
-from whydeep.evidence.results import MAIN, read_record, with_variant
+from whydeep.evidence.results import MAIN, Quantity, Result, read_record, with_variant
 from whydeep.experiments.theory_survey.sgd import (
     extra_layer,
     larger_learner,
@@ -138,3 +138,23 @@ def test_as_many_random_features_as_examples_fit_every_label():
     x = torch.randn(30, 8, generator=generator(4))
     y = torch.randint(0, 10, (30,), generator=generator(5))
     assert torch.equal(three_roles.least_squares(x, y, x, 60, generator(6)), y)
+
+
+# --- what conditions read from a result ----------------------------------------------------------
+
+
+def test_errors_at_equal_cost_compare_a_quarter_of_the_steps_with_all_of_them():
+    steps = np.arange(larger_learner.MEASURED)
+    exact, more = 2.0**-steps, 2.0 ** -(2.0 * steps)  # twice as fast, at four times the price
+    error = np.array([[exact, more], [exact, more]])
+    by = {"teacher": larger_learner.TEACHERS, "learner": larger_learner.LEARNERS}
+    result = Result(error=Quantity(error, "error", **by, step=steps))
+    assert larger_learner.at_equal_cost(result) == pytest.approx(2.0 ** (16 - 2 * 4))
+    assert math.isnan(larger_learner.at_equal_cost(Result()))
+
+
+def test_students_are_lost_if_they_are_at_the_teacher_before_they_are_made_small_and_not_after():
+    students = ("small", "wide", "merged")
+    result = Result(found=Quantity([0.2, 0.9, 0.6], "share of starts", students=students))
+    assert three_roles.lost(result) == pytest.approx(0.3)
+    assert math.isnan(three_roles.lost(Result()))

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 from scipy.linalg import hadamard
 from whydeep.chance import Chance
 from whydeep.errors import BadSettings
-from whydeep.evidence.results import MAIN, read_record
+from whydeep.evidence.results import MAIN, Quantity, Result, read_record
 from whydeep.experiments.theory_survey.sgd import (
     conditioning,
     end_to_end,
@@ -316,3 +316,11 @@ def test_a_run_gives_the_same_bits_again_and_other_bits_for_another_seed(module)
     first, again, other = (module.run(SMALL[module], Chance(seed)) for seed in (0, 0, 1))
     assert all(first[name].tobytes() == again[name].tobytes() for name in first)
     assert any(first[name].tobytes() != other[name].tobytes() for name in first)
+
+
+@pytest.mark.parametrize(("rise", "share"), [(lambda s: s, 1 / 3), (lambda s: s > 1.2, 1.0)])
+def test_a_steady_rise_has_a_third_between_sharpness_1_and_1_5_and_a_jump_all_of_it(rise, share):
+    sharpness = np.array(sharp_waves.SHARPNESS)
+    named = [f"s={s:g}" for s in sharpness]
+    error = Quantity(rise(sharpness).astype(float), "share", sharpness=named)
+    assert sharp_waves.jump(Result(error=error)) == pytest.approx(share)

@@ -1,8 +1,9 @@
 """Is a network that is larger than the one that made the labels easier to train?
 
-{cite:t}`livni2014` show that learning is hard in the worst case if the learner has the very size of
-the network that labelled the data, and observe that it becomes easy in practice if the learner is
-larger: over-specified. We ask it in two forms. In form (a) the labels come from k orthonormal ReLU
+{cite:t}`livni2014` start from a contrast: training networks is hard in the worst case, and yet it
+works in practice, with tricks of which one is a network larger than necessary: over-specified. That
+hardness is not a matter of the learner's size (the proofs from cryptography allow any learner), so
+we ask only for the second half, in two forms. In form (a) the labels come from k orthonormal ReLU
 units, where bad minima are known ({cite:t}`safran2018`): which share of starts stays stuck, for k
 units and a few more? In form (b) they come from random ReLU units with outputs of random sign, and
 the learner sees examples: how much lower is the test error after as many steps, for 4 k units?
@@ -26,7 +27,7 @@ from torch import Tensor
 from whydeep import device
 from whydeep.chance import Chance
 from whydeep.descent import SGD, mean_loss, squared_error, train
-from whydeep.evidence.claims import IN_PART, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import UNDECIDED, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs.teachers import descend, orthonormal_teacher, starts, stuck
 from whydeep.networks import Dense
@@ -165,22 +166,60 @@ def run(settings: Settings, chance: Chance) -> Result:
     return Result(**found)
 
 
+def at_equal_cost(result: Result) -> float:
+    """Error of the larger learner at a quarter of the steps over the exact one's, both teachers."""
+    if "error" not in result:
+        return math.nan
+    error, quarter = result["error"], (MEASURED - 1) // Settings().times
+    return float(np.exp(np.log(error[:, 1, quarter] / error[:, 0, -1]).mean()))
+
+
 # A control runs one of the tasks only: what it did not measure is not a number.
 CLAIMS = (
     Claim(
-        id="livni2014-overspecification", title="", cite="livni2014", kind="effect", expected=IN_PART,
-        says="A learner of the very size of the network that made the labels is hard to train "
-        "in the worst case; one that is larger, over-specified, is easier to train.",
-        missed=("ratio[large]",),
+        id="livni2014-overspecification", cite="livni2014", kind="effect", expected=UNDECIDED,
+        title="Is a network easier to train if it is larger than needed?",
+        says="A learner that is larger than the network that made the labels, over-specified, is "
+        "easier to train than one of its very size (abstract and experiment).",
+        tested="Two random teachers of ReLU units, 8 on 20 inputs and 15 on 50; learners of as "
+        "many units and of four times as many, 600 steps of SGD on 10,000 examples, the better of "
+        "two learning rates.",
+        so="After as many steps the larger learner has "
+        "{num}`theory-survey/sgd/larger-learner ratio[small] .2f ±` times the test error of the "
+        "exact one for the small teacher, and "
+        "{num}`theory-survey/sgd/larger-learner ratio[large] .2f ±` times for the large one.",
+        caveat="A step of the larger learner costs four times as much: after a quarter of the "
+        "steps, at the same cost, it has "
+        "{num}`livni2014-overspecification:equal-cost .1f ±` times the error of the exact one. "
+        "The larger teacher is not found in these 600 steps: the larger learner's error is still "
+        "{num}`theory-survey/sgd/larger-learner error[large,more,-1] .0%` of the variance.",
         decides=(
-            at_least("freed", "(a) two units more than the teacher's 15 free at least {bound:%} % "
-                     "of all starts", 0.4, default=math.nan),
-            at_most("ratio[small]", "(b) for a teacher of 8 units, 32 units end with at most "
-                    "{bound} times the test error of 8", 0.4, default=math.nan),
-            at_most("ratio[large]", "(b) for a teacher of 15 units, 60 units end with at most "
-                    "{bound} times the test error of 15", 0.4, default=math.nan),
+            at_most("ratio[small]", "for a teacher of 8 units, 32 units end with at most "
+                    "{bound} times the test error of 8", 0.4, default=math.nan, none=1.0, log=True,
+                    because="chosen at calibration, where a tenth was missed; less than a half is "
+                    "the least that one would call easier"),
+            at_most("ratio[large]", "for a teacher of 15 units, 60 units end with at most "
+                    "{bound} times the test error of 15", 0.4, default=math.nan, none=1.0, log=True,
+                    because="as for the small teacher"),
+        ),
+        mechanism=(
+            at_least("freed", "where bad minima are known, for 15 orthonormal units, two units "
+                     "more free at least {bound:%} % of all starts", 0.4, default=math.nan,
+                     none=0.0),
+            Condition("equal-cost", "at the same cost, a quarter of the steps, the larger learner "
+                      "has at most {bound} times the error of the exact one (mean over both "
+                      "teachers)", at_equal_cost, "<=", 0.8, "ratio of test errors", none=1.0,
+                      log=True),
         ),
         controls=(
+            Control(
+                "copies", "the difference of the units: the larger learner has four copies of each",
+                ("ratio[small]", "ratio[large]"),
+                (
+                    at_most("error[small, more, -1]", "the learner of copies learns: its error is "
+                            "at most {bound:word} of the labels' variance", 0.2),
+                ),
+            ),
             Control(
                 "three-units", "bad minima: for a teacher of three orthonormal units none are "
                 "known", ("freed",),
@@ -190,15 +229,16 @@ CLAIMS = (
                 ),
                 by_design="no start gets stuck, for any seed",
             ),
-            Control(
-                "copies", "the difference of the units: the larger learner has four copies of each",
-                ("ratio[small]", "ratio[large]"),
-                (
-                    at_most("error[small, more, -1]", "the learner of copies learns: its error is "
-                            "at most {bound:word} of the labels' variance", 0.2),
-                ),
-            ),
         ),
+        changes=("At calibration the bound on the ratios went from 0.1 to 0.4 (looser), which "
+                 "turned the small teacher from a miss into a hit.",
+                 "Ratios are judged by their logarithms (stricter here: it opens the one for the "
+                 "small teacher). The freed starts no longer decide: they are "
+                 "{cite:t}`safran2018`'s statement, and the reason. New, as a reason against: the "
+                 "errors at the same cost.",),
+        limits="The hardness is no matter of the learner's size: proofs from cryptography hold for "
+        "any efficient learner. That one more unit opens ways out of bad minima is proved for "
+        "orthonormal teachers {cite}`safran2021`.",
     ),
 )  # fmt: skip
 

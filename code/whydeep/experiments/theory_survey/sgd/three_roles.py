@@ -27,7 +27,7 @@ from whydeep.chance import Chance
 from whydeep.datasets import digits
 from whydeep.datasets.labels import corrupt_labels
 from whydeep.descent import SGD, train
-from whydeep.evidence.claims import SHOWN, Claim, Control, at_least, at_most
+from whydeep.evidence.claims import SHOWN, Claim, Condition, Control, at_least, at_most
 from whydeep.evidence.results import MAIN, Quantity, Result
 from whydeep.labs.teachers import descend, orthonormal_teacher, starts
 from whydeep.networks import Dense
@@ -166,27 +166,60 @@ def run(settings: Settings, chance: Chance) -> Result:
     return Result(**found, **told)
 
 
+def lost(result: Result) -> float:
+    """How many fewer of the wide students are at the teacher after they have been made small."""
+    if "found" not in result:
+        return math.nan
+    return float(result["found[wide]"] - result["found[merged]"])
+
+
 # A control runs one of the tasks only: what it did not measure is not a number.
 CLAIMS = (
     Claim(
-        id="mackinlay-q2-is-overparameterization-essential", title="",
-        cite="mackinlay2019", kind="effect", expected=SHOWN,
+        id="mackinlay-q2-is-overparameterization-essential",
+        cite="mackinlay2019", kind="effect", expected=SHOWN, ours=True,
+        title="Does a network need more weights than its solution has?",
         says="More weights than needed are not needed to express the solution; gradient "
         "descent needs some of them to find it; and for new data they do no harm.",
+        tested="Students of 15 and of 22 ReLU units on a teacher of 15, 20 starts each, the larger "
+        "also made small by adding up parallel units; networks of 32 and of 256 units on 300 "
+        "digits, a fifth of the labels drawn at random.",
+        so="Of the students of 15 units {num}`theory-survey/sgd/three-roles found[small] .0% ±` "
+        "find the teacher, of those of 22 units "
+        "{num}`theory-survey/sgd/three-roles found[wide] .0% ±`, and made small after training "
+        "{num}`theory-survey/sgd/three-roles found[merged] .0% ±` still have it; 256 units err "
+        "{num}`theory-survey/sgd/three-roles error_ratio .2f ±` times as often as 32.",
+        caveat="Three tasks for three parts: the teacher is one with known bad minima, and for "
+        "new data there is one step in width, on one set of digits. A random first layer with "
+        "least squares errs {num}`theory-survey/sgd/three-roles@frozen error_ratio .1f ±` times "
+        "as often when its width grows to the number of examples.",
         paper=(
             ("students of the teacher's size $k$ with bad minima", "$6 \\le k \\le 20$",
              "{cite:t}`safran2018`, abstract"),
         ),
         decides=(
+            Condition("kept", "to express: made small after training, to 15 units, at most "
+                      "{bound:%} points fewer of them are at the teacher than before", lost, "<=",
+                      0.1, "share of starts", none=0.1,
+                      because="a loss of one start in ten would be an exception"),
             at_least("find", "to find: students of 22 units find the teacher of 15 from a share "
                      "of starts that is larger by at least {bound} than for students of 15", 0.4,
-                     default=math.nan),
-            at_least("express", "to express: made small after training, to 15 units, they keep "
-                     "that lead, at least {bound}", 0.4, default=math.nan),
+                     default=math.nan, none=0.0,
+                     because="less than four starts in ten more could be had by a few restarts"),
             at_most("error_ratio", "to generalise: on noisy labels 256 units have at most {bound} "
-                    "times the test error of 32", 1.15, default=math.nan),
+                    "times the test error of 32", 1.15, default=math.nan, none=1.15, log=True,
+                    because="two wrong digits more in a hundred are the least harm that would "
+                    "matter; the bound was 1.05 before calibration"),
         ),
         controls=(
+            Control(
+                "merge-first", "the training of the wide student: it is made small before",
+                ("kept",),
+                (
+                    at_least("found[wide]", "left wide, the same starts find the teacher, at "
+                             "least {bound:%} % of them", 0.95),
+                ),
+            ),
             Control(
                 "three-units", "bad minima: for a teacher of three orthonormal units none are "
                 "known", ("find",),
@@ -195,14 +228,6 @@ CLAIMS = (
                              "{bound:%} % of the starts", 0.95),
                 ),
                 by_design="every wide start finds the teacher, for any seed",
-            ),
-            Control(
-                "merge-first", "the training of the wide student: it is made small before",
-                ("express",),
-                (
-                    at_least("found[wide]", "left wide, the same starts find the teacher, at "
-                             "least {bound:%} % of them", 0.95),
-                ),
             ),
             Control(
                 "frozen", "gradient descent on all weights: the first layer stays random, the "
@@ -214,6 +239,10 @@ CLAIMS = (
                 ),
             ),
         ),
+        changes=("At calibration the bound on the ratio of errors went from 1.05 to 1.15 (looser).",
+                 "To express was judged by the lead of the students made small over those of 15 "
+                 "units, which is the number of *to find* again. Now it is what they lose against "
+                 "the wide students, at most 0.1. The statement is marked as ours.",),
         limits="A small network may train as well from the right start: from the weights with "
         "which it began as a part of a large one {cite}`frankle2019`.",
     ),
