@@ -15,7 +15,7 @@ from whydeep.errors import WhydeepError
 from whydeep.evidence.results import Result, read_record
 from whydeep.experiments.features import examples_sweep, raw_pixels
 from whydeep.experiments.features._four_maps import MAPS, FourMaps
-from whydeep.widgets import Axis, ImageExplorer, Pool, Prediction, SweepExplorer
+from whydeep.widgets import Axis, ImageExplorer, Pool, Prediction, Referee, SweepExplorer
 from whydeep.widgets.kit import dequantise, quantise
 
 COMMON = {
