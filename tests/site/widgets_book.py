@@ -1,5 +1,6 @@
-# A scratch book of widgets for the browser tests: pages of sweep explorers, of image explorers and
-# of playgrounds, of referees in a sub-folder, one of widgets that are broken on purpose, and one without any.
+# A scratch book of widgets for the browser tests: pages of sweep explorers, of image explorers, of
+# playgrounds and of referees in a sub-folder, one of widgets that are broken on purpose, and one
+# without any.
 import os
 import re
 import subprocess

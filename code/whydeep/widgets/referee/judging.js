@@ -3,7 +3,10 @@
 import { summary } from "../kit/numbers.js";
 import { mix, normals, uniform } from "../playground/engine/chance.js";
 
-export const [FAVOUR, MISSED, AGAINST, OPEN] = ["in favour", "missed", "opposite", "open"];
+export const FAVOUR = "in favour";
+export const MISSED = "missed";
+export const AGAINST = "opposite";
+export const OPEN = "open";
 export const WORDS = ["shown here", "opposite", "not shown", "undecided"];
 const [SHOWN, OPPOSITE, NOT_SHOWN, UNDECIDED] = WORDS;
 const ROOM = 64; // numbers that a study may draw
