@@ -112,9 +112,7 @@ def test_the_address_gives_the_same_referee_and_start_again_the_first(tab, visit
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 1100), ("light", 320)])
-def test_axe_finds_nothing_before_and_after_use_and_nothing_is_wider(
-    scheme, width, visit, scratch
-):
+def test_axe_finds_nothing_before_and_after_use_and_nothing_is_wider(scheme, width, visit, scratch):
     seen = visit(scheme=scheme, width=width)
     tab = show(seen, scratch)
     assert violations(tab) == []

@@ -148,7 +148,13 @@ PAGES = {
     "part/referee": ["# Referee\n", REFEREE, JUDGES],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 4, "part/images": 5, "part/playground": 3, "part/referee": 2, "part/broken": 2}
+VIEWS = {
+    "part/widgets": 4,
+    "part/images": 5,
+    "part/playground": 3,
+    "part/referee": 2,
+    "part/broken": 2,
+}
 
 
 def build(root: Path) -> Path:

@@ -64,9 +64,12 @@ class Referee(anywidget.AnyWidget):
     ) -> None:
         check_key(key)
         if len(set(seeds)) < len(seeds) or not all(2 <= n <= MOST_SEEDS for n in seeds):
-            raise BadSettings(f"seeds are {tuple(seeds)}, expected different, from 2 to {MOST_SEEDS}")
+            raise BadSettings(
+                f"seeds are {tuple(seeds)}, expected different, from 2 to {MOST_SEEDS}"
+            )
         offered = {"effect": EFFECTS, "spread": SPREADS, "seeds": tuple(seeds), "left": tuple(LEFT)}
-        chosen = {"effect": 0.0, "spread": 1.0, "seeds": seeds[0], "left": "nothing"} | (start or {})
+        chosen = {"effect": 0.0, "spread": 1.0, "seeds": seeds[0], "left": "nothing"}
+        chosen |= start or {}
         places = {}
         for name, value in chosen.items():
             if value not in offered.get(name, ()):
