@@ -64,11 +64,11 @@ function follow(view) {
   view.el.scrollIntoView({ block: "nearest" });
 }
 
-/** The tally as rows: word, count, share, and a bar. */
-function rowsOf(tally) {
+/** The tally as rows: word, count, share, and a bar; the last study's word stands out. */
+function rowsOf(tally, last) {
   const studies = WORDS.reduce((sum, word) => sum + tally[word], 0);
   return WORDS.map((word) => make(
-    "tr", {}, make("th", { scope: "row" }, word), make("td", {}, format(tally[word])),
+    "tr", { class: word === last ? "wd-last" : "" }, make("th", { scope: "row" }, word), make("td", {}, format(tally[word])),
     make("td", {}, share(tally[word], studies)),
     make("td", { class: "wd-bars" }, make(
       "i", { style: `width: ${((100 * tally[word]) / studies).toFixed(2)}%`, "aria-hidden": "true" },
@@ -143,7 +143,7 @@ function update(view) {
   const study = show(view, state, settings);
   if (!study) return;
   const tally = counted(view, state, settings);
-  parts.tally.tBodies[0].replaceChildren(...rowsOf(tally));
+  parts.tally.tBodies[0].replaceChildren(...rowsOf(tally, study.word));
   parts.words.say(sentence(study, tally, settings));
 }
 
