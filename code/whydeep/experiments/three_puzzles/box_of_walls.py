@@ -203,7 +203,7 @@ CLAIMS = (
         "{num}`three-puzzles/box-of-walls landscape[4] .1%` of the critical points in five "
         "directions.",
         paper=(
-            ("LeCun's answer", "no number", "the first question"),
+            ("LeCun's answer: directions of the box", ("{} million", 100), "the first question"),
             ("chance of a minimum in $D$ directions, $D$ large", "$\\exp\\big(-\\tfrac{\\log 3}{4} "
              "D^2\\big)$", "{cite:t}`dean2006`, abstract"),
         ),

@@ -214,8 +214,8 @@ CLAIMS = (
              "W_\\ell \\rVert_F / \\sqrt{n}$", "{cite:t}`golowich2018`, Theorem 1"),
         ),
         decides=(
-            Condition("share_of_curve", "nowhere, by width, depth or number of examples, is more reached "
-                      "than the theorem's curve allows", share_of_curve, "<=", 1.0,
+            Condition("share_of_curve", "nowhere, by width, depth or number of examples, is more "
+                      "reached than the theorem's curve allows", share_of_curve, "<=", 1.0,
                       "share of the bound"),
         ),
         mechanism=(
