@@ -7,6 +7,7 @@ import pytest
 from whydeep.book.checks import changes, vocabulary
 from whydeep.book.checks.changes import Change, History, Registration, Told
 from whydeep.errors import WhydeepError
+from whydeep.evidence import claims
 
 GLOSSARY = """# Glossary
 
@@ -96,7 +97,19 @@ def test_the_books_own_pages_keep_to_its_glossary(capsys):
 def test_the_glossary_has_the_fixed_vocabulary_and_every_verdict_word():
     text = (vocabulary.repository() / vocabulary.GLOSSARY).read_text("utf-8").splitlines()
     fixed = {"network", "layer", "unit", "weight", "example", "label", "loss", "step", "epoch"}
-    assert fixed | {"seed", "disputed"} | changes.WORDS <= set(text)
+    assert fixed | {"seed", "contested"} | set(claims.WORDS) <= set(text)
+
+
+def test_words_of_earlier_rules_are_explained_where_changes_are_told_and_nowhere_used():
+    page = vocabulary.repository() / "chapters" / "back-matter" / "changed-verdicts.md"
+    glossary = (vocabulary.repository() / vocabulary.GLOSSARY).read_text("utf-8")
+    old = changes.WORDS - set(claims.WORDS)
+    assert {"partly reproduced", "void"} <= old
+    for word in old:
+        assert f'* "{word}"' in page.read_text("utf-8"), word
+        assert f"\n{word}\n" not in glossary
+    assert vocabulary.avoided(glossary)["partly reproduced"] == "in part"
+    assert vocabulary.avoided(glossary)["not reproduced"] == "not shown"
 
 
 # ---------------------------------------------------------------------------------- verdicts

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from whydeep.widgets import ImageExplorer, Playground, SweepExplorer
+from whydeep.widgets import ImageExplorer, Playground, Referee, SweepExplorer
 from whydeep.widgets.bundler import BadModule, bundle, slim
 from whydeep.widgets.kit import FOLDER
 
@@ -181,7 +181,10 @@ export function f(x) {
 
 
 def test_every_call_gives_the_text_that_the_widgets_have():
-    folders = {Playground: "playground", ImageExplorer: "image", SweepExplorer: "sweep"}
+    folders = {
+        Playground: "playground", ImageExplorer: "image", Referee: "referee",
+        SweepExplorer: "sweep",
+    }  # fmt: skip
     for widget, folder in folders.items():
         assert widget._esm == bundle(FOLDER / folder / "index.js")
         assert widget._esm.count("export default") == 1

@@ -429,6 +429,7 @@ def test_a_file_of_reviewed_facts_that_is_missing_or_damaged_is_one_line(
         ("# drawn\none_pass.stability_figure(runs)", False),
         ("# drawn\nfigures.Figure(drawn)", False),
         ("# widget\nPlayground()", False),
+        ("# widget\nReferee()", False),
         ("# widget\nexamples.explorer(runs)", False),
     ],
 )

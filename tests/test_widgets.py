@@ -15,7 +15,7 @@ from whydeep.errors import WhydeepError
 from whydeep.evidence.results import Result, read_record
 from whydeep.experiments.features import examples_sweep, raw_pixels
 from whydeep.experiments.features._four_maps import MAPS, FourMaps
-from whydeep.widgets import Axis, ImageExplorer, Pool, Prediction, SweepExplorer
+from whydeep.widgets import Axis, ImageExplorer, Pool, Prediction, Referee, SweepExplorer
 from whydeep.widgets.kit import dequantise, quantise
 
 COMMON = {
@@ -379,3 +379,39 @@ def test_no_string_can_end_the_script_element_that_holds_it():
     text = page.script_json({"a": "</script><!-- <b>"})
     assert "<" not in text
     assert json.loads(text) == {"a": "</script><!-- <b>"}
+
+
+# --- Referee ---------------------------------------------------------------------------------
+
+
+def test_the_referee_sends_the_settings_on_offer_and_where_it_starts():
+    widget = Referee(
+        key="r", title="T", about="A.", start={"effect": 2.0, "seeds": 10, "left": "half"}
+    )
+    spec = json.loads(json.dumps(widget.spec))
+    assert spec["effects"]["values"][widget.effect] == 2.0
+    assert spec["seeds"][widget.seeds] == 10
+    assert spec["left"][widget.left] == {"label": "half", "share": 0.5}
+    assert spec["spreads"]["values"][widget.spread] == 1.0
+    # Student's table: 97.5 % points with 4, 9 and 19 degrees of freedom.
+    np.testing.assert_allclose(spec["quantiles"], [2.776, 2.262, 2.093], atol=5e-4)
+    assert widget.opened
+    asked = Referee(key="r", title="T", about="A.", predict=Prediction("Q?", ("a", "b"), 1, "B."))
+    assert not asked.opened
+    assert asked.spec["predict"]["options"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"seeds": (5, 5)}, r"seeds are \(5, 5\), expected different, from 2 to 30"),
+        ({"seeds": (1,)}, r"seeds are \(1,\)"),
+        ({"seeds": (31,)}, r"seeds are \(31,\)"),
+        ({"start": {"effect": 0.1}}, r"effect is 0.1, expected one of -2.0, "),
+        ({"start": {"seeds": 7}}, r"seeds is 7, expected one of 5, 10, 20"),
+        ({"start": {"size": 7}}, r"size is 7, expected one of effect, spread, seeds, left"),
+    ],
+)
+def test_a_referee_that_cannot_be_set_so_is_refused(how, says):
+    with pytest.raises(WhydeepError, match=says):
+        Referee(key="r", title="T", about="A.", **how)

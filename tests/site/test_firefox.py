@@ -8,7 +8,7 @@ from widgets_book import VIEWS
 
 pytestmark = pytest.mark.site
 
-SCRATCH = ["part/widgets.html", "part/images.html", "part/playground.html"]
+SCRATCH = ["part/widgets.html", "part/images.html", "part/playground.html", "part/referee.html"]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
-# A scratch book of widgets for the browser tests: pages of sweep explorers, of image explorers and
-# of playgrounds in a sub-folder, one of widgets that are broken on purpose, and one without any.
+# A scratch book of widgets for the browser tests: pages of sweep explorers, of image explorers, of
+# playgrounds and of referees in a sub-folder, one of widgets that are broken on purpose, and one
+# without any.
 import os
 import re
 import subprocess
@@ -109,6 +110,17 @@ Playground(
     preset={"data": "pasted", "widths": [3], "inputs": "products", "loss": "squared"},
     paste="x,y,kind\\n" + "\\n".join(f"{n % 7},{n * n % 11},{'ab'[n % 2]}" for n in range(40)),
 )"""
+REFEREE = """\
+from whydeep.widgets import Prediction, Referee
+Referee(
+    key="referee", title="A worthless method", about="Draw again.",
+    predict=Prediction("How often is it shown here?", ("1 in 4", "1 in 40"), 1, "It was so."),
+)"""
+JUDGES = """\
+Referee(
+    key="judge", title="Twice the bound", about="Take seeds away.", seeds=(5, 20),
+    start={"effect": 2.0, "spread": 0.5, "seeds": 20},
+)"""
 POOLING = """\
 # A picture of 9 by 10 pixels and a filter of 2 by 3: feature maps of 8 by 8. The halves are exact
 # in 8 bits, the weights in 16.
@@ -133,9 +145,16 @@ PAGES = {
     "part/widgets": ["# Widgets\n", SETUP, SWEEP, "Filler.\n\n" * 60, GATED, FRAMES, FIELD],
     "part/images": ["# Images\n", IMAGES, RAMPS, FILTERS, TEMPLATES, SLIDING, POOLING],
     "part/playground": ["# Playground\n", PLAY, "Filler.\n\n" * 60, TWINS, PASTED],
+    "part/referee": ["# Referee\n", REFEREE, JUDGES],
     "part/broken": ["# Broken\n", BROKEN, "Unreadable()"],
 }
-VIEWS = {"part/widgets": 4, "part/images": 5, "part/playground": 3, "part/broken": 2}
+VIEWS = {
+    "part/widgets": 4,
+    "part/images": 5,
+    "part/playground": 3,
+    "part/referee": 2,
+    "part/broken": 2,
+}
 
 
 def build(root: Path) -> Path:

@@ -30,7 +30,7 @@ def interval(
         return math.nan, math.nan
     seen = [math.log(value) for value in values] if log else list(values)
     mean, sd = statistics.mean(seen), statistics.stdev(seen)
-    half = stats.t.ppf(0.5 + level / 2, n - 1) * sd * math.sqrt(1 / n + share / (1 - share))
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * sd * math.sqrt(1 / n + share / (1 - share))
     ends = (mean - half, mean + half)
     if log and not sd:
         return values[0], values[0]

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from scipy import stats
 
 from whydeep.chance import Chance
-from whydeep.evidence.claims import AGAINST, FAVOUR, MISSED, OPEN, UNDECIDED, decide, level
+from whydeep.evidence.claims import AGAINST, FAVOUR, MISSED, OPEN, STATES, UNDECIDED, decide, level
 
 POWER, LEAST, MOST = 0.9, 5, 20  # the number of seeds: this power at twice the bound
 
@@ -35,17 +34,11 @@ class Study:
     controls: int = 1
     planted: bool = False
 
-    def states(
-        self, truth: float, draws: int, rng: np.random.Generator, *, at: float, seeds: int = 0
-    ) -> list[tuple[str, ...]]:
-        """The states of all conditions in ``draws`` studies, each on fresh seeds."""
-        values = self._values(truth, draws, rng, seeds or self.seeds)
-        return _states(values, self.spreads, at)
-
     def _values(
-        self, truth: float, draws: int, rng: np.random.Generator, seeds: int
+        self, truth: float, draws: int, rng: np.random.Generator, seeds: int = 0
     ) -> Float[np.ndarray, "draws conditions seeds"]:
-        size = (draws, self.conditions, seeds)
+        """What each of ``draws`` studies measures, on fresh seeds."""
+        size = (draws, self.conditions, seeds or self.seeds)
         return rng.normal(truth * self.spreads, 1.0, size)
 
 
@@ -58,57 +51,71 @@ def words(
     takes the whole cause away.
     """
     rng = Chance(seed).numpy()
-    main = study.states(truth, draws, rng, at=level(study.conditions))
-    return _shares(study, main, leak, draws, rng)
+    return _shares(_told(study, _draw(study, truth, leak, draws, rng)))
 
 
 def extended(
-    study: Study, truth: float, more: int, *, draws: int = 20_000, seed: int = 0
+    study: Study, truth: float, more: int, *, leak: float = 0.0, draws: int = 20_000, seed: int = 0
 ) -> dict[str, float]:
     """The same, where an *undecided* study gets ``more`` fresh seeds, once, and is judged on all.
 
-    How many was fixed beforehand; the seeds that are there already count again.
+    How many was fixed beforehand; the seeds that are there already count again, and the controls
+    get the new ones too.
     """
     rng = Chance(seed).numpy()
-    first = study._values(truth, draws, rng, study.seeds)
-    added = study._values(truth, draws, rng, more)
-    at = level(study.conditions)
-    before = _states(first, study.spreads, at)
-    after = _states(np.concatenate([first, added], axis=2), study.spreads, at)
-    open_ = [
-        decide(s, controlled=True, like=False, found=study.planted) == UNDECIDED for s in before
+    first = _draw(study, truth, leak, draws, rng)
+    added = _draw(study, truth, leak, draws, rng, more)
+    every = [np.concatenate(pair, axis=2) for pair in zip(first, added, strict=True)]
+    before, after = _told(study, first), _told(study, every)
+    return _shares(np.where(before == UNDECIDED, after, before))
+
+
+Runs = list[Float[np.ndarray, "draws conditions seeds"]]
+
+
+def _draw(
+    study: Study, truth: float, leak: float, draws: int, rng: np.random.Generator, seeds: int = 0
+) -> Runs:
+    """The main run, then each control, then the planted effect where there is one."""
+    truths = [truth, *[leak] * study.controls, *[2.0] * study.planted]
+    return [study._values(each, draws, rng, seeds) for each in truths]
+
+
+def _told(study: Study, runs: Runs) -> Shaped[np.ndarray, " draws"]:
+    """The word on each study."""
+    main = _states(runs[0], study.spreads, level(study.conditions))
+    beside = [_states(values, study.spreads, level(1)) for values in runs[1:]]
+    controls, planted = beside[: study.controls], beside[study.controls :]
+    misses = [np.isin(codes, (CODE[MISSED], CODE[AGAINST])).all(axis=1) for codes in controls]
+    controlled = np.all(misses, axis=0) if misses else np.ones(len(main), dtype=bool)
+    found = (planted[0] == CODE[FAVOUR]).all(axis=1) if planted else np.zeros(len(main), dtype=bool)
+    # Each case is decided once.
+    rows = np.column_stack([main, controlled, found])
+    digits = len(STATES) ** np.arange(rows.shape[1])
+    _, first, which = np.unique(rows @ digits, return_index=True, return_inverse=True)
+    told = [
+        decide([STATES[code] for code in codes], controlled=bool(ok), like=False, found=bool(saw))
+        for *codes, ok, saw in rows[first].tolist()
     ]
-    final = [b if goes_on else a for a, b, goes_on in zip(before, after, open_, strict=True)]
-    return _shares(study, final, 0.0, draws, rng)
+    return np.array(told)[which]
 
 
-def _shares(
-    study: Study, main: Sequence[tuple[str, ...]], leak: float, draws: int, rng: np.random.Generator
-) -> dict[str, float]:
-    worked = np.ones(draws, dtype=bool)
-    for _ in range(study.controls):
-        states = study.states(leak, draws, rng, at=level(1))
-        worked &= [all(state in (MISSED, AGAINST) for state in each) for each in states]
-    found = np.zeros(draws, dtype=bool)
-    if study.planted:
-        states = study.states(2.0, draws, rng, at=level(1))
-        found = np.array([all(state == FAVOUR for state in each) for each in states])
-    told = Counter(
-        decide(each, controlled=bool(ok), like=False, found=bool(saw))
-        for each, ok, saw in zip(main, worked, found, strict=True)
-    )
-    return {word: n / draws for word, n in told.most_common()}
+def _shares(told: Shaped[np.ndarray, " draws"]) -> dict[str, float]:
+    return {word: n / len(told) for word, n in Counter(told.tolist()).most_common()}
+
+
+CODE = {state: code for code, state in enumerate(STATES)}
 
 
 def _states(
     values: Float[np.ndarray, "draws conditions seeds"], bound: float, at: float
-) -> list[tuple[str, ...]]:
+) -> Int[np.ndarray, "draws conditions"]:
     """States by the zones: in favour beyond ``bound``, opposite beyond 0; see `Condition.state`."""
     n = values.shape[2]
     half = stats.t.ppf(0.5 + at / 2, n - 1) * values.std(axis=2, ddof=1) / math.sqrt(n)
     low, high = values.mean(axis=2) - half, values.mean(axis=2) + half
-    chosen = np.select([low >= bound, high >= bound, high < 0], [FAVOUR, OPEN, AGAINST], MISSED)
-    return [tuple(row) for row in chosen.tolist()]
+    cases = [(low >= bound, FAVOUR), (high >= bound, OPEN), (high < 0, AGAINST)]
+    return np.select([case for case, _ in cases], [CODE[s] for _, s in cases], CODE[MISSED])
 
 
 def power(seeds: int, spreads: float, *, share: float = 0.0, at: float = 0.95) -> float:

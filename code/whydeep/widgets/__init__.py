@@ -8,6 +8,7 @@ build has stored.
 from whydeep.widgets.image import ImageExplorer, Pool
 from whydeep.widgets.kit import Prediction
 from whydeep.widgets.playground import Playground
+from whydeep.widgets.referee import Referee
 from whydeep.widgets.sweep import Axis, SweepExplorer
 
-__all__ = ["Axis", "ImageExplorer", "Playground", "Pool", "Prediction", "SweepExplorer"]
+__all__ = ["Axis", "ImageExplorer", "Playground", "Pool", "Prediction", "Referee", "SweepExplorer"]

@@ -67,6 +67,7 @@ class Change:
     after: str
     reason: str
     registered: str = ""
+    place: int = 0  # in the file: the later of a day
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Registration:
     when: date
     claims: Mapping[str, str]
     reason: str
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,16 @@ class History:
 
     def registered(self, claim: str) -> str:
         """The digest that was last told of what ``claim`` registers, or ""; the later of a day."""
-        told = [(c.when, c.registered) for c in self.changes if c.claim == claim and c.registered]
-        told += [(r.when, r.claims[claim]) for r in self.registrations if claim in r.claims]
+        told = [
+            (c.when, c.place, c.registered)
+            for c in self.changes
+            if c.claim == claim and c.registered
+        ]
+        told += [
+            (r.when, r.place, r.claims[claim]) for r in self.registrations if claim in r.claims
+        ]
         if told:
-            return sorted(told, key=lambda entry: entry[0])[-1][1]
+            return max(told)[2]
         return self.released[claim].registered if claim in self.released else ""
 
 
@@ -105,16 +113,18 @@ def read_changes() -> History:
             word, _, digest = told.rpartition(" ")
             released[claim] = Told(word, digest)
         changes, registrations = [], []
-        for entry in raw["changes"]:
+        for place, entry in enumerate(raw["changes"]):
             when, reason = entry["when"], " ".join(entry["reason"].split())
             if not isinstance(when, date):
                 raise TypeError("a date is not written as YYYY-MM-DD")
             if "claim" in entry:
                 words = (entry["claim"], entry["before"], entry["after"])
-                changes.append(Change(when, *words, reason, str(entry.get("registered", ""))))
+                changes.append(
+                    Change(when, *words, reason, str(entry.get("registered", "")), place)
+                )
             else:
                 digests = {claim: str(digest) for claim, digest in entry["registered"].items()}
-                registrations.append(Registration(when, digests, reason))
+                registrations.append(Registration(when, digests, reason, place))
     except FileNotFoundError:
         raise WhydeepError(f"no {path}: restore it with git") from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -32,7 +32,7 @@ from whydeep.evidence.results import write_atomically
 IGNORED = "nbval-ignore-output"
 COMPARED_CELLS = 3
 # What an untested output must come from: a figure, a widget or a glued number, by the call's name.
-SHOWS = re.compile(r"(?:^|[._])(?:glue|figure|explorer|Figure|\w*Explorer|Playground)$")
+SHOWS = re.compile(r"(?:^|[._])(?:glue|figure|explorer|Figure|\w*Explorer|Playground|Referee)$")
 # A number in a sentence is no 2.1e+02, which these formats write of a number that grows.
 EXPONENT_FORM = re.compile(r"\bglue\(.*:[^{}]*[eg]\}")
 TIMEOUT = 300  # seconds a cell, as in _config.yml
