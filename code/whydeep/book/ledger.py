@@ -29,7 +29,7 @@ from whydeep.book.numbers import verdict_badge, verdict_badges
 from whydeep.errors import WhydeepError
 from whydeep.evidence.claims import WORDS, Claim, ControlOutcome, Measured, Verdict, judge
 from whydeep.evidence.provenance import repository
-from whydeep.evidence.results import read_record, record_path
+from whydeep.evidence.results import Record, read_record, record_path
 from whydeep.experiments import experiments
 
 CHAPTERS = {
@@ -193,25 +193,32 @@ class LedgerDirective(EvidenceDirective):
                 )
                 continue
             record = read_record(found.experiment, "calibration")
-            verdicts = [
-                judge(claim, record.runs, share=record.share()) for claim in found.module.CLAIMS
-            ]
-            for verdict in verdicts:
-                rows += [
-                    (
-                        verdict.claim.title,
-                        [*self.inline(m.condition.says), *self._because(m)],
-                        interval_words(m),
-                        bound_words(m),
-                        seeds_words(record.seeds),
-                        [nodes.literal("", record.provenance["code"])],
-                    )
-                    for m in verdict.measured
-                ]
+            for claim in found.module.CLAIMS:
+                rows += self._calibrated(claim, record)
         if not rows:
             return [nodes.paragraph("", "No claim with a threshold has been recorded yet.")]
         header = ("Claim", "Condition, and why its bound", "Calibrated", "Bound", "Seeds", "Code")
         return [table(header, rows, "ledger-calibration")]
+
+    def _calibrated(self, claim: Claim, record: Record) -> list[tuple[Cell, ...]]:
+        """A row for each condition; of a calibration that kept other quantities, one that says so."""
+        about: list[Cell] = [seeds_words(record.seeds)]
+        about.append([nodes.literal("", record.provenance["code"])])
+        try:
+            verdict = judge(claim, record.runs, share=record.share())
+        except KeyError:
+            missing = "a condition of today measures what this calibration did not keep"
+            return [(claim.title, missing, "—", "—", *about)]
+        return [
+            (
+                claim.title,
+                [*self.inline(m.condition.says), *self._because(m)],
+                interval_words(m),
+                bound_words(m),
+                *about,
+            )
+            for m in verdict.measured
+        ]
 
     def _because(self, m: Measured) -> list[nodes.Node]:
         return self.inline(f" ({m.condition.because})") if m.condition.because else []
