@@ -182,14 +182,11 @@ class ClaimDirective(EvidenceDirective):
         title += verdict_badges(found, verdict)
         title += [nodes.Text(" "), nodes.inline("", claim.title, classes=["claim-name"])]
         says = f"{claim.says} {{cite}}`{claim.cite}`"
-        made: list[nodes.Node] = [
-            title,
-            nodes.paragraph("", "", *self.inline(says), classes=["claim-sentence"]),
-        ]
+        sentence = self.inline(says)
         if claim.ours:
-            made[-1].insert(
-                0, nodes.inline("", "The book's own statement. ", classes=["claim-ours"])
-            )
+            mark = nodes.inline("", "The book's own statement. ", classes=["claim-ours"])
+            sentence = [mark, *sentence]
+        made = [title, nodes.paragraph("", "", *sentence, classes=["claim-sentence"])]
         for label, text in (
             ("Tested here.", claim.tested),
             ("What came out.", claim.so),

@@ -201,7 +201,7 @@ class LedgerDirective(EvidenceDirective):
         return [table(header, rows, "ledger-calibration")]
 
     def _calibrated(self, claim: Claim, record: Record) -> list[tuple[Cell, ...]]:
-        """A row for each condition; of a calibration that kept other quantities, one that says so."""
+        """A row for each condition; one that says so where other quantities were kept."""
         about: list[Cell] = [seeds_words(record.seeds)]
         about.append([nodes.literal("", record.provenance["code"])])
         try:
