@@ -186,7 +186,8 @@ class ClaimDirective(EvidenceDirective):
         if claim.ours:
             mark = nodes.inline("", "The book's own statement. ", classes=["claim-ours"])
             sentence = [mark, *sentence]
-        made = [title, nodes.paragraph("", "", *sentence, classes=["claim-sentence"])]
+        made: list[nodes.Node] = [title]
+        made.append(nodes.paragraph("", "", *sentence, classes=["claim-sentence"]))
         for label, text in (
             ("Tested here.", claim.tested),
             ("What came out.", claim.so),
