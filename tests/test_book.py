@@ -295,8 +295,9 @@ def test_the_claim_box_shows_paper_measurement_control_and_verdict(built):
     assert f"the error is small Why this bound: half of the paper's . {measured}" in text
     assert "0.97 (0.93 to 1) in favour" in text
     assert "the cause the error is small: 0.5 fraction misses, as it should" in text
-    strip = box.partition('class="strip"')[2].partition("</div>")[0]
-    assert "measured 0.120 (0.102 to 0.138) fraction; needed at most 0.2 fraction" in strip
+    strip, told = box.partition('class="strip"')[2].split("</p>")[0].split("</div>")
+    assert "measured 0.120 (0.102 to 0.138) fraction · needed at most 0.2 fraction" in told
+    assert "without the cause 0.5 fraction" in told
     assert strip.count('"strip-seed"') == strip.count("strip-control") == 5
     assert "<em>repeated</em>" in box
     assert "https://github.com/some/book/issues/new" in box

@@ -247,13 +247,17 @@ class ClaimDirective(EvidenceDirective):
             made.append(head)
             if verdict.claim.kind != "effect":
                 continue
-            controls = [
-                c
-                for outcome in verdict.controls
-                for c in outcome.measured
-                if c.condition.name == m.condition.name
-            ]
-            made.append(nodes.raw("", strip(m, controls), format="html"))
+            name, beside = m.condition.name, verdict.controls
+            controls, planted = (
+                [
+                    c
+                    for o in beside
+                    for c in o.measured
+                    if c.condition.name == name and name in told(o)
+                ]
+                for told in (lambda o: o.control.misses, lambda o: o.control.finds)
+            )
+            made.append(nodes.raw("", strip(m, controls, planted), format="html"))
         return [nodes.container("", *made, classes=["strips"])] if made else []
 
     def _record(self, found: Evidence, verdict: Verdict) -> claim_record:

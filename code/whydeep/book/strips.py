@@ -58,9 +58,12 @@ def scale(measured: Measured, controls: Iterable[Measured]) -> Scale:
     return Scale(condition, low - room, high + room)
 
 
-def strip(measured: Measured, controls: Sequence[Measured]) -> str:
-    """The strip of one condition as HTML; ``controls`` are what its controls measured of it."""
-    condition, axis = measured.condition, scale(measured, controls)
+def strip(measured: Measured, controls: Sequence[Measured], planted: Sequence[Measured]) -> str:
+    """The strip of one condition as HTML.
+
+    ``controls`` are what its controls measured of it, ``planted`` what its positive controls did.
+    """
+    condition, axis = measured.condition, scale(measured, [*controls, *planted])
     inside = (
         (axis.at(condition.bound), 100.0)
         if condition.sense == ">="
@@ -76,18 +79,17 @@ def strip(measured: Measured, controls: Sequence[Measured]) -> str:
         marks.append(_bar("interval", axis.at(measured.low), axis.at(measured.high)))
         marks.append(_mark("mean", axis, measured.centre))
     marks += [_mark("seed", axis, value) for value in measured.values if math.isfinite(value)]
-    for control in controls:
+    for control in (*controls, *planted):
         marks += [_mark("control", axis, value) for value in control.values if math.isfinite(value)]
-    label = html.escape(described(measured, controls))
+    told = described(measured, controls, planted)
     return (
-        f'<div class="strip" role="img" aria-label="{label}">{"".join(marks)}</div>'
-        f'<p class="strip-ends" aria-hidden="true"><span>{_end(axis, axis.low, measured)}</span>'
-        f"<span>{_end(axis, axis.high, measured)}</span></p>"
+        f'<div class="strip" aria-hidden="true">{"".join(marks)}</div>'
+        f'<p class="strip-told">{html.escape(told)}</p>'
     )
 
 
-def described(measured: Measured, controls: Sequence[Measured]) -> str:
-    """The strip in words."""
+def described(measured: Measured, controls: Sequence[Measured], planted: Sequence[Measured]) -> str:
+    """The strip in words, for all who read it and for those who do not see it."""
     condition, unit = measured.condition, measured.unit
     side = "at least" if condition.sense == ">=" else "at most"
     words = [
@@ -98,13 +100,9 @@ def described(measured: Measured, controls: Sequence[Measured]) -> str:
         words.append(f"no effect {shown(condition.none, unit)}")
     if condition.source is not None:
         words.append(f"the source {shown(condition.source, unit)}")
-    words += [f"control {interval_words(control)}" for control in controls]
-    return "; ".join(words)
-
-
-def _end(axis: Scale, scaled: float, measured: Measured) -> str:
-    value = math.exp(scaled) if axis.condition.log else scaled
-    return html.escape(shown(value, measured.unit, digits=2))
+    words += [f"without the cause {interval_words(control)}" for control in controls]
+    words += [f"with a planted effect {interval_words(control)}" for control in planted]
+    return " · ".join(words)
 
 
 def _bar(kind: str, left: float, right: float) -> str:
