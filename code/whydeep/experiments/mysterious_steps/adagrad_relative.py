@@ -180,7 +180,7 @@ CLAIMS = (
         "takes the root (abstract).",
         tested="2,000 examples with 200 features, each example seen once; the 50 features that "
         "decide the label are active in 4 % of them. Plain steps, AdaGrad and the relative, each "
-        "with the step size that did best on another stream.",
+        "with the learning rate that did best on another stream.",
         so="Rare features have {num}`mysterious-steps/adagrad-relative ratio[adagrad] .1f` times "
         "the step of common ones under AdaGrad and {num}`mysterious-steps/adagrad-relative "
         "ratio[fisher] .0f ±` times under the relative: too unsteady to say whether it is the "

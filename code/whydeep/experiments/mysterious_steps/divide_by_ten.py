@@ -219,7 +219,7 @@ CLAIMS = (
         "{num}`krizhevsky2012-divide-by-ten:too_early .1f` times that.",
         caveat="Over the same 200 steps the divided rate has {num}`krizhevsky2012-divide-by-ten:"
         "at_once .2f` of the constant one's error. The recipe is the paper's, this reason for it "
-        "the book's: the toy has no examples to memorise. On digits a first trial found an effect "
+        "the book's: the toy has no examples to memorise. On digits a first run found an effect "
         "that was weak.",
         paper=(
             (

@@ -179,7 +179,7 @@ CLAIMS = (
         title="Is dropout a gradient on half of the columns?",
         cite="bubeck2015", kind="effect", expected=NOT_SHOWN,
         says="To use dropout is to take the gradient with respect to a random half of the columns "
-        "of each matrix at every iteration, which helps the network not to overfit ('Some "
+        "of each matrix at every step, which helps the network not to overfit ('Some "
         "mysterious steps').",
         tested="500 pictures of clothes, 14 by 14, 30 % of their labels drawn anew, two hidden "
         "layers of 128 units, 40 epochs: without dropout, with it, and as worded.",

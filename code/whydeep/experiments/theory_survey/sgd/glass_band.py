@@ -126,7 +126,7 @@ CLAIMS = (
         "critical points lie in a band of energies, and descent is conjectured to converge to "
         "that band (abstract).",
         tested="The glass itself, three spins a term, 12 to 96 spins: descent from 8 random "
-        "states in each of 32 to 4 glasses a size; no network.",
+        "starts in each of 32 to 4 glasses a size; no network.",
         so="From 12 to 96 spins the distance of the mean final energy from the band's upper edge, "
         "$-1.633$, falls to {num}`theory-survey/sgd/glass-band gap_ratio .2f ±` of what it was, "
         "and the spread over the starts to {num}`theory-survey/sgd/glass-band narrowing .2f ±`.",

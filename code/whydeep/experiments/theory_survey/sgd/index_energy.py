@@ -200,7 +200,7 @@ CLAIMS = (
         "points at 3 spins to {num}`theory-survey/sgd/index-energy share[4] .1%` at 7.",
         caveat="The curve and the rarity of minima are theorems for this glass; Bray and Dean "
         "treat Gaussian landscapes without a sphere. The points at 30 spins are those that a "
-        "search finds, not a fair sample.",
+        "search finds, not a fair choice.",
         paper=(
             ("index and height of critical points", "tied together when the dimension is large",
              "the letter's main result"),
