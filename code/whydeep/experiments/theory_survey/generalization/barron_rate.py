@@ -7,7 +7,7 @@ are fixed in advance do better than of order m^(-2/d) on all functions with that
 gives. We draw them, train nothing, and measure the error beside its exact mean; and we let an
 adversary pick a wave that the first m waves of the Fourier basis lack.
 
-Both are theorems: the run checks that formulas, sampling and bounds agree. What would show a fault:
+Both are theorems: the run checks that formulas, sampling and bounds agree. What would refute that:
 an error of drawn units that does not fall as 1/m or is not the mean that the proof gives, or fixed
 functions below their lower bound.
 """
