@@ -162,6 +162,9 @@ def measured_by(measure: Callable) -> Iterator[str]:
         if isinstance(value, FunctionType):
             if value is not measure and value.__module__.startswith("whydeep.experiments"):
                 yield from measured_by(value)
+        elif callable(value) and not isinstance(value, type):
+            # What a library's function prints as holds its address.
+            yield f"{name} = {value.__module__}.{getattr(value, '__qualname__', value)}"
         elif not isinstance(value, ModuleType | type):
             yield f"{name} = {value!r}"
 
