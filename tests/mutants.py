@@ -57,7 +57,7 @@ LIBRARIES = (
     "sklearn.kernel_ridge", "matplotlib.pyplot", "nbformat", "pybtex.database",
     "sphinx.application", "anywidget",
 )  # fmt: skip
-FOUND = re.compile(r"^(?:FAILED|ERROR) (?:tests/)?(.+?)(?: - .*)?$", re.M)
+FOUND = re.compile(r"^(?:FAILED|ERROR:?) (?:tests/)?(.+?)(?: - .*)?$", re.M)
 
 
 class BadList(Exception):
@@ -147,14 +147,14 @@ def read_list(path: Path = LIST) -> list[Mutant]:
 # --- checks ------------------------------------------------------------------------------------
 
 
-def _is_test(check: str) -> bool:
+def is_test(check: str) -> bool:
     return check.startswith("tests/")
 
 
 def commands(checks: Sequence[str]) -> Iterator[list[str]]:
     """Modules, or "golden", with their arguments; tests that follow each other are run by one."""
-    for is_test, group in groupby(checks, key=_is_test):
-        if is_test:
+    for tests, group in groupby(checks, key=is_test):
+        if tests:
             yield ["pytest", *group]
         else:
             yield from (check.split(" ") for check in group)
@@ -260,7 +260,7 @@ def plant(mutant: Mutant, copy: Path, second: Iterator[int]) -> tuple[str, float
 
 def checks_pass(mutants: Sequence[Mutant], copy: Path) -> float:
     """Run every check once without any fault; the CPU seconds. BadList names one that fails."""
-    every = sorted({check for mutant in mutants for check in mutant.checks}, key=_is_test)
+    every = sorted({check for mutant in mutants for check in mutant.checks}, key=is_test)
     spent = 0.0
     for command in commands(every):
         failed, seconds = run(command, copy)
