@@ -49,8 +49,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_suffix(".yaml")
 RESULTS = "data/results/"
 ENOUGH = 0.9
-# For one check, as a fault may make a loop that never ends. By the clock on the wall: where there is
-# a limit of CPU time, Linux counts it in steps of 4 ms, and timed experiments then measure 0.
+# For one check; a fault may make a loop that never ends. By the clock on the wall: where there is a
+# limit of CPU time, Linux counts it in steps of 4 ms, and timed experiments then measure 0.
 LONGEST_S = 600
 # Imported once, before a check is forked off: what takes long and is none of the book's.
 LIBRARIES = (

@@ -546,9 +546,9 @@ def full_disk(monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    results._say_once.cache_clear()
+    results.say_unkept.cache_clear()
     yield
-    results._say_once.cache_clear()
+    results.say_unkept.cache_clear()
 
 
 def test_the_verdict_is_printed_though_the_disk_is_full_and_one_line_says_so(
@@ -574,6 +574,31 @@ def test_a_record_that_cannot_be_written_leaves_the_verdict_one_line_and_status_
     assert err.count("\n") == 1
     assert f"{EXPERIMENT}/quick.json cannot be written (" in err
     assert "finished runs are kept" in err
+
+
+def test_where_neither_runs_nor_the_record_can_be_written_the_verdict_comes_and_one_line_says_so(
+    whydeep_says, checkout, small, full_disk
+):
+    status, out, err = whydeep_says("record", CLAIM, "--device", "cpu")
+    assert status == 2
+    assert f" {CLAIM}: " in out
+    assert err.count("\n") == 1
+    assert f"{EXPERIMENT}/quick.json cannot be written (" in err
+    assert err.endswith(
+        f"; finished runs cannot be kept in {checkout / 'runs'} (No space left on device)\n"
+    )
+    assert "runs are kept" not in err
+
+
+def test_a_record_is_written_though_no_run_can_be_kept_and_one_line_says_so(
+    whydeep_says, checkout, small
+):
+    results.say_unkept.cache_clear()
+    (checkout / "runs").write_text("a file where the folder should be")
+    status, out, err = whydeep_says("record", CLAIM, "--device", "cpu")
+    assert status == 0
+    assert out.endswith(f"{EXPERIMENT}/quick.json\n")
+    assert re.fullmatch(r"whydeep: finished runs cannot be kept in .*: going on without\n", err)
 
 
 @pytest.mark.parametrize("text", ["x", "0123  part/toy/quick.json\n", "\x00\n"])

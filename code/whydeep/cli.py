@@ -295,7 +295,7 @@ def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
 
 def command_record(args: argparse.Namespace) -> int:
     """Run the seeds and write the record; --calibration: the seeds that fix the thresholds."""
-    from whydeep.evidence.results import MAIN, Record, sweep, write_record
+    from whydeep.evidence.results import MAIN, Record, say_unkept, sweep, write_record
     from whydeep.experiments import find
 
     for option in ("scale", "device_named", "scheduler"):
@@ -306,8 +306,20 @@ def command_record(args: argparse.Namespace) -> int:
     name, module = find(args.id)
     scale = args.scale or _scale(module)
     seeds = _seeds(CALIBRATION if args.calibration else RECORDED)
+    unkept: set[str] = set()  # told with the record: where that fails too, both are one line
+
+    def tell(why: str) -> None:
+        unkept.add(why)
+        if sys.stderr and sys.stderr.isatty():  # somebody who sees it now can make room
+            say_unkept(why)
+
     how = dict(device=args.device, progress=True, jobs=args.jobs, scheduler=args.scheduler)
-    record = sweep(module, name, scale, seeds, **how)
+    try:
+        record = sweep(module, name, scale, seeds, **how, unkept=tell)
+    except BaseException:
+        for why in unkept:
+            say_unkept(why)
+        raise
     if args.calibration:
         # What bounds are set by: single numbers, and what the conditions read.
         first = record.runs[MAIN][record.seeds[0]]
@@ -319,7 +331,10 @@ def command_record(args: argparse.Namespace) -> int:
         }
         record = Record(name, "calibration", record.provenance | {"scale": scale}, runs)
     _print_verdicts(_verdicts(module, record))
-    print(f"written: {write_record(record)}")
+    path = write_record(record, unkept)
+    for why in unkept:
+        say_unkept(why)
+    print(f"written: {path}")
     return 0
 
 

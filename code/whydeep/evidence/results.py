@@ -38,6 +38,7 @@ MAIN = "main"
 CHECKSUMS = "SHA256SUMS"
 MOST_SEEDS = 10_000
 T = TypeVar("T")
+Tell = Callable[[str], None]
 Task = tuple[
     str, str, str, int
 ]  # a run by the names of experiment, scale and variant, and its seed
@@ -251,10 +252,11 @@ def checksums() -> dict[str, str]:
     return whole
 
 
-def write_record(record: Record) -> Path:
+def write_record(record: Record, unkept: Iterable[str] = ()) -> Path:
     """Write the committed file of a record, and its checksum; returns its path.
 
-    WhydeepError where the file cannot be written.
+    WhydeepError where the file cannot be written; it says that finished runs are kept, or
+    otherwise why they are not: ``unkept``.
     """
     results = [result for by_seed in record.runs.values() for result in by_seed.values()]
     units = {name: unit for result in results for name, unit in result.units.items()}
@@ -298,7 +300,7 @@ def write_record(record: Record) -> Path:
     except OSError as error:
         raise WhydeepError(
             f"{path} cannot be written ({error.strerror or error}): make room or mend the "
-            "permissions, and start again; finished runs are kept"
+            f"permissions, and start again; {'; '.join(unkept) or 'finished runs are kept'}"
         ) from error
     return path
 
@@ -329,21 +331,19 @@ def read_record(experiment: str, scale: str) -> Record:
 # ---------------------------------------------------------------------------------- running
 
 
-def _keep_run(path: Path, result: Result, seconds: float) -> None:
-    """Write a finished run; where that fails say so, for its numbers can still be judged."""
+def _keep_run(path: Path, result: Result, seconds: float, unkept: Tell) -> None:
+    """Write a finished run; where that fails tell why, for its numbers can still be judged."""
     about = {"seconds": round(seconds, 3), "units": result.units, "axes": result.axes}
     try:
         write_atomically(path, _dump(about | {"values": dict(result)}))
     except OSError as error:
-        _say_once(
-            f"whydeep: finished runs cannot be kept in {_runs_folder()} "
-            f"({error.strerror or error}): going on without"
-        )
+        unkept(f"finished runs cannot be kept in {_runs_folder()} ({error.strerror or error})")
 
 
 @lru_cache
-def _say_once(line: str) -> None:
-    print(line, file=sys.stderr)
+def say_unkept(why: str) -> None:
+    """Say on stderr why finished runs are not kept; the same is said once."""
+    print(f"whydeep: {why}: going on without", file=sys.stderr)
 
 
 def _runs_folder() -> Path:
@@ -368,6 +368,7 @@ def run_once(
     device: str = "cpu",
     progress: bool = False,
     resume: bool = True,
+    unkept: Tell = say_unkept,
 ) -> tuple[Result, float]:
     """One run and its CPU seconds, taken from disk if this code has finished it before.
 
@@ -390,7 +391,7 @@ def run_once(
         result = module.run(settings, Chance(seed))
     seconds = time.process_time() - began
     if resume:
-        _keep_run(path, result, seconds)
+        _keep_run(path, result, seconds, unkept)
     return result, seconds
 
 
@@ -409,11 +410,18 @@ def _portable(module: ModuleType) -> SimpleNamespace:
 def _run_there(
     task: Task, *, modules: Mapping[str, Any], device: str, resume: bool
 ) -> tuple[Result, float]:
-    """`run_once` in another process; the result and its CPU seconds travel."""
+    """`run_once` in another process; the result and its CPU seconds travel.
+
+    A run that cannot be kept there, the process that gets it tries to keep.
+    """
     experiment, scale, variant, seed = task
     module = modules[experiment]
     how: dict[str, Any] = dict(device=used_device(module, device), resume=resume)
-    return run_once(module, experiment, scale, variant, seed, **how)
+    return run_once(module, experiment, scale, variant, seed, **how, unkept=_say_nothing)
+
+
+def _say_nothing(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -463,11 +471,13 @@ def sweeps(
     jobs: int = 1,
     scheduler: str | None = None,
     cost: Callable[[Task], float] | None = None,
+    unkept: Tell = say_unkept,
 ) -> Iterator[Record]:
     """The record of each sweep, as soon as its last run has ended.
 
     With ``jobs`` above one, or the address of a Dask ``scheduler``, the runs of all sweeps are
     spread over processes, the longest first by ``cost``; the numbers are those of one process.
+    ``unkept`` is told why a finished run could not be kept.
     """
     wanted = list(wanted)
     home = {task: each for each in wanted for task in each.tasks}
@@ -475,7 +485,7 @@ def sweeps(
     seconds: dict[str, list[float]] = {each.experiment: [] for each in wanted}
     for task, result, spent in _all_runs(
         home, device=device, progress=progress, resume=resume, jobs=jobs, scheduler=scheduler,
-        cost=cost,
+        cost=cost, unkept=unkept,
     ):  # fmt: skip
         (experiment, _, variant, seed), each = task, home[task]
         runs[experiment].setdefault(variant, {})[seed] = result
@@ -485,15 +495,15 @@ def sweeps(
 
 
 def _all_runs(
-    home: Mapping[Task, Sweep], *, device, progress, resume, jobs, scheduler, cost
+    home: Mapping[Task, Sweep], *, device, progress, resume, jobs, scheduler, cost, unkept
 ) -> Iterator[tuple[Task, Result, float]]:
     """Every task with its result and CPU seconds, as each ends; those on disk come first."""
     tasks = list(home)
 
     def here(task: Task) -> tuple[Result, float]:
         module = home[task].module
-        used = used_device(module, device)
-        return run_once(module, *task, device=used, progress=progress, resume=resume)
+        how = dict(device=used_device(module, device), progress=progress, resume=resume)
+        return run_once(module, *task, **how, unkept=unkept)
 
     if jobs == 1 and scheduler is None:
         for index, (result, spent) in spread(here, tasks):
@@ -508,8 +518,8 @@ def _all_runs(
     work = partial(_run_there, modules=modules, device=device, resume=resume)
     costs = [cost(task) for task in due] if cost else None
     for index, (result, spent) in spread(work, due, jobs=jobs, scheduler=scheduler, cost=costs):
-        if resume and not kept[due[index]].is_file():  # it ran on another machine
-            _keep_run(kept[due[index]], result, spent)
+        if resume and not kept[due[index]].is_file():  # it ran on another machine, or could not
+            _keep_run(kept[due[index]], result, spent, unkept)
         yield due[index], result, spent
 
 
