@@ -677,6 +677,16 @@ def test_closed_output_is_no_fault():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there a folder in use cannot be removed")
+@pytest.mark.parametrize("argv", ["list", "check --recorded " + EXPERIMENT])
+def test_a_working_folder_that_is_gone_is_no_fault(tmp_path, argv):
+    (gone := tmp_path / "gone").mkdir()
+    command = f"cd {gone} && rmdir {gone} && {sys.executable} -m whydeep {argv}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert CLAIM in done.stdout
+
+
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system has no /proc")
 @pytest.mark.parametrize("loaded", ["_multiarray_umath", "libtorch_cpu", "_ccallback"])
 def test_ctrl_c_while_libraries_are_loaded_is_one_line_and_130(loaded):

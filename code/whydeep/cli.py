@@ -557,6 +557,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a WhydeepError is one line on stderr and status 2, Ctrl-C is 130."""
     # One thread a run: more of them change the last digits, and --jobs makes better use of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _stand_somewhere()
     try:
         try:
             return _run_command(argv)
@@ -581,6 +582,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("whydeep: too many files are open: raise the limit (ulimit -n)", file=sys.stderr)
             return 2
         raise
+
+
+def _stand_somewhere() -> None:
+    """Leave a working folder that has been removed: in one, oneMKL ends whoever imports torch."""
+    try:
+        os.getcwd()
+    except OSError:
+        import tempfile
+
+        os.chdir(tempfile.gettempdir())
 
 
 def _forget_output() -> None:
