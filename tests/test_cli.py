@@ -701,6 +701,25 @@ def test_ctrl_c_while_libraries_are_loaded_is_one_line_and_130(loaded):
     assert (process.returncode, out, err) == (130, "", INTERRUPTED)
 
 
+@pytest.mark.parametrize("argv", [["--version"], ["fly"]])
+def test_ctrl_c_after_the_last_word_changes_nothing(argv):
+    # At two moments of Python's own end: while it does what was registered for it, and when it
+    # has given signals back their defaults, and what is left of modules is taken apart.
+    late = (
+        "import atexit, os, signal, sys\n"
+        "from whydeep.__main__ import main\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, me=os.getpid(), what=signal.SIGINT): kill(me, what)\n"
+        "sys.modules['late'] = Late()\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "sys.exit(main())\n"
+    )
+    process = start(*argv, program=("-c", late))
+    _, err = process.communicate()
+    status = 0 if argv == ["--version"] else 2
+    assert (process.returncode, err.count("\n")) == (status, status // 2)
+
+
 @pytest.mark.parametrize(
     "argv", [["--help"], ["run", "--help"], ["--version"], ["fly"], ["run", CLAIM, "--seed", "x"]]
 )
