@@ -502,8 +502,8 @@ def _all_runs(
 
     def here(task: Task) -> tuple[Result, float]:
         module = home[task].module
-        how = dict(device=used_device(module, device), progress=progress, resume=resume)
-        return run_once(module, *task, **how, unkept=unkept)
+        how: dict[str, Any] = dict(device=used_device(module, device), unkept=unkept)
+        return run_once(module, *task, progress=progress, resume=resume, **how)
 
     if jobs == 1 and scheduler is None:
         for index, (result, spent) in spread(here, tasks):
