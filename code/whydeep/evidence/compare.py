@@ -11,7 +11,7 @@ Quantities that are times (an experiment's ``TIMED``) say nothing of the code an
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,13 +108,17 @@ def _pairs(
         if [len(each) for each in a] != [len(each) for each in b]:
             return []
         most = max(len(each) for each in a)
-        filled = ([np.pad(each, (0, most - len(each))) for each in arrays] for arrays in (a, b))
-        return [("", *(np.array(arrays, dtype=float) for arrays in filled))]
+        before, after = (
+            np.array([np.pad(each, (0, most - len(each))) for each in arrays], dtype=float)
+            for arrays in (a, b)
+        )
+        return [("", before, after)]
+
+    def over_seeds(of: Callable[[Any], Any], arrays: Arrays) -> np.ndarray:
+        return np.array([of(each) for each in arrays], dtype=float)
+
     told = {"number of ": len, "mean of ": np.mean, "spread of ": np.std}
-    return [
-        (what, *(np.array([float(of(each)) for each in arrays]) for arrays in (a, b)))
-        for what, of in told.items()
-    ]
+    return [(what, over_seeds(of, a), over_seeds(of, b)) for what, of in told.items()]
 
 
 def _within(before: np.ndarray, after: np.ndarray) -> bool:
