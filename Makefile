@@ -104,6 +104,10 @@ verify: install  ## rerun every recorded experiment in full, finished runs inclu
 	rm -rf .whydeep/runs
 	$(BIN)/whydeep check
 
+# ONLY="momentum" takes those whose name contains this.
+mutants: install  ## plant faults one at a time, and say which check finds each
+	$(BIN)/python tests/mutants.py $(if $(ONLY),--only "$(ONLY)")
+
 bench: book system  ## how fast, how heavy: a stack of K networks, Playground, pages, a cold build
 	$(BIN)/python -m pip install --quiet --require-hashes -r code/benchmarks/requirements.txt
 	$(BIN)/python code/benchmarks/bench.py

@@ -576,9 +576,9 @@ def full_disk(monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
-    results._say_once.cache_clear()
+    results.say_unkept.cache_clear()
     yield
-    results._say_once.cache_clear()
+    results.say_unkept.cache_clear()
 
 
 def test_the_verdict_is_printed_though_the_disk_is_full_and_one_line_says_so(
@@ -604,6 +604,31 @@ def test_a_record_that_cannot_be_written_leaves_the_verdict_one_line_and_status_
     assert err.count("\n") == 1
     assert f"{EXPERIMENT}/quick.json cannot be written (" in err
     assert "finished runs are kept" in err
+
+
+def test_where_neither_runs_nor_the_record_can_be_written_the_verdict_comes_and_one_line_says_so(
+    whydeep_says, checkout, small, full_disk
+):
+    status, out, err = whydeep_says("record", CLAIM, "--device", "cpu")
+    assert status == 2
+    assert f" {CLAIM}: " in out
+    assert err.count("\n") == 1
+    assert f"{EXPERIMENT}/quick.json cannot be written (" in err
+    assert err.endswith(
+        f"; finished runs cannot be kept in {checkout / 'runs'} (No space left on device)\n"
+    )
+    assert "runs are kept" not in err
+
+
+def test_a_record_is_written_though_no_run_can_be_kept_and_one_line_says_so(
+    whydeep_says, checkout, small
+):
+    results.say_unkept.cache_clear()
+    (checkout / "runs").write_text("a file where the folder should be")
+    status, out, err = whydeep_says("record", CLAIM, "--device", "cpu")
+    assert status == 0
+    assert out.endswith(f"{EXPERIMENT}/quick.json\n")
+    assert re.fullmatch(r"whydeep: finished runs cannot be kept in .*: going on without\n", err)
 
 
 @pytest.mark.parametrize("text", ["x", "0123  part/toy/quick.json\n", "\x00\n"])
@@ -682,6 +707,16 @@ def test_closed_output_is_no_fault():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there a folder in use cannot be removed")
+@pytest.mark.parametrize("argv", ["list", "check --recorded " + EXPERIMENT])
+def test_a_working_folder_that_is_gone_is_no_fault(tmp_path, argv):
+    (gone := tmp_path / "gone").mkdir()
+    command = f"cd {gone} && rmdir {gone} && {sys.executable} -m whydeep {argv}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert CLAIM in done.stdout
+
+
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="this system has no /proc")
 @pytest.mark.parametrize("loaded", ["_multiarray_umath", "libtorch_cpu", "_ccallback"])
 def test_ctrl_c_while_libraries_are_loaded_is_one_line_and_130(loaded):
@@ -694,6 +729,25 @@ def test_ctrl_c_while_libraries_are_loaded_is_one_line_and_130(loaded):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert (process.returncode, out, err) == (130, "", INTERRUPTED)
+
+
+@pytest.mark.parametrize("argv", [["--version"], ["fly"]])
+def test_ctrl_c_after_the_last_word_changes_nothing(argv):
+    # At two moments of Python's own end: while it does what was registered for it, and when it
+    # has given signals back their defaults, and what is left of modules is taken apart.
+    late = (
+        "import atexit, os, signal, sys\n"
+        "from whydeep.__main__ import main\n"
+        "class Late:\n"
+        "    def __del__(self, kill=os.kill, me=os.getpid(), what=signal.SIGINT): kill(me, what)\n"
+        "sys.modules['late'] = Late()\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        "sys.exit(main())\n"
+    )
+    process = start(*argv, program=("-c", late))
+    _, err = process.communicate()
+    status = 0 if argv == ["--version"] else 2
+    assert (process.returncode, err.count("\n")) == (status, status // 2)
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,35 @@ def test_a_quantity_that_came_went_or_changed_its_shape_has_moved(change, says, 
         assert says in str(found)
 
 
+def found_points(seed: int = 0, where=HERE, shift: float = 0.0, more: int = 0) -> Record:
+    """As many energies in each seed as it happened to find."""
+    rng = np.random.default_rng(seed)
+    runs = {s: Result(e=(rng.normal(shift, 1, rng.integers(80, 120) + more), "1")) for s in SEEDS}
+    return Record("part/toy", "quick", dict(where), {"main": runs})
+
+
+def test_where_each_seed_has_as_many_numbers_as_it_finds_they_are_compared_one_by_one():
+    record = found_points()
+    assert compare(record, found_points()).word == SAME
+    moved = found_points()
+    moved.runs["main"][3]["e"][70] += 0.01
+    assert str(compare(record, moved)).startswith("MOVED (e[70] of seed 3: ")
+    for other in (found_points(1), found_points(more=1)):
+        assert str(compare(record, other)) == "MOVED (e is not what it was, or is missing)"
+
+
+def test_on_another_arithmetic_their_number_mean_and_spread_are_within_chance():
+    record = found_points()
+    assert compare(record, found_points(1, ELSEWHERE)).word == WITHIN
+    for other, what in (
+        (found_points(1, ELSEWHERE, shift=1.0), "mean of e of seed 0"),
+        (found_points(1, ELSEWHERE, more=200), "number of e of seed 0"),
+    ):
+        found = compare(record, other)
+        assert found.word == MOVED
+        assert what in str(found)
+
+
 def test_a_variant_that_only_one_of_them_has_has_moved():
     record = record_of()
     fewer = dataclasses.replace(record, runs={"main": record.runs["main"]})

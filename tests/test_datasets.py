@@ -209,6 +209,9 @@ def test_subset_is_balanced_drawn_by_its_seed_and_nested():
     assert small.test_y.bincount().tolist() == [5] * 10
     assert torch.equal(small.train_x, data.subset(100, 200, seed=3).train_x)
     assert not torch.equal(small.train_x, data.subset(100, 50, seed=4).train_x)
+    assert torch.equal(small.test_x, large.test_x)
+    assert torch.equal(small.test_x, data.subset(None, 50, seed=3).test_x)
+    assert not torch.equal(small.test_x, data.subset(100, 50, seed=4).test_x)
     rows = {row.numpy().tobytes() for row in large.train_x}
     assert all(row.numpy().tobytes() in rows for row in small.train_x)
 

@@ -241,12 +241,20 @@ def faults_of_units(name: str, record: Record, others: Mapping[str, str]) -> lis
     for by_seed in record.runs.values():
         for result in by_seed.values():
             units |= result.units
-    wrong = [each for each, unit in units.items() if not unit or others.get(each, unit) != unit]
+    wrong = [
+        each for each, unit in units.items() if not unit or others.get(_base(each), unit) != unit
+    ]
     return [f"{name} ({record.scale}): the unit of {each}" for each in wrong]
 
 
 def units_of(name: str, scale: str) -> dict[str, str]:
-    return dict(read_record(name, scale).runs[MAIN][1000 if scale == "calibration" else 0].units)
+    """By names of quantities: a calibration keeps places, ``error[raw]``, a record whole arrays."""
+    units = read_record(name, scale).runs[MAIN][1000 if scale == "calibration" else 0].units
+    return {_base(each): unit for each, unit in units.items()}
+
+
+def _base(quantity: str) -> str:
+    return quantity.partition("[")[0]
 
 
 def faults_of_checksums() -> list[str]:

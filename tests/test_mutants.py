@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import mutants
 import pytest
@@ -15,6 +16,26 @@ def test_a_fault_fits_the_files_as_they_are_and_changes_them(mutant):
     texts = mutant.texts(mutants.ROOT)
     assert mutant.checks
     assert all(path.read_text("utf-8") != text for path, text in texts.items())
+
+
+def test_every_test_that_the_list_names_is_there():
+    named = {check.partition("[")[0] for fault in FAULTS for check in fault.checks}
+    for check in filter(mutants.is_test, sorted(named)):
+        path, _, name = check.partition("::")
+        text = (mutants.ROOT / path).read_text("utf-8")
+        assert not name or re.search(rf"^def {name}\(", text, re.MULTILINE), check
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("FAILED tests/test_a.py::test_b[1-x] - assert 1 == 2", "test_a.py::test_b[1-x]"),
+        ("ERROR: not found: book/tests/test_a.py::b", "not found: book/tests/test_a.py::b"),
+        ("ERROR tests/test_a.py - ImportError: no", "test_a.py"),
+    ],
+)
+def test_what_failed_is_told_from_the_last_lines_of_pytest(said, told):
+    assert mutants.FOUND.search(f"...\n{said}\n1 failed\n")[1] == told
 
 
 @pytest.mark.parametrize(

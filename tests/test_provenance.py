@@ -1,5 +1,6 @@
 """Provenance says what a number came from: code, settings, data, machine, versions."""
 
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -113,6 +114,10 @@ def test_a_commit_with_uncommitted_changes_of_the_package_carries_a_plus(tmp_pat
     assert provenance.commit() == git("rev-parse", "--short=12", "HEAD")
     (tmp_path / "README.md").write_text("it makes no number")
     assert not provenance.commit().endswith("+")
+    index = (tmp_path / ".git" / "index").read_bytes()
+    os.utime(package / "__init__.py", (1, 1))  # git would note that it has not changed
+    assert not provenance.commit().endswith("+")
+    assert (tmp_path / ".git" / "index").read_bytes() == index
     (package / "__init__.py").write_text("x = 1\n")
     assert provenance.commit() == git("rev-parse", "--short=12", "HEAD") + "+"
 

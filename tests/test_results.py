@@ -33,6 +33,7 @@ from whydeep.evidence.results import (
     record_path,
     write_record,
 )
+from whydeep.experiments.design_choices import unknown_position
 
 ROOT = Path(__file__).resolve().parents[1]
 PROVENANCE = {"code": "0123456789ab", "settings": {"steps": 1}}
@@ -515,9 +516,9 @@ def test_a_scale_that_an_experiment_does_not_have_is_named_with_those_that_it_ha
 @pytest.fixture
 def said():
     """What has been said once is said again in the next test."""
-    results._say_once.cache_clear()
+    results.say_unkept.cache_clear()
     yield
-    results._say_once.cache_clear()
+    results.say_unkept.cache_clear()
 
 
 @pytest.mark.parametrize("trouble", ["a file", "no permission", "full disk", "broken disk"])
@@ -538,6 +539,15 @@ def test_where_finished_runs_cannot_be_kept_the_numbers_come_all_the_same_and_on
     assert line.startswith(f"whydeep: finished runs cannot be kept in {root / 'runs'} (")
     assert line.endswith("): going on without")
     assert not [path for path in root.rglob("*.json") if path.is_file()]
+
+
+def test_where_processes_of_their_own_cannot_keep_their_runs_one_line_says_so(root, capfd, said):
+    (root / "runs").write_text("")
+    module = ModuleType(unknown_position.__name__)  # whose run other processes can import
+    module.SCALES, module.VARIANTS, module.run = unknown_position.SCALES, {}, unknown_position.run
+    record = results.sweep(module, "part/toy", "quick", [0, 1, 2], jobs=2)
+    assert record.seeds == [0, 1, 2]
+    assert capfd.readouterr().err.count("\n") == 1
 
 
 def refuse(self, *args, **kwargs):

@@ -301,6 +301,10 @@ def test_label_noise_replaces_the_stated_fraction_symmetrically(fraction, classe
         p = 1 / (classes - 1)
         bound = 5 * math.sqrt(total * p * (1 - p)) + 1e-9
         assert (shift - total * p).abs().max().item() <= bound
+    # And every class is drawn as often: all have as many as they had, up to what chance moves.
+    before, after = (torch.bincount(labels, minlength=classes) for labels in (y, noisy))
+    bound = 5 * math.sqrt(2 * fraction * n / classes) + 5
+    assert (after - before).abs().max().item() <= bound
 
 
 def test_no_label_noise_leaves_the_labels_alone():

@@ -33,6 +33,13 @@ def commands(path: Path) -> list[str]:
     return [step["run"] for step in steps(path) if "run" in step]
 
 
+def test_every_phony_target_has_a_rule_with_a_line_of_help_and_no_other_rule_is_left_out():
+    # A phony target without a rule is no error to make: it does nothing, and exits 0.
+    phony = re.search(r"^\.PHONY:((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)[1]
+    assert sorted(phony.replace("\\", " ").split()) == sorted(TARGETS)
+    assert set(re.findall(r"^([a-z]+):.*##", MAKEFILE, re.MULTILINE)) == TARGETS
+
+
 @pytest.fixture
 def stages(tmp_path):
     """Runs a script of .ci where `make` only notes its target, makes what it names, and may fail.

@@ -414,7 +414,7 @@ def _print_carried(name: str, module: ModuleType, record: Record) -> None:
 
 def command_record(args: argparse.Namespace) -> int:
     """Run the seeds and write the record; --calibration, --neighbours: their runs instead."""
-    from whydeep.evidence.results import MAIN, Record, Sweep, sweeps, write_record
+    from whydeep.evidence.results import MAIN, Record, Sweep, say_unkept, sweeps, write_record
     from whydeep.experiments import find, recorded_seeds
 
     for option in ("scale", "device_named", "scheduler"):
@@ -430,14 +430,22 @@ def command_record(args: argparse.Namespace) -> int:
         seeds = _seeds(CALIBRATION if args.calibration else BESIDE)
     else:
         seeds = recorded_seeds(module)
+    unkept: set[str] = set()  # told with the record: where that fails too, both are one line
+
+    def tell(why: str) -> None:
+        unkept.add(why)
+        if sys.stderr and sys.stderr.isatty():  # somebody who sees it now can make room
+            say_unkept(why)
+
     how = dict(device=args.device, progress=True, jobs=args.jobs, scheduler=args.scheduler)
     pool = "calibration" if args.calibration else "reporting"
     wanted = Sweep(module, name, scale, tuple(seeds), beside=args.neighbours)
-    (record,) = sweeps([wanted], pool=pool, **how)
-    if args.neighbours:
-        _print_carried(name, module, record)
-        print(f"written: {write_record(record)}")
-        return 0
+    try:
+        (record,) = sweeps([wanted], pool=pool, unkept=tell, **how)
+    except BaseException:
+        for why in unkept:
+            say_unkept(why)
+        raise
     if args.calibration:
         # What bounds are set by: single numbers, and what the conditions read.
         first = record.runs[MAIN][record.seeds[0]]
@@ -448,8 +456,14 @@ def command_record(args: argparse.Namespace) -> int:
             for variant, by_seed in record.runs.items()
         }
         record = Record(name, "calibration", record.provenance | {"scale": scale}, runs)
-    _print_verdicts(_verdicts(module, record))
-    print(f"written: {write_record(record)}")
+    if args.neighbours:
+        _print_carried(name, module, record)
+    else:
+        _print_verdicts(_verdicts(module, record))
+    path = write_record(record, unkept)
+    for why in unkept:
+        say_unkept(why)
+    print(f"written: {path}")
     return 0
 
 
@@ -676,6 +690,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a WhydeepError is one line on stderr and status 2, Ctrl-C is 130."""
     # One thread a run: more of them change the last digits, and --jobs makes better use of cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _stand_somewhere()
     try:
         try:
             return _run_command(argv)
@@ -700,6 +715,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("whydeep: too many files are open: raise the limit (ulimit -n)", file=sys.stderr)
             return 2
         raise
+
+
+def _stand_somewhere() -> None:
+    """Leave a working folder that has been removed: in one, oneMKL ends whoever imports torch."""
+    try:
+        os.getcwd()
+    except OSError:
+        import tempfile
+
+        os.chdir(tempfile.gettempdir())
 
 
 def _forget_output() -> None:

@@ -4,13 +4,16 @@ On the arithmetic that made the record (`machine.KEYS`) a rerun gives the same n
 them, for every quantity of every variant and seed. On another, sums are taken in another order
 and a long training can end elsewhere; then the means over the seeds may differ by what the spread
 over the seeds allows, and what does not vary over the seeds stays the same but for rounding.
+Where a seed has as many numbers as it happens to find, they are compared one by one on the
+record's arithmetic, and by how many they are, their mean and their spread on another.
 Quantities that are times (an experiment's ``TIMED``) say nothing of the code and are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +28,7 @@ ROUNDING = 1e-6
 ERRORS = 5.0
 # Where nothing varies over the seeds, rounding is all that another arithmetic may change.
 OTHER_ROUNDING = 1e-3
+Arrays = Sequence[Any]  # of a quantity, one a seed; None where a seed lacks it
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,21 @@ def compare(record: Record, rerun: Record, timed: Collection[str] = ()) -> Compa
                 continue
             a, b = ([runs[seed].get(quantity) for seed in seeds] for runs in (old, new))
             where = quantity if variant == MAIN else f"{variant} {quantity}"
-            if _misfit(a, b):
+            pairs = _pairs(a, b, [runs.get(quantity) for runs in old.values()], exact)
+            if not pairs:
                 lines.append(f"{where} is not what it was, or is missing")
                 continue
             units = {runs[seed].units[quantity] for runs in (old, new) for seed in seeds}
             if len(units) > 1:
                 lines.append(f"{where} changed its unit")
-            before, after = np.array(a, dtype=float), np.array(b, dtype=float)
-            off = ~np.isclose(before, after, rtol=ROUNDING, atol=ROUNDING**2)
-            differ |= bool(off.any())
-            if off.any() and (exact or not _within(before, after)):
-                seed, *place = np.argwhere(off)[0]
-                index = f"[{', '.join(map(str, place))}]" if place else ""
-                shown = f"{before[(seed, *place)]:.6g} -> {after[(seed, *place)]:.6g}"
-                lines.append(f"{where}{index} of seed {seeds[seed]}: {shown}")
+            for what, before, after in pairs:
+                off = ~np.isclose(before, after, rtol=ROUNDING, atol=ROUNDING**2)
+                differ |= bool(off.any())
+                if off.any() and (exact or not _within(before, after)):
+                    seed, *place = np.argwhere(off)[0]
+                    index = f"[{', '.join(map(str, place))}]" if place else ""
+                    shown = f"{before[(seed, *place)]:.6g} -> {after[(seed, *place)]:.6g}"
+                    lines.append(f"{what}{where}{index} of seed {seeds[seed]}: {shown}")
     return Comparison(MOVED if lines else WITHIN if differ else SAME, tuple(lines))
 
 
@@ -83,9 +88,37 @@ def _every(old: Mapping[int, Result], new: Mapping[int, Result], seeds: list) ->
     yield from dict.fromkeys(name for runs in (old, new) for seed in seeds for name in runs[seed])
 
 
-def _misfit(a: list[np.ndarray | None], b: list[np.ndarray | None]) -> bool:
-    shapes = {None if each is None else each.shape for each in (*a, *b)}
-    return None in shapes or len(shapes) > 1
+def _pairs(
+    a: Arrays, b: Arrays, recorded: Arrays, exact: bool
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """What to compare of a quantity over the seeds, old and new, (seeds, ...): [] if it misfits.
+
+    ``recorded`` are its arrays of all seeds of the record: where they have several lengths, a seed
+    has as many numbers as chance gives it.
+    """
+    old, new, all_old = (
+        {None if each is None else each.shape for each in arrays} for arrays in (a, b, recorded)
+    )
+    if len(old | new) == 1 and None not in old:
+        return [("", np.array(a, dtype=float), np.array(b, dtype=float))]
+    ragged = len(all_old) > 1 and (len(b) == 1 or len(new) > 1)
+    if not ragged or any(shape is None or len(shape) != 1 for shape in old | new | all_old):
+        return []
+    if exact:
+        if [len(each) for each in a] != [len(each) for each in b]:
+            return []
+        most = max(len(each) for each in a)
+        before, after = (
+            np.array([np.pad(each, (0, most - len(each))) for each in arrays], dtype=float)
+            for arrays in (a, b)
+        )
+        return [("", before, after)]
+
+    def over_seeds(of: Callable[[Any], Any], arrays: Arrays) -> np.ndarray:
+        return np.array([of(each) for each in arrays], dtype=float)
+
+    told = {"number of ": len, "mean of ": np.mean, "spread of ": np.std}
+    return [(what, over_seeds(of, a), over_seeds(of, b)) for what, of in told.items()]
 
 
 def _within(before: np.ndarray, after: np.ndarray) -> bool:

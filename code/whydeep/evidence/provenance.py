@@ -127,7 +127,11 @@ def commit() -> str:
 
     def git(*words: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(PACKAGE), *words], capture_output=True, text=True, check=True
+            # status would else write the index anew, and killed meanwhile leave it locked
+            ["git", "--no-optional-locks", "-C", str(PACKAGE), *words],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout.strip()
 

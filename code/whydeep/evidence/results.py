@@ -40,6 +40,7 @@ NEAR = "neighbours"  # the scale under which their runs are recorded
 CHECKSUMS = "SHA256SUMS"
 MOST_SEEDS = 10_000
 T = TypeVar("T")
+Tell = Callable[[str], None]
 Task = tuple[
     str, str, str, int
 ]  # a run by the names of experiment, scale and variant, and its seed
@@ -257,10 +258,11 @@ def checksums() -> dict[str, str]:
     return whole
 
 
-def write_record(record: Record) -> Path:
+def write_record(record: Record, unkept: Iterable[str] = ()) -> Path:
     """Write the committed file of a record, and its checksum; returns its path.
 
-    WhydeepError where the file cannot be written.
+    WhydeepError where the file cannot be written; it says that finished runs are kept, or
+    otherwise why they are not: ``unkept``.
     """
     results = [result for by_seed in record.runs.values() for result in by_seed.values()]
     units = {name: unit for result in results for name, unit in result.units.items()}
@@ -304,7 +306,7 @@ def write_record(record: Record) -> Path:
     except OSError as error:
         raise WhydeepError(
             f"{path} cannot be written ({error.strerror or error}): make room or mend the "
-            "permissions, and start again; finished runs are kept"
+            f"permissions, and start again; {'; '.join(unkept) or 'finished runs are kept'}"
         ) from error
     return path
 
@@ -343,22 +345,20 @@ class Cost(NamedTuple):
     share: float = 0.0
 
 
-def _keep_run(path: Path, result: Result, cost: Cost) -> None:
-    """Write a finished run; where that fails say so, for its numbers can still be judged."""
+def _keep_run(path: Path, result: Result, cost: Cost, unkept: Tell) -> None:
+    """Write a finished run; where that fails tell why, for its numbers can still be judged."""
     about = {"seconds": round(cost.seconds, 3), "share": cost.share}
     about |= {"units": result.units, "axes": result.axes}
     try:
         write_atomically(path, _dump(about | {"values": dict(result)}))
     except OSError as error:
-        _say_once(
-            f"whydeep: finished runs cannot be kept in {_runs_folder()} "
-            f"({error.strerror or error}): going on without"
-        )
+        unkept(f"finished runs cannot be kept in {_runs_folder()} ({error.strerror or error})")
 
 
 @lru_cache
-def _say_once(line: str) -> None:
-    print(line, file=sys.stderr)
+def say_unkept(why: str) -> None:
+    """Say on stderr why finished runs are not kept; the same is said once."""
+    print(f"whydeep: {why}: going on without", file=sys.stderr)
 
 
 def _runs_folder() -> Path:
@@ -389,6 +389,7 @@ def run_once(
     device: str = "cpu",
     progress: bool = False,
     resume: bool = True,
+    unkept: Tell = say_unkept,
 ) -> tuple[Result, Cost]:
     """One run and its cost, taken from disk if this code has finished it before.
 
@@ -410,7 +411,7 @@ def run_once(
         result = module.run(settings, Chance(seed))
     cost = Cost(time.process_time() - began, max(shares, default=0.0))
     if resume:
-        _keep_run(path, result, cost)
+        _keep_run(path, result, cost, unkept)
     return result, cost
 
 
@@ -458,11 +459,18 @@ def _portable(module: ModuleType) -> SimpleNamespace:
 def _run_there(
     task: Task, *, modules: Mapping[str, Any], pool: str, device: str, resume: bool
 ) -> tuple[Result, Cost]:
-    """`run_once` in another process; the result and its cost travel."""
+    """`run_once` in another process; the result and its cost travel.
+
+    A run that cannot be kept there, the process that gets it tries to keep.
+    """
     experiment, scale, variant, seed = task
     module = modules[experiment]
     how: dict[str, Any] = dict(pool=pool, device=used_device(module, device), resume=resume)
-    return run_once(module, experiment, scale, variant, seed, **how)
+    return run_once(module, experiment, scale, variant, seed, **how, unkept=_say_nothing)
+
+
+def _say_nothing(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -519,12 +527,14 @@ def sweeps(
     jobs: int = 1,
     scheduler: str | None = None,
     cost: Callable[[Task], float] | None = None,
+    unkept: Tell = say_unkept,
 ) -> Iterator[Record]:
     """The record of each sweep, as soon as its last run has ended.
 
     All runs draw their examples from one ``pool``: "reporting", or "calibration".
     With ``jobs`` above one, or the address of a Dask ``scheduler``, the runs of all sweeps are
     spread over processes, the longest first by ``cost``; the numbers are those of one process.
+    ``unkept`` is told why a finished run could not be kept.
     """
     wanted = list(wanted)
     home = {task: each for each in wanted for task in each.tasks}
@@ -532,7 +542,7 @@ def sweeps(
     costs: dict[str, dict[tuple[str, int], Cost]] = {each.experiment: {} for each in wanted}
     for task, result, spent in _all_runs(
         home, pool=pool, device=device, progress=progress, resume=resume, jobs=jobs,
-        scheduler=scheduler, cost=cost,
+        scheduler=scheduler, cost=cost, unkept=unkept,
     ):  # fmt: skip
         (experiment, _, variant, seed), each = task, home[task]
         runs[experiment].setdefault(variant, {})[seed] = result
@@ -542,15 +552,15 @@ def sweeps(
 
 
 def _all_runs(
-    home: Mapping[Task, Sweep], *, pool, device, progress, resume, jobs, scheduler, cost
+    home: Mapping[Task, Sweep], *, pool, device, progress, resume, jobs, scheduler, cost, unkept
 ) -> Iterator[tuple[Task, Result, Cost]]:
     """Every task with its result and its cost, as each ends; those on disk come first."""
     tasks = list(home)
 
     def here(task: Task) -> tuple[Result, Cost]:
         module = home[task].module
-        used = used_device(module, device)
-        return run_once(module, *task, pool=pool, device=used, progress=progress, resume=resume)
+        how: dict[str, Any] = dict(pool=pool, device=used_device(module, device), unkept=unkept)
+        return run_once(module, *task, progress=progress, resume=resume, **how)
 
     if jobs == 1 and scheduler is None:
         for index, (result, spent) in spread(here, tasks):
@@ -565,8 +575,8 @@ def _all_runs(
     work = partial(_run_there, modules=modules, pool=pool, device=device, resume=resume)
     costs = [cost(task) for task in due] if cost else None
     for index, (result, spent) in spread(work, due, jobs=jobs, scheduler=scheduler, cost=costs):
-        if resume and not kept[due[index]].is_file():  # it ran on another machine
-            _keep_run(kept[due[index]], result, spent)
+        if resume and not kept[due[index]].is_file():  # it ran on another machine, or could not
+            _keep_run(kept[due[index]], result, spent, unkept)
         yield due[index], result, spent
 
 
