@@ -292,7 +292,7 @@ def test_the_claim_box_shows_paper_measurement_control_and_verdict(built):
     # t of 97.5 % at 4 degrees 2.776, times 0.01414 / sqrt(5): 0.0176. From no effect, 0.5: ours is
     # 0.38 below it, the source's 0.39.
     measured = "0.120 (0.102 to 0.138) fraction at most 0.2 fraction 0.5 fraction 0.11 fraction"
-    assert f"the error is small Why this bound: half of the paper's . {measured}" in text
+    assert f"the error is small Why this bound: half of the paper’s . {measured}" in text
     assert "0.97 (0.93 to 1) in favour" in text
     assert "the cause the error is small: 0.5 fraction misses, as it should" in text
     strip, told = box.partition('class="strip"')[2].split("</p>")[0].split("</div>")

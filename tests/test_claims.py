@@ -402,6 +402,26 @@ def test_in_part_is_as_registered_only_if_the_registered_conditions_are_the_miss
     assert not judge(registered, misses_gain).as_registered
 
 
+def test_missing_more_than_is_registered_is_not_as_registered():
+    loss = at_most("loss", "the loss is at most {bound}", 0.1, none=1.0)
+    control = dataclasses.replace(CONTROL, misses=("gain", "cost", "loss"), valid=())
+    registered = claim(
+        "effect", IN_PART, missed=("cost",), decides=(GAIN, COST, loss), controls=(control,)
+    )
+    lost = runs_of(around(0.5), around(3.0), around(2.0))
+    for loss_of_main, expected in ((0.01, True), (0.5, False)):
+        main = runs_of(around(2.0), around(3.0), around(loss_of_main, 0.001))
+        verdict = judge(registered, {"main": main, "without": lost})
+        assert verdict.word == IN_PART
+        assert verdict.as_registered is expected
+
+
+def test_a_control_of_two_conditions_speaks_about_the_one_that_is_in_favour():
+    main = runs_of(around(2.0), around(5.0))  # a gain, and the opposite of a low cost
+    assert word(claim(), main, control=runs_of(around(0.5), around(1.0))) == IN_PART
+    assert word(claim(), main, control=runs_of(around(2.5), around(3.0))) == UNDECIDED
+
+
 # --- a control that does not act ---------------------------------------------------------------
 
 CURVES = claim(

@@ -292,7 +292,7 @@ def test_a_statement_leads_to_its_claim_box_with_the_verdict_or_to_the_ledger(bu
     ]
     text = " ".join(re.sub(r"<[^>]+>", "", item).split())
     assert 'href="page.html#claim-scratch-claim"' in item
-    assert "Treated in part: scratch-claim reproduced Not yet run: still-waiting" in text
+    assert "Treated in part: Is the error small? reproduced Not yet run: still-waiting" in text
     assert 'href="ledger.html#not-yet-run-still-waiting"' in item
     assert 'id="not-yet-run-still-waiting"' in built.html("ledger")
     assert "math notranslate" in item

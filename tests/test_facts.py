@@ -531,7 +531,7 @@ def test_a_claim_stands_under_its_work_and_its_rows_under_theirs():
     claim = dataclasses.replace(
         EXAMPLE,
         paper=(("error", ("{} %", 5), "Figure 1"), ("cost", "high", "{cite:t}`c`, Table 2")),
-        disputed="Fine. Not on text {cite}`d,e`.",
+        contested="Fine. Not on text {cite}`d,e`.",
     )
     found = cited.uses(cited._of_claim(claim))
     assert found == {
@@ -540,8 +540,8 @@ def test_a_claim_stands_under_its_work_and_its_rows_under_theirs():
             ("claim a, its source", "error; 5 %; Figure 1"),
         ],
         "c": [("claim a, its source", "cost; high; {cite:t}`c`, Table 2")],
-        "d": [("claim a, disputed", "Not on text {cite}`d,e`.")],
-        "e": [("claim a, disputed", "Not on text {cite}`d,e`.")],
+        "d": [("claim a, contested", "Not on text {cite}`d,e`.")],
+        "e": [("claim a, contested", "Not on text {cite}`d,e`.")],
     }
 
 

@@ -192,9 +192,9 @@ def _recorded_verdicts(
     name: str, module: ModuleType, scale: str, only: str | None
 ) -> list[Verdict] | None:
     """The verdicts from the committed record; None where there is none of this scale."""
-    from whydeep.evidence.results import read_record
+    from whydeep.evidence.results import read_record, record_path
 
-    if scale != _scale(module):
+    if scale != _scale(module) or not record_path(name, scale).is_file():
         return None
     try:
         return _verdicts(module, read_record(name, scale), only)
