@@ -23,6 +23,9 @@ from browsing import (
 pytestmark = pytest.mark.site
 
 
+STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
+
+
 @pytest.fixture(scope="module")
 def address(site, serve):
     """The site over http on this machine."""
@@ -72,6 +75,7 @@ def test_a_page_needs_no_server_and_is_right_in_light_dark_forced_colours_and_on
     page, reader, look, site
 ):
     tab = reader.open((site / page).as_uri() + ALL_AT_ONCE)
+    tab.add_style_tag(content=STILL)  # a colour that fades is looked at when it has arrived
     for i in range(views(page)):
         widget(tab, i).and_(tab.locator("[data-ready]")).wait_for()
         open_by_key(widget(tab, i))
@@ -95,7 +99,8 @@ def test_a_page_needs_no_server_and_is_right_in_light_dark_forced_colours_and_on
 @pytest.mark.rotates
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_over_http_asks_nobody_else_and_reports_no_error(page, reader, look, address):
-    reader.open(address + page)
+    tab = reader.open(address + page)
+    tab.wait_for_load_state("networkidle")  # what still loads would be broken off by the next page
     assert reader.seen == []
 
 
@@ -106,6 +111,7 @@ def test_a_citation_is_copied_at_a_click_also_from_the_file_system(browser, site
     visit = Visit(browser)
     visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab = visit.open((site / pages[0]).as_uri())
+    tab.get_by_text("The record", exact=True).first.click()
     tab.get_by_role("button", name="Copy citation").first.click()
     tab.get_by_text("Copied.").wait_for()
     assert tab.evaluate("navigator.clipboard.readText()").startswith("@misc{whydeep-")

@@ -66,7 +66,7 @@ function watch(view) {
   const shown = () => attend(view);
   document.addEventListener("visibilitychange", shown);
   const theme = new MutationObserver(() => {
-    view.picture.palette = null;
+    view.picture.coloursDue = true;
     view.picture.pointsDue = true;
     refresh(view);
   });

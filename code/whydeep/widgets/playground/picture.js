@@ -18,7 +18,8 @@ const PAUSES = { threads: 120, stats: 200, chart: 250, words: 5000, table: 500 }
 export function newPicture() {
   return {
     dirty: true, // something has changed since it was drawn
-    palette: null, // the page's colours; null where they have to be asked for
+    palette: null, // the page's colours, from the first picture on
+    coloursDue: true, // they have to be asked for: parts of a picture may still be painted in the old
     pointsDue: true, // the data points have to be drawn anew
     frameAsked: false, // of the page
     frameDue: 0, // not before; Infinity while one is being painted
@@ -83,7 +84,8 @@ function draw(view) {
   const shown = shownMoments(view);
   if (!shown) return [];
   const now = performance.now();
-  picture.palette ??= coloursOf(view.root);
+  if (picture.coloursDue) picture.palette = coloursOf(view.root);
+  picture.coloursDue = false;
   const part = (name, act) => (!training.going || now > picture.dues[name] ? [() => {
     act();
     picture.dues[name] = now + PAUSES[name];
