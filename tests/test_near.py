@@ -65,7 +65,7 @@ def test_each_neighbour_has_its_own_run_and_one_with_the_first_control():
         "digits": {"data": "digits"},
         "digits / without": {"cause": False, "width": 4, "data": "digits"},
         "wide": {"width": 8},
-        "wide / without": {"cause": False, "width": 8},  # the neighbour's setting wins
+        "wide / without": {"cause": False, "width": 4},  # what the control takes away stays away
     }
 
 

@@ -426,7 +426,8 @@ def variants(module: Any) -> dict[str, Mapping[str, Any]]:
 def near(module: Any) -> dict[str, Mapping[str, Any]]:
     """The runs of an experiment's neighbours: each one's main run, and the controls beside it.
 
-    Of each claim the first control, called "NEIGHBOUR / CONTROL".
+    Of each claim the first control, called "NEIGHBOUR / CONTROL". What a control takes away, no
+    neighbour puts back.
     """
     if isinstance(module, SimpleNamespace):  # as another process has it
         return module.near
@@ -436,7 +437,7 @@ def near(module: Any) -> dict[str, Mapping[str, Any]]:
         for name in claim.neighbours:
             changes, control = known[name].changes, claim.controls[0].variant
             found[name] = changes
-            found[f"{name} / {control}"] = {**module.VARIANTS[control], **changes}
+            found[f"{name} / {control}"] = {**changes, **module.VARIANTS[control]}
     return found
 
 
