@@ -87,6 +87,7 @@ def test_a_page_needs_no_server_and_is_right_in_light_dark_forced_colours_and_on
     tab.locator("html[data-theme=dark]").wait_for()
     assert violations(tab, rules=COLOURS) == []
     look(forced="active")
+    tab.locator("html[data-theme=light]").wait_for()
     assert violations(tab, rules=COLOURS) == []
     look(width=375)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 375, tab.evaluate(
