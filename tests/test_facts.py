@@ -545,6 +545,19 @@ def test_a_claim_stands_under_its_work_and_its_rows_under_theirs():
     }
 
 
+def test_all_that_the_book_says_of_a_work_is_listed_under_it(capsys):
+    assert cited.main(["student1908", "telgarsky2016"]) == 0
+    told = capsys.readouterr().out
+    assert "Student" in told
+    assert "before-you-start/how-to-read-a-verdict" in told
+    assert "catalogue telgarsky2016-sawtooth: " in told  # not yet run: the catalogue says it
+    by_key = cited.uses(cited.passages())
+    for claim in (c for _, c in CLAIMS):  # and of one that runs, what the claim says
+        said = " ".join(claim.says.split())
+        assert (f"claim {claim.id}", said) in by_key[claim.cite]
+        assert (f"catalogue {claim.id}", said) in by_key[claim.cite]
+
+
 def test_no_citation_of_a_page_is_overlooked():
     for name, path in reviewed.pages():
         if path.suffix == ".md":

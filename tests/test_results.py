@@ -437,6 +437,17 @@ def test_a_kept_run_comes_back_with_its_seconds(root):
     assert again[1] == results.Cost(round(first[1].seconds, 3), 0.0)
 
 
+def test_a_run_kept_before_shares_were_noted_is_taken_as_it_is(root):
+    module = toy_module([])
+    results.run_once(module, "part/toy", "quick", "flat", 3)
+    (kept,) = results._runs_folder().rglob("flat-3.json")
+    kept.write_text(
+        json.dumps({k: v for k, v in json.loads(kept.read_text()).items() if k != "share"})
+    )
+    again, cost = results.run_once(module, "part/toy", "quick", "flat", 3)
+    assert (again["y"], cost.share) == (0.0, 0.0)
+
+
 def test_sweeps_over_several_experiments_yield_each_as_its_last_run_ends(root):
     calls = []
     module = toy_module(calls)

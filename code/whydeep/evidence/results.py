@@ -403,7 +403,8 @@ def run_once(
 
         def build(raw: dict) -> tuple[Result, Cost]:
             found = _result(raw["values"], raw["units"], raw.get("axes", {}))
-            return found, Cost(float(raw["seconds"]), float(raw["share"]))
+            # A run kept by an earlier version drew from no pool, and says nothing of a share.
+            return found, Cost(float(raw["seconds"]), float(raw.get("share", 0.0)))
 
         return _load(path, "delete it and start again", build)
     began = time.process_time()

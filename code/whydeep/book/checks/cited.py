@@ -27,6 +27,7 @@ from pybtex.richtext import Text
 
 from whydeep.book.checks.reviewed import pages, read_data, read_works, statements
 from whydeep.book.checks.vocabulary import drawn, page_texts
+from whydeep.book.ledger import catalogue
 from whydeep.errors import WhydeepError
 from whydeep.evidence.claims import Claim
 from whydeep.evidence.provenance import repository
@@ -91,7 +92,7 @@ def passages() -> Iterator[Passage]:
     for module in experiments().values():
         for claim in module.CLAIMS:
             yield from _of_claim(claim)
-    for entry in read_data("catalogue.yaml")["entries"]:
+    for entry in catalogue():
         yield Passage(f"catalogue {entry['id']}", entry["claim"], frozenset(entry["cite"]))
     for document in read_data("concordance.yaml")["documents"]:
         own = frozenset({document["cite"]})
