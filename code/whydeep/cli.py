@@ -95,8 +95,12 @@ def _print_verdict(verdict: Verdict) -> None:
             ratio = f"{ours:.2g} [{low:.2g}, {high:.2g}]"
             print(f"         the source {c.source:g}; ours over theirs {ratio}")
     for outcome in verdict.controls:
-        values = ", ".join(f"{m.condition.name} = {_interval(m)}" for m in outcome.measured)
+        values = _intervals(outcome.measured)
         print(f"     control {outcome.control.variant}: {outcome.why} ({values})")
+
+
+def _intervals(measured: Sequence[Measured]) -> str:
+    return ", ".join(f"{m.condition.name} = {_interval(m)}" for m in measured)
 
 
 def _interval(measured: Measured) -> str:
@@ -321,14 +325,16 @@ def _check_recorded(chosen: dict[str, ModuleType]) -> int:
     return 0 if good else 1
 
 
-def _rerun(chosen: dict[str, ModuleType], records: dict[str, Record], args) -> Iterator[Record]:
-    """The experiments run anew, each as soon as its last run has ended."""
+def _rerun(
+    chosen: dict[str, ModuleType], records: dict[str, Record], args, *, beside: bool = False
+) -> Iterator[Record]:
+    """The experiments, or their neighbours, run anew, each as soon as its last run has ended."""
     from whydeep.evidence.results import Sweep, sweeps
 
     asked = None if args.seeds is None else tuple(_seeds(args.seeds))
     return sweeps(
         [
-            Sweep(module, name, _scale(module), asked or tuple(records[name].seeds))
+            Sweep(module, name, _scale(module), asked or tuple(records[name].seeds), beside)
             for name, module in chosen.items()
         ],
         device=args.device,
@@ -369,7 +375,7 @@ def _check_rerun(module: ModuleType, record: Record, rerun: Record) -> bool:
 def _check_neighbours(chosen: dict[str, ModuleType], args: argparse.Namespace) -> int:
     """How far each effect carries, its neighbours run anew or (--recorded) as recorded."""
     from whydeep.evidence.compare import MOVED, compare
-    from whydeep.evidence.results import NEAR, Sweep, read_record, sweeps
+    from whydeep.evidence.results import NEAR, read_record
 
     if args.changed or args.seeds is not None:
         raise BadSettings(
@@ -383,12 +389,7 @@ def _check_neighbours(chosen: dict[str, ModuleType], args: argparse.Namespace) -
             _print_carried(name, module, records[name])
         return 0
     good = True
-    wanted = [
-        Sweep(module, name, _scale(module), tuple(records[name].seeds), beside=True)
-        for name, module in chosen.items()
-    ]
-    how = dict(device=args.device, progress=True, jobs=args.jobs, scheduler=args.scheduler)
-    for rerun in sweeps(wanted, **how):
+    for rerun in _rerun(chosen, records, args, beside=True):
         name = rerun.experiment
         _print_carried(name, chosen[name], rerun)
         found = compare(records[name], rerun, getattr(chosen[name], "TIMED", ()))
@@ -406,8 +407,7 @@ def _print_carried(name: str, module: ModuleType, record: Record) -> None:
     for verdict in _verdicts(module, read_record(name, _scale(module))):
         for each in carried(verdict, module, record):
             word = "carries" if each.carries else "does not carry"
-            numbers = ", ".join(f"{m.condition.name} = {_interval(m)}" for m in each.measured)
-            beside = ", ".join(f"{m.condition.name} = {_interval(m)}" for m in each.control)
+            numbers, beside = _intervals(each.measured), _intervals(each.control)
             print(f"     {verdict.claim.id} {word} to {each.neighbour.name}: {numbers}")
             print(f"         control {verdict.claim.controls[0].variant}: {beside or 'none'}")
 

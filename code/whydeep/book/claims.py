@@ -247,16 +247,10 @@ class ClaimDirective(EvidenceDirective):
             made.append(head)
             if verdict.claim.kind != "effect":
                 continue
-            name, beside = m.condition.name, verdict.controls
-            controls, planted = (
-                [
-                    c
-                    for o in beside
-                    for c in o.measured
-                    if c.condition.name == name and name in told(o)
-                ]
-                for told in (lambda o: o.control.misses, lambda o: o.control.finds)
-            )
+            controls, planted = [], []
+            for outcome in verdict.controls:
+                controls += outcome.of({m.condition.name} & set(outcome.control.misses))
+                planted += outcome.of({m.condition.name} & set(outcome.control.finds))
             made.append(nodes.raw("", strip(m, controls, planted), format="html"))
         return [nodes.container("", *made, classes=["strips"])] if made else []
 

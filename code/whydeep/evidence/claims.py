@@ -394,6 +394,10 @@ class ControlOutcome:
     def worked(self) -> bool:
         return not self.failed
 
+    def of(self, names: Iterable[str]) -> tuple[Measured, ...]:
+        """What it measured of the conditions with these names."""
+        return tuple(m for m in self.measured if m.condition.name in names)
+
 
 @dataclass(frozen=True)
 class Verdict:
